@@ -1,0 +1,95 @@
+#pragma once
+
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "steplapse/sampler.h"
+
+namespace steplapse {
+
+/// The network: latents [N, C, h, w], timesteps float32 [N], conditioning tensors each [N, ...] -> [N, C, h, w].
+/// Float32 on the CPU in and out.
+using Denoiser =
+    std::function<Tensor(const Tensor& latents, const Tensor& timesteps, const std::vector<Tensor>& conditioning)>;
+
+/// What the network is told beside the latents. Each tensor is [1, ...]; `uncond` may be empty where scale <= 1.
+/// The answer used is uncond + scale * (cond - uncond) (Ho & Salimans 2022, arXiv:2207.12598, eq. 6 in the form of
+/// diffusers, scale = w + 1); at scale 1 or below it is cond, and uncond is not asked.
+struct Guidance {
+  std::vector<Tensor> cond;
+  std::vector<Tensor> uncond;
+  double scale = 1;
+
+  bool asks_uncond() const { return scale > 1; }
+};
+
+/// One question of one trajectory.
+struct Question {
+  int64_t call;      ///< running number in this trajectory, from 1
+  int64_t step;      ///< the step it is asked in, from 1
+  NoiseLevel level;
+  Tensor x;          ///< [1, C, h, w]
+};
+
+/// The network's answer before guidance.
+struct Answer {
+  Tensor cond;
+  Tensor uncond;            ///< undefined where it was not asked
+  double milliseconds = 0;  ///< of the denoiser call it came with, however many shared it
+};
+
+/// What becomes of a trajectory after a step.
+struct Verdict {
+  bool stop = false;  ///< end here, with the step's x0 as the result
+  Tensor x;           ///< the latents to go on with; undefined: as they are
+};
+
+/// Watches one trajectory. All are called on the thread of Engine::run; what one throws ends that trajectory.
+class Watcher {
+ public:
+  virtual ~Watcher() = default;
+  /// A logged answer, to be used in place of the network's; none: ask the network.
+  virtual std::optional<Answer> recall(const Question&) { return std::nullopt; }
+  virtual void answered(const Question&, const Answer&) {}
+  virtual Verdict stepped(const Step&) { return {}; }
+};
+
+/// How a trajectory ended.
+struct Outcome {
+  Tensor latents;            ///< the result; undefined after an error
+  bool stopped = false;      ///< a watcher ended it
+  std::exception_ptr error;  ///< what ended it otherwise
+};
+
+/// Runs trajectories together: whatever all of them ask at once, at whatever timesteps, is one denoiser call (for
+/// rows of equal shapes). Each gets what it would get alone, to within the network's own rounding.
+class Engine {
+ public:
+  /// @param max_batch  trajectories in one denoiser call at most; each has one row, or two ([uncond, cond]) with guidance
+  Engine(Denoiser denoiser, PredictionType prediction_type, int64_t max_batch = 16);
+
+  /// The watcher, if any, must live until `run` returns.
+  void add(Trajectory trajectory, Guidance guidance, Watcher* watcher = nullptr);
+
+  /// Runs all to their ends; outcomes are in the order of `add`. One's exception ends that one; the others go on.
+  std::vector<Outcome> run();
+
+ private:
+  struct Job;
+  void advance(Job& job);
+  void ask(const std::vector<Job*>& batch);
+
+  Denoiser denoiser_;
+  PredictionType prediction_type_;
+  int64_t max_batch_;
+  std::vector<Job> jobs_;
+
+ public:
+  ~Engine();
+};
+
+}  // namespace steplapse

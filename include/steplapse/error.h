@@ -1,0 +1,35 @@
+#pragma once
+
+#include <stdexcept>
+#include <string>
+
+namespace steplapse {
+
+/// The program's exit codes. 130 and 143 are for SIGINT and SIGTERM, as shells expect.
+enum class ExitCode { done = 0, run_failed = 1, usage = 2, bundle_refused = 3, output = 4, memory = 5 };
+
+/// What ends a command: one line for the user (place, found, wanted, way out) and the exit code.
+/// Anything else that reaches `main` counts as `run_failed`.
+class Error : public std::runtime_error {
+ public:
+  Error(ExitCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
+  ExitCode code() const { return code_; }
+
+ private:
+  ExitCode code_;
+};
+
+struct UsageError : Error {
+  explicit UsageError(const std::string& message) : Error(ExitCode::usage, message) {}
+};
+struct BundleError : Error {
+  explicit BundleError(const std::string& message) : Error(ExitCode::bundle_refused, message) {}
+};
+struct OutputError : Error {
+  explicit OutputError(const std::string& message) : Error(ExitCode::output, message) {}
+};
+struct MemoryError : Error {
+  explicit MemoryError(const std::string& message) : Error(ExitCode::memory, message) {}
+};
+
+}  // namespace steplapse

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace steplapse {
+
+/// One point on the way from noise to image: x = alpha * x0 + sigma * eps.
+struct NoiseLevel {
+  std::optional<double> timestep;  ///< what the network is told; none where it is never asked (sigma 0)
+  double alpha = 1;
+  double sigma = 0;
+
+  bool operator==(const NoiseLevel&) const = default;
+};
+
+/// What the denoiser answers: eps, v = alpha * eps - sigma * x0 (Salimans & Ho 2022, arXiv:2202.00512), or x0.
+enum class PredictionType { epsilon, v_prediction, sample };
+
+/// How a schedule spreads its steps over the training timesteps (Lin et al. 2023, arXiv:2305.08891, table 2).
+enum class Spacing { leading, linspace, trailing };
+
+PredictionType prediction_type_named(std::string_view name);  ///< @throws std::invalid_argument naming the choices
+std::string_view name_of(PredictionType type);
+Spacing spacing_named(std::string_view name);  ///< @throws std::invalid_argument naming the choices
+std::string_view name_of(Spacing spacing);
+
+/// The noise a model was trained on, from its bundle.
+struct TrainingNoise {
+  std::vector<double> alphas_cumprod;  ///< alpha squared at each training timestep, falling
+  PredictionType prediction_type = PredictionType::epsilon;
+  Spacing timestep_spacing = Spacing::leading;
+  int64_t steps_offset = 0;
+  double final_alpha_cumprod = 1;           ///< alpha squared of the last level
+  std::optional<double> clip_sample_range;  ///< x0 is clipped to plus and minus this (ddim, ddpm)
+
+  /// The level of training timestep t, which must be inside the table.
+  NoiseLevel level(int64_t t) const;
+};
+
+/// The levels a run visits.
+struct Schedule {
+  std::vector<NoiseLevel> levels;  ///< n + 1 for n steps, noisiest first; the last has sigma 0 or is the model's own last
+  double init_scale = 1;           ///< the start is unit noise times this
+
+  int64_t steps() const { return static_cast<int64_t>(levels.size()) - 1; }
+};
+
+/// The schedule that diffusers' DDIMScheduler.set_timesteps makes of `steps`, then the model's last level.
+/// Each step goes to the next listed level (diffusers' own DDIM steps to t - 1000 // n, the same level for
+/// `leading` at any n and for `trailing` where n divides the training timesteps).
+///
+/// @throws std::invalid_argument  steps outside 1..training timesteps, or `leading` with so many steps that its list
+///                                no longer starts near the noisiest timestep; the text says which and why.
+Schedule make_schedule(const TrainingNoise& noise, Spacing spacing, int64_t steps);
+
+/// @throws std::invalid_argument  fewer than two levels, a level that is not finite, or sigma / alpha that rises;
+///                                the text names the level.
+void check_levels(const Schedule& schedule);
+
+}  // namespace steplapse

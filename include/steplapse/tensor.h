@@ -1,0 +1,9 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+namespace steplapse {
+
+using at::Tensor;
+
+}  // namespace steplapse

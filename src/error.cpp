@@ -1,0 +1,1 @@
+#include "steplapse/error.h"
