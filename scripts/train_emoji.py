@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
 """Trains models/emoji-64 from nothing: a latent diffusion model that draws emoji from their names.
 
-    scripts/train_emoji.py tokenizer                    seconds
     scripts/train_emoji.py autoencoder --minutes 30     pictures to 8 x 8 latents and back
-    scripts/train_emoji.py denoiser --minutes 75        UNet and text encoder, on those latents
+    scripts/train_emoji.py denoiser --minutes 75        tokenizer, UNet and text encoder, on those latents
     scripts/train_emoji.py pipeline                     all of it as one folder, as diffusers saves it
     scripts/train_emoji.py check                        how often a prompt gives its own emoji
 
@@ -14,90 +13,30 @@ twice on one machine.
 """
 
 import argparse
-import ctypes
+import io
+import json
 import math
-import os
 import random
 import sys
-import time
 from pathlib import Path
 
-import numpy as np
+import sentencepiece
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderKL
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from PIL import Image
+from transformers import CLIPTextConfig, CLIPTextModel
 
 import emoji_data
+from pipeline import Pipeline, SentencePieceTokenizer
+from training_loop import say, train
 
 IMAGE_SIDE = emoji_data.IMAGE_SIDE
-LATENT_CHANNELS = 8
 LATENT_SIDE = 8
-
-
-def keep_freed_memory() -> None:
-    """Tells glibc to keep what is freed: giving it back and faulting it in again costs a third of a step."""
-    m_trim_threshold, m_top_pad, m_mmap_threshold = -1, -2, -3
-    try:
-        libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(m_mmap_threshold, 1 << 30)
-        libc.mallopt(m_trim_threshold, (1 << 31) - 1)
-        libc.mallopt(m_top_pad, 1 << 28)
-    except (OSError, AttributeError):
-        pass  # another C library: slower, not wrong
-
-
-def save_whole(value, path: Path) -> None:
-    """Saves so that `path` holds either the old checkpoint or the new one, never half of one."""
-    temporary = path.with_name(path.name + ".part")
-    torch.save(value, temporary)
-    os.replace(temporary, path)
-
-
-class Progress:
-    """How much of a stage is done, by steps or by the clock, across interruptions; and its learning rate."""
-
-    def __init__(self, steps: int | None, minutes: float | None):
-        self.steps, self.seconds = steps, minutes * 60 if minutes else None
-        self.step, self.elapsed = 0, 0.0
-        self._last = time.monotonic()
-
-    def share(self) -> float:
-        """0 at the start, 1 at the end."""
-        return self.step / self.steps if self.steps else self.elapsed / self.seconds
-
-    def done(self) -> bool:
-        return self.share() >= 1
-
-    def tick(self) -> None:
-        now = time.monotonic()
-        self.step, self.elapsed, self._last = self.step + 1, self.elapsed + now - self._last, now
-
-    def learning_rate(self, peak: float, warm_up: int = 100) -> float:
-        return peak * min(1, (self.step + 1) / warm_up) * max(1e-3, 0.5 + 0.5 * math.cos(math.pi * min(1, self.share())))
-
-    def state(self) -> dict:
-        return {"step": self.step, "elapsed": self.elapsed}
-
-    def load(self, state: dict) -> None:
-        self.step, self.elapsed = state["step"], state["elapsed"]
-
-
-class Batches:
-    """Indices of a shuffled data set, batch by batch, without end; each drawing once a pass."""
-
-    def __init__(self, count: int, size: int, generator: torch.Generator):
-        self.count, self.size, self.generator = count, size, generator
-        self.left = torch.empty(0, dtype=torch.long)
-
-    def next(self) -> torch.Tensor:
-        while len(self.left) < self.size:
-            self.left = torch.cat([self.left, torch.randperm(self.count, generator=self.generator)])
-        batch, self.left = self.left[: self.size], self.left[self.size :]
-        return batch
-
-
-def say(text: str) -> None:
-    print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
+LATENT_CHANNELS = 8
+TEXT_WIDTH = 128
+TOKENS = 20
+VOCABULARY = 1200
 
 
 def peak_signal_to_noise(images: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
@@ -108,76 +47,243 @@ def peak_signal_to_noise(images: torch.Tensor, wanted: torch.Tensor) -> torch.Te
 # --- autoencoder ---------------------------------------------------------------------------------------------
 
 
-def new_autoencoder() -> AutoencoderKL:
-    """64 x 64 pictures to 8 x 8 latents. Few channels where there are many pixels: that is where its time goes."""
-    return AutoencoderKL(
-        sample_size=IMAGE_SIDE,
-        latent_channels=LATENT_CHANNELS,
-        block_out_channels=(24, 48, 96, 128),
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        layers_per_block=1,
-        norm_num_groups=8,
-        mid_block_add_attention=False,
-        scaling_factor=1.0,
-    )
+class AutoencoderTask:
+    def __init__(self, args):
+        self.kl, self.squares = args.kl, args.squares
+        self.images = torch.from_numpy(emoji_data.pixels(emoji_data.load_taught())).to(args.device)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @staticmethod
+    def new_model() -> AutoencoderKL:
+        """64 x 64 pictures to 8 x 8 latents. Few channels where there are many pixels: that is where the time goes."""
+        return AutoencoderKL(
+            sample_size=IMAGE_SIDE,
+            latent_channels=LATENT_CHANNELS,
+            block_out_channels=(24, 48, 96, 128),
+            down_block_types=("DownEncoderBlock2D",) * 4,
+            up_block_types=("UpDecoderBlock2D",) * 4,
+            layers_per_block=1,
+            norm_num_groups=8,
+            mid_block_add_attention=False,
+            scaling_factor=1.0,
+        )
+
+    def loss(self, model, indices, generator):
+        wanted = self.images[indices]
+        with torch.autocast(wanted.device.type, torch.bfloat16):
+            posterior = model.encode(wanted).latent_dist
+            noise = torch.randn(posterior.mean.shape, generator=generator).to(wanted.device)
+            answer = model.decode(posterior.mean + posterior.std * noise).sample
+        error = answer.float() - wanted
+        mean, logvar = posterior.mean.float(), posterior.logvar.float()
+        kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
+        squares = error.square().mean()
+        loss = error.abs().mean() + self.squares * squares + self.kl * kl
+        return loss, {"dB": 10 * math.log10(4 / squares.item()), "kl": kl.item(),
+                      "posterior std": posterior.std.float().mean().item(), "latents' std": mean.std().item()}
+
+
+@torch.no_grad()
+def encode_all(autoencoder: AutoencoderKL, images: torch.Tensor):
+    """Mean and standard deviation of the latents of each picture, [N, C, h, w] both."""
+    posteriors = [autoencoder.encode(part).latent_dist for part in images.split(64)]
+    return torch.cat([p.mean for p in posteriors]), torch.cat([p.std for p in posteriors])
+
+
+@torch.no_grad()
+def decode_all(autoencoder: AutoencoderKL, latents: torch.Tensor) -> torch.Tensor:
+    return torch.cat([autoencoder.decode(part).sample for part in latents.split(64)])
+
+
+@torch.no_grad()
+def standardize_latents(autoencoder: AutoencoderKL, mean: torch.Tensor) -> None:
+    """Makes each latent channel zero-mean and unit-variance over `mean` [N, C, h, w]: what the UNet learns best.
+
+    One scaling_factor can't do that for channels of different size, the 1 x 1 convolutions around the latents can.
+    """
+    shift, scale = mean.mean((0, 2, 3)), mean.std((0, 2, 3))
+    channels = len(scale)
+    before, after = autoencoder.quant_conv, autoencoder.post_quant_conv
+    after.bias += after.weight[:, :, 0, 0] @ shift
+    after.weight *= scale.view(1, -1, 1, 1)
+    before.weight[:channels] /= scale.view(-1, 1, 1, 1)
+    before.bias[:channels] = (before.bias[:channels] - shift) / scale
+    before.bias[channels:] -= 2 * scale.log()  # the posterior's log variance
 
 
 def train_autoencoder(args) -> None:
-    keep_freed_memory()
+    task = AutoencoderTask(args)
     torch.manual_seed(args.seed)
-    images = torch.from_numpy(emoji_data.pixels(emoji_data.load_taught())).to(args.device)
-    model = new_autoencoder().to(args.device)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=args.rate, weight_decay=1e-3, betas=(0.9, 0.99), fused=True)
-    progress = Progress(args.steps, args.minutes)
-    batches = Batches(len(images), args.batch, torch.Generator().manual_seed(args.seed))
-    checkpoint = args.work / "autoencoder.pt"
-    if checkpoint.exists():
-        saved = torch.load(checkpoint, map_location=args.device)
-        model.load_state_dict(saved["model"])
-        optimizer.load_state_dict(saved["optimizer"])
-        batches.generator.set_state(saved["shuffle"].cpu())
-        torch.set_rng_state(saved["noise"].cpu())
-        progress.load(saved["progress"])
-        say(f"going on from step {progress.step}")
+    autoencoder = train(task, task.new_model().to(args.device), args.work / "autoencoder.pt", args)
+    finish_autoencoder(autoencoder, task.images, args.work / "vae")
 
-    def save() -> None:
-        save_whole({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "progress": progress.state(),
-                    "shuffle": batches.generator.get_state(), "noise": torch.get_rng_state()}, checkpoint)
 
-    recent = []
-    while not progress.done():
-        for group in optimizer.param_groups:
-            group["lr"] = progress.learning_rate(args.rate)
-        wanted = images[batches.next()]
-        with torch.autocast(args.device.type, torch.bfloat16):
-            posterior = model.encode(wanted).latent_dist
-            answer = model.decode(posterior.sample()).sample
-        error = answer.float() - wanted
-        kl = 0.5 * (posterior.mean.float().square() + posterior.var.float() - 1 - posterior.logvar.float()).mean()
-        loss = error.abs().mean() + args.squares * error.square().mean() + args.kl * kl
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        progress.tick()
+def finish_autoencoder(autoencoder: AutoencoderKL, images: torch.Tensor, folder: Path) -> None:
+    autoencoder.eval()
+    mean, _ = encode_all(autoencoder, images)
+    standardize_latents(autoencoder, mean)
+    mean, std = encode_all(autoencoder, images)
+    psnr = peak_signal_to_noise(decode_all(autoencoder, mean), images)
+    noisy = peak_signal_to_noise(decode_all(autoencoder, mean + 0.1 * torch.randn_like(mean)), images)
+    say(f"PSNR over the taught set: mean {psnr.mean():.2f} dB, lowest {psnr.min():.2f} dB, "
+        f"with noise of 0.1 on the latents {noisy.mean():.2f} dB")
+    say(f"latents: std {mean.std((0, 2, 3)).tolist()}, largest {mean.abs().max():.2f}, posterior std {std.mean():.3f}")
+    autoencoder.save_pretrained(folder)
 
-        recent.append((error.detach().square().mean().item(), kl.item(), posterior.std.float().mean().item(),
-                       posterior.mean.float().std().item()))
-        if progress.step % 50 == 0:
-            squared, kl_mean, spread, size = np.mean(recent, axis=0)
-            recent = []
-            say(f"step {progress.step} {progress.share():.1%} psnr of mean error {10 * math.log10(4 / squared):.2f} dB, "
-                f"kl {kl_mean:.2f}, posterior std {spread:.3f} of {size:.2f}")
-        if progress.step % 500 == 0:
-            save()
-    save()
 
-    with torch.no_grad():
-        model.eval()
-        psnr = torch.cat([peak_signal_to_noise(model.decode(model.encode(part).latent_dist.mean).sample, part)
-                          for part in images.split(64)])
-    say(f"PSNR over the taught set: mean {psnr.mean():.2f} dB, lowest {psnr.min():.2f} dB")
+# --- tokenizer -----------------------------------------------------------------------------------------------
+
+
+def train_tokenizer(taught: list[emoji_data.Emoji]) -> SentencePieceTokenizer:
+    """A unigram model of the names and keywords; it folds case, so that "Red Apple" is "red apple"."""
+    texts = [text for emoji in taught for text in (emoji.name, emoji.name, *emoji.keywords)]
+    serialized = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(texts), model_writer=serialized, model_type="unigram", vocab_size=VOCABULARY,
+        hard_vocab_limit=False, normalization_rule_name="nmt_nfkc_cf", character_coverage=1.0,
+        pad_id=0, bos_id=1, eos_id=2, unk_id=3, num_threads=1, minloglevel=2)
+    return SentencePieceTokenizer(serialized.getvalue(), TOKENS)
+
+
+# --- denoiser ------------------------------------------------------------------------------------------------
+
+
+def new_scheduler() -> DDIMScheduler:
+    return DDIMScheduler(num_train_timesteps=1000, beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012,
+                         prediction_type="v_prediction", clip_sample=False, set_alpha_to_one=False, steps_offset=1)
+
+
+class Conditioned(torch.nn.Module):
+    """UNet and text encoder, trained as one."""
+
+    def __init__(self, unet: UNet2DConditionModel, text_encoder: CLIPTextModel):
+        super().__init__()
+        self.unet, self.text_encoder = unet, text_encoder
+
+    def forward(self, latents, timesteps, ids):
+        return self.unet(latents, timesteps, self.text_encoder(ids).last_hidden_state).sample
+
+
+class DenoiserTask:
+    def __init__(self, args):
+        self.taught = emoji_data.load_taught()
+        autoencoder = AutoencoderKL.from_pretrained(args.work / "vae").to(args.device).eval()
+        images = torch.from_numpy(emoji_data.pixels(self.taught)).to(args.device)
+        self.mean, self.std = encode_all(autoencoder, images)
+        self.tokenizer = train_tokenizer(self.taught)
+        self.scheduler = new_scheduler()
+        self.batch = args.batch
+
+    def __len__(self) -> int:
+        return len(self.taught)
+
+    def new_model(self) -> Conditioned:
+        text = CLIPTextConfig(vocab_size=len(self.tokenizer), hidden_size=TEXT_WIDTH, intermediate_size=4 * TEXT_WIDTH,
+                              num_hidden_layers=3, num_attention_heads=4, max_position_embeddings=TOKENS,
+                              projection_dim=TEXT_WIDTH, bos_token_id=1, eos_token_id=2, pad_token_id=0)
+        unet = UNet2DConditionModel(
+            sample_size=LATENT_SIDE, in_channels=LATENT_CHANNELS, out_channels=LATENT_CHANNELS,
+            down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+            block_out_channels=(96, 160), layers_per_block=1, norm_num_groups=16,
+            cross_attention_dim=TEXT_WIDTH, attention_head_dim=4)
+        return Conditioned(unet, CLIPTextModel(text))
+
+    def loss(self, model, indices, generator):
+        rng = random.Random(int(torch.randint(1 << 62, (), generator=generator)))
+        captions = [emoji_data.sample_caption(self.taught[i], rng) for i in indices.tolist()]
+        mean, std = self.mean[indices], self.std[indices]
+        device = mean.device
+        latents = mean + std * torch.randn(mean.shape, generator=generator).to(device)
+        noise = torch.randn(mean.shape, generator=generator).to(device)
+        timesteps = torch.randint(1000, (len(indices),), generator=generator).to(device)
+        noisy = self.scheduler.add_noise(latents, noise, timesteps)
+        wanted = self.scheduler.get_velocity(latents, noise, timesteps)
+        with torch.autocast(device.type, torch.bfloat16):
+            answer = model(noisy, timesteps, self.tokenizer(captions).to(device))
+        error = (answer.float() - wanted).square().mean((1, 2, 3))
+        high = timesteps >= 500
+        return error.mean(), {"loss": error.mean().item(), "below 500": error[~high].mean().item() if (~high).any() else 0.0,
+                              "from 500": error[high].mean().item() if high.any() else 0.0}
+
+
+def as_pipeline(task: DenoiserTask, model: Conditioned, work: Path) -> Pipeline:
+    return Pipeline(vae=AutoencoderKL.from_pretrained(work / "vae").eval(), unet=model.unet,
+                    text_encoder=model.text_encoder, scheduler=task.scheduler, tokenizer=task.tokenizer)
+
+
+def train_denoiser(args) -> None:
+    task = DenoiserTask(args)
+    torch.manual_seed(args.seed)
+    model = task.new_model().to(args.device)
+    say(f"vocabulary {len(task.tokenizer)}, parameters: UNet {sum(p.numel() for p in model.unet.parameters()):,}, "
+        f"text encoder {sum(p.numel() for p in model.text_encoder.parameters()):,}")
+
+    def watch(averaged, progress):
+        pipeline = as_pipeline(task, averaged, args.work)
+        pipeline.save_pretrained(args.work / "pipeline")
+        top1, top5, _ = measure(pipeline, task.taught, names=args.watch, steps=20, guidance_scale=5.0)
+        say(f"after step {progress.step}: top-1 {top1:.1%}, top-5 {top5:.1%} of {args.watch} names, 20 steps")
+
+    averaged = train(task, model, args.work / "denoiser.pt", args, args.save_minutes, watch)
+    as_pipeline(task, averaged, args.work).save_pretrained(args.work / "pipeline")
+    say(f"wrote {args.work / 'pipeline'}")
+
+
+# --- how good is it ------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def generate(pipeline: Pipeline, prompts: list[str], steps: int, guidance_scale: float, seed: int = 0) -> torch.Tensor:
+    """[N, 3, H, W] in [-1, 1]."""
+    device = pipeline.unet.device
+    conditioning = pipeline.text_encoder(pipeline.tokenizer([*prompts, ""]).to(device)).last_hidden_state
+    conditioning, unconditional = conditioning[:-1], conditioning[-1:].expand(len(prompts), -1, -1)
+    shape = (pipeline.unet.config.in_channels, pipeline.unet.config.sample_size, pipeline.unet.config.sample_size)
+    x = torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(seed + i)) for i in range(len(prompts))])
+    x = x.to(device)
+    pipeline.scheduler.set_timesteps(steps)
+    for timestep in pipeline.scheduler.timesteps:
+        answers = pipeline.unet(torch.cat([x, x]), timestep, torch.cat([unconditional, conditioning])).sample
+        without, given = answers.chunk(2)
+        x = pipeline.scheduler.step(without + guidance_scale * (given - without), timestep, x).prev_sample
+    return decode_all(pipeline.vae, x / pipeline.vae.config.scaling_factor)
+
+
+def measure(pipeline: Pipeline, taught: list[emoji_data.Emoji], names: int, steps: int, guidance_scale: float):
+    """Share of prompts whose picture is nearest (L2 over pixels) to its own emoji, or has it among the nearest five."""
+    chosen = random.Random(0).sample(range(len(taught)), min(names, len(taught)))
+    wanted = torch.from_numpy(emoji_data.pixels(taught)).flatten(1)
+    images = torch.cat([generate(pipeline, [taught[i].name for i in chosen[part : part + 50]], steps, guidance_scale, part)
+                        for part in range(0, len(chosen), 50)])
+    nearest = torch.cdist(images.clamp(-1, 1).flatten(1).cpu(), wanted).topk(5, largest=False).indices
+    own = nearest == torch.tensor(chosen)[:, None]
+    return own[:, 0].float().mean().item(), own.any(1).float().mean().item(), images
+
+
+def save_sheet(images: torch.Tensor, path: Path, columns: int = 20) -> None:
+    cells = ((images.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+    side = IMAGE_SIDE + 2
+    sheet = Image.new("RGB", (columns * side, -(-len(cells) // columns) * side), "gray")
+    for i, cell in enumerate(cells):
+        sheet.paste(Image.fromarray(cell), (i % columns * side, i // columns * side))
+    sheet.save(path)
+
+
+def check(args) -> None:
+    pipeline = Pipeline.from_pretrained(args.pipeline or args.work / "pipeline")
+    if args.spacing:
+        pipeline.scheduler.register_to_config(timestep_spacing=args.spacing)
+    if args.clip:
+        pipeline.scheduler.register_to_config(clip_sample=True, clip_sample_range=args.clip)
+    taught = emoji_data.load_taught()
+    for steps in args.steps:
+        top1, top5, images = measure(pipeline, taught, args.names, steps, args.guidance_scale)
+        say(f"{steps} steps: top-1 {top1:.1%}, top-5 {top5:.1%}")
+        if args.sheet:
+            save_sheet(images, args.sheet)
 
 
 # --- command line --------------------------------------------------------------------------------------------
@@ -186,19 +292,41 @@ def train_autoencoder(args) -> None:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("training"), help="folder for checkpoints (default: training)")
-    parser.add_argument("--device", type=torch.device, default=torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    parser.add_argument("--device", type=torch.device,
+                        default=torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     parser.add_argument("--seed", type=int, default=1)
     stages = parser.add_subparsers(dest="stage", required=True)
 
-    stage = stages.add_parser("autoencoder")
-    stage.set_defaults(run=train_autoencoder)
-    length = stage.add_mutually_exclusive_group(required=True)
-    length.add_argument("--steps", type=int)
-    length.add_argument("--minutes", type=float)
-    stage.add_argument("--batch", type=int, default=32)
-    stage.add_argument("--rate", type=float, default=2e-3)
-    stage.add_argument("--kl", type=float, default=3e-4, help="weight of the KL divergence, a mean over latents")
+    def training_stage(name, run, batch, rate, average):
+        stage = stages.add_parser(name)
+        stage.set_defaults(run=run)
+        length = stage.add_mutually_exclusive_group(required=True)
+        length.add_argument("--steps", type=int)
+        length.add_argument("--minutes", type=float)
+        stage.add_argument("--batch", type=int, default=batch)
+        stage.add_argument("--rate", type=float, default=rate)
+        stage.add_argument("--average", type=float, default=average, help="decay of the averaged weights")
+        stage.add_argument("--workers", type=int, default=1 if torch.cuda.is_available() else torch.get_num_threads(),
+                           help="processes that share a batch (CPU only)")
+        return stage
+
+    stage = training_stage("autoencoder", train_autoencoder, batch=16, rate=1.5e-3, average=0.99)
+    stage.add_argument("--kl", type=float, default=1e-4, help="weight of the KL divergence, a mean over latents")
     stage.add_argument("--squares", type=float, default=1.0, help="weight of the squared error beside the absolute one")
+
+    stage = training_stage("denoiser", train_denoiser, batch=64, rate=1e-3, average=0.999)
+    stage.add_argument("--save-minutes", type=float, default=5)
+    stage.add_argument("--watch", type=int, default=100, help="names to draw at each checkpoint")
+
+    stage = stages.add_parser("check")
+    stage.set_defaults(run=check)
+    stage.add_argument("--pipeline", type=Path)
+    stage.add_argument("--names", type=int, default=300)
+    stage.add_argument("--steps", type=lambda text: [int(part) for part in text.split(",")], default=[30])
+    stage.add_argument("--guidance-scale", type=float, default=5.0)
+    stage.add_argument("--spacing")
+    stage.add_argument("--clip", type=float)
+    stage.add_argument("--sheet", type=Path)
     return parser.parse_args()
 
 
