@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <numbers>
 #include <vector>
 
 namespace steplapse {
@@ -68,6 +70,15 @@ TEST(Philox, IsNormal) {
   EXPECT_NEAR(x.pow(3).mean().item<double>(), 0, bound * std::sqrt(15.0));
   EXPECT_NEAR(x.pow(4).mean().item<double>(), 3, bound * std::sqrt(96.0));
   EXPECT_NEAR((x.slice(0, 1) * x.slice(0, 0, n - 1)).mean().item<double>(), 0, bound);
+}
+
+// A word of 0 stands for u = 2^-33: the largest radius there is, sqrt(-2 ln u), and no infinity.
+TEST(Philox, TurnsTheSmallestWordIntoTheLargestRadius) {
+  const uint64_t draw = 5145262111;  // the first whose first word for seed 0 is 0
+  const Words words = philox4x32_10({static_cast<uint32_t>(draw), static_cast<uint32_t>(draw >> 32), 0, 0}, {0, 0});
+  ASSERT_EQ(words[0], 0u);
+  const double angle = 2 * std::numbers::pi * words[1] / 0x1p32;
+  EXPECT_NEAR(philox_randn({1}, 0, draw).item<float>(), std::sqrt(66 * std::numbers::ln2) * std::sin(angle), 2e-6);
 }
 
 TEST(Philox, UsesAllBitsOfSeedAndDraw) {
