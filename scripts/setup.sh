@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# Installs what building and running steplapse need; with `test`, what its tests need besides. Says what it fetches
+# before it does, and leaves alone what is there. Where it can't install, it names what is missing.
+#
+#   scripts/setup.sh [test]
+#   STEPLAPSE_TORCH=DIR scripts/setup.sh    with an official libtorch, or a torch package's folder, in place of pip's
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { printf 'setup: %s\n' "$*"; }
+fail() {
+  say "$*" >&2
+  exit 1
+}
+
+# Each Debian package, and what shows that it is there, however it came.
+needed() {
+  cat <<'END_OF_TABLE'
+g++                    compiler
+cmake                  cmake
+ninja-build            command ninja
+pkg-config             command pkg-config
+libcli11-dev           header CLI/CLI.hpp
+nlohmann-json3-dev     header nlohmann/json.hpp
+libstb-dev             header stb/stb_image_write.h
+libsentencepiece-dev   library sentencepiece
+libsqlite3-dev         library sqlite3
+libdeflate-dev         library libdeflate
+libssl-dev             library libcrypto
+libicu-dev             library icu-uc
+END_OF_TABLE
+  if $with_python; then
+    echo 'python3-venv           python'
+  fi
+  if $with_tests; then
+    cat <<'END_OF_TABLE'
+libgtest-dev           library gtest_main
+libgmock-dev           library gmock
+sqlite3                command sqlite3
+libimage-exiftool-perl command exiftool
+END_OF_TABLE
+  fi
+}
+
+preprocesses() { "${CXX:-c++}" -std=c++20 -E -x c++ - >/dev/null 2>&1; }
+
+has_command() { command -v "$1" >/dev/null; }
+has_library() { pkg-config --exists "$1" 2>/dev/null; }
+has_header() { printf '#if !__has_include(<%s>)\n#error\n#endif\n' "$1" | preprocesses; }
+has_compiler() { printf '#include <coroutine>\n#if !__clang__ && __GNUC__ < 12\n#error\n#endif\n' | preprocesses; }
+has_cmake() { has_command cmake && printf '%s\n' 3.25 "$(cmake --version | grep -o '[0-9][0-9.]*' | head -1)" | sort -CV; }
+has_python() { python3 -c 'import ensurepip, venv' 2>/dev/null; }
+
+find_missing() {
+  local package probe name
+  missing=()
+  while read -r package probe name; do
+    "has_$probe" "$name" || missing+=("$package")
+  done < <(needed)
+}
+
+fail_missing() { fail "missing: ${missing[*]} (Debian's names; g++ from 12, cmake from 3.25). Install them, and call this again"; }
+
+install_packages() {
+  local sudo=()
+  if ((EUID != 0)); then
+    has_command sudo || fail_missing
+    sudo=(sudo)
+  fi
+  has_command apt-get || fail_missing
+  say "apt-get installs ${missing[*]}"
+  "${sudo[@]}" apt-get update -q || say 'apt-get update failed; trying with the package lists that are there'
+  LC_ALL=C apt-get install --no-install-recommends --assume-no "${missing[@]}" | grep -E '^(Need|After)' || true
+  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}" ||
+    fail_missing
+}
+
+# Installs a requirements file into .venv, unless a copy of it there says that this was done.
+install_requirements() {
+  local file=$1 size=$2
+  local done_mark=".venv/installed-${file##*/}"
+  if cmp -s "$file" "$done_mark"; then return; fi
+  say "pip installs $(grep -o '^[^#].*' "$file" | paste -sd ' ') into .venv: $size"
+  .venv/bin/python -m pip --version >/dev/null 2>&1 || python3 -m venv .venv
+  .venv/bin/python -m pip install -r "$file" ||
+    fail "pip could not install $file. For libtorch from elsewhere: STEPLAPSE_TORCH=DIR (a folder with include/ and lib/)"
+  cp "$file" "$done_mark"
+}
+
+with_tests=false
+if [[ ${1:-} == test ]]; then with_tests=true; fi
+with_torch=true
+if [[ -n ${STEPLAPSE_TORCH:-} ]]; then with_torch=false; fi
+with_python=false
+if $with_tests || $with_torch; then with_python=true; fi
+
+find_missing
+if ((${#missing[@]} > 0)); then
+  install_packages
+  find_missing
+  ((${#missing[@]} == 0)) || fail_missing
+fi
+if $with_torch; then
+  install_requirements scripts/requirements.txt 'a 200 MB download for the CPU build, several GB for the CUDA build'
+fi
+if $with_tests; then install_requirements scripts/requirements-dev.txt 'a 60 MB download'; fi

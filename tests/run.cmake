@@ -1,0 +1,10 @@
+# run(COMMAND...): runs it, shows what it says, and ends the test where it fails. Its output is in `output`.
+function(run)
+  list(JOIN ARGN " " command)
+  execute_process(COMMAND ${ARGN} OUTPUT_VARIABLE output ERROR_VARIABLE output RESULT_VARIABLE result)
+  message("$ ${command}\n${output}")
+  if(result)
+    message(FATAL_ERROR "ended with ${result}: ${command}")
+  endif()
+  set(output "${output}" PARENT_SCOPE)
+endfunction()
