@@ -64,7 +64,7 @@ double WorkQueue::milliseconds_waited() const {
 template <typename Condition>
 void WorkQueue::wait_until(std::unique_lock<std::mutex>& lock, Condition condition) {
   const Clock::time_point start = Clock::now();
-  changed_.wait(lock, [&] { return error_ || condition(); });
+  changed_.wait(lock, condition);  // an error empties the queue, so every condition holds then
   milliseconds_waited_ += milliseconds_since(start);
   if (error_) std::rethrow_exception(error_);
 }
