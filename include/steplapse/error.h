@@ -1,5 +1,6 @@
 #pragma once
 
+#include <exception>
 #include <stdexcept>
 #include <string>
 
@@ -9,7 +10,6 @@ namespace steplapse {
 enum class ExitCode { done = 0, run_failed = 1, usage = 2, bundle_refused = 3, output = 4, memory = 5 };
 
 /// What ends a command: one line for the user (place, found, wanted, way out) and the exit code.
-/// Anything else that reaches `main` counts as `run_failed`.
 class Error : public std::runtime_error {
  public:
   Error(ExitCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
@@ -31,5 +31,13 @@ struct OutputError : Error {
 struct MemoryError : Error {
   explicit MemoryError(const std::string& message) : Error(ExitCode::memory, message) {}
 };
+
+/// What went wrong, as the user is told: one line, never a stack trace. Whatever is not an Error is `run_failed`, but
+/// for memory that was not to be had.
+struct Failure {
+  std::string message;
+  ExitCode code;
+};
+Failure failure_of(const std::exception& error);
 
 }  // namespace steplapse
