@@ -71,6 +71,7 @@ class Engine {
  public:
   /// @param max_batch  trajectories in one denoiser call at most; each has one row, or two ([uncond, cond]) with guidance
   Engine(Denoiser denoiser, PredictionType prediction_type, int64_t max_batch = 16);
+  ~Engine();
 
   /// The watcher, if any, must live until `run` returns.
   void add(Trajectory trajectory, Guidance guidance, Watcher* watcher = nullptr);
@@ -80,16 +81,15 @@ class Engine {
 
  private:
   struct Job;
-  void advance(Job& job);
+  void attempt(Job& job, const std::function<void()>& work);  ///< its exception becomes the job's outcome
+  void advance(Job& job);                                     ///< to its end, or until the network must be asked
+  void tell(Job& job, const Answer& answer);
   void ask(const std::vector<Job*>& batch);
 
   Denoiser denoiser_;
   PredictionType prediction_type_;
   int64_t max_batch_;
   std::vector<Job> jobs_;
-
- public:
-  ~Engine();
 };
 
 }  // namespace steplapse

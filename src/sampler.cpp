@@ -1,0 +1,106 @@
+#include "steplapse/sampler.h"
+
+#include <ATen/ATen.h>
+
+#include <sstream>
+#include <stdexcept>
+
+#include "steplapse/text.h"
+
+namespace steplapse {
+
+void Trajectory::resume() {
+  auto& promise = handle_.promise();
+  promise.asking = nullptr;
+  promise.stepping = nullptr;
+  handle_.resume();
+  if (promise.thrown) std::rethrow_exception(std::exchange(promise.thrown, nullptr));
+}
+
+const Trajectory::Question* Trajectory::question() const {
+  const auto* asking = handle_.promise().asking;
+  return asking ? &asking->question_ : nullptr;
+}
+
+const Step* Trajectory::step() const {
+  const auto* stepping = handle_.promise().stepping;
+  return stepping ? &stepping->step_ : nullptr;
+}
+
+bool Trajectory::finished() const { return handle_.done(); }
+
+Tensor Trajectory::result() const { return handle_.promise().result; }
+
+void Trajectory::answer(Prediction prediction) { handle_.promise().asking->answer_ = std::move(prediction); }
+
+void Trajectory::continue_with(Tensor x) { handle_.promise().stepping->next_ = std::move(x); }
+
+void Trajectory::fail(std::exception_ptr error) {
+  auto& promise = handle_.promise();
+  if (promise.asking) promise.asking->error_ = error;
+  if (promise.stepping) promise.stepping->error_ = error;
+  resume();
+}
+
+void PredictAwaiter::await_suspend(Trajectory::Handle self) { self.promise().asking = this; }
+
+Prediction PredictAwaiter::await_resume() {
+  if (error_) std::rethrow_exception(error_);
+  return std::move(answer_);
+}
+
+void StepAwaiter::await_suspend(Trajectory::Handle self) {
+  next_ = step_.x;
+  self.promise().stepping = this;
+}
+
+Tensor StepAwaiter::await_resume() {
+  if (error_) std::rethrow_exception(error_);
+  return std::move(next_);
+}
+
+namespace {
+
+[[noreturn]] void refuse_level(PredictionType type, const NoiseLevel& level) {
+  std::ostringstream text;
+  text << "a model of " << name_of(type) << " can't be asked at alpha " << level.alpha << ", sigma " << level.sigma;
+  if (level.timestep) text << " (timestep " << *level.timestep << ")";
+  text << ": what is in x can't be told there";
+  throw std::domain_error(text.str());
+}
+
+}  // namespace
+
+Prediction prediction_of(PredictionType type, const Tensor& x, const Tensor& output, const NoiseLevel& level) {
+  const double alpha = level.alpha, sigma = level.sigma;
+  if (sigma == 0 || (alpha == 0 && type == PredictionType::epsilon)) refuse_level(type, level);
+  switch (type) {
+    case PredictionType::epsilon:
+      return {(x - sigma * output) / alpha, output};
+    case PredictionType::v_prediction:  // with alpha² + sigma² = 1, as training noise has it
+      return {alpha * x - sigma * output, alpha * output + sigma * x};
+    case PredictionType::sample:
+      return {output, (x - alpha * output) / sigma};
+  }
+  throw std::logic_error("a prediction type without a rule");
+}
+
+const std::vector<Sampler>& samplers() {
+  static const std::vector<Sampler> table{
+      {"ddim", "DDIM", sample_ddim},
+  };
+  return table;
+}
+
+const Sampler& sampler_named(std::string_view name) {
+  std::vector<std::string> names;
+  for (const Sampler& sampler : samplers()) {
+    if (sampler.name == name) return sampler;
+    names.emplace_back(sampler.name);
+  }
+  const auto meant = nearest(std::string(name), names);
+  throw std::invalid_argument("unknown sampler " + in_quotes(std::string(name)) +
+                              (meant ? ", did you mean " + in_quotes(*meant) + "?" : ", see steplapse --help"));
+}
+
+}  // namespace steplapse

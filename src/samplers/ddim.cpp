@@ -1,0 +1,35 @@
+#include <ATen/ATen.h>
+
+#include <cmath>
+#include <stdexcept>
+
+#include "steplapse/sampler.h"
+
+namespace steplapse {
+
+Trajectory sample_ddim(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
+  check_levels(schedule);
+  if (!(options.eta >= 0 && options.eta <= 1)) throw std::invalid_argument("eta must be from 0 to 1");
+  const auto& levels = schedule.levels;
+  for (size_t i = 0; i + 1 < levels.size(); ++i) {
+    const NoiseLevel from = levels[i], to = levels[i + 1];
+    const Prediction p = co_await predict(x, from);
+
+    // Clipping leaves eps as the network gave it, as diffusers does.
+    Tensor x0 = p.x0;
+    if (options.clip_sample_range) x0 = x0.clamp(-*options.clip_sample_range, *options.clip_sample_range);
+
+    // Eq. 16: the share of the noise at `to` that is drawn anew; the rest points along eps (eq. 12).
+    // The ratio of alphas is theirs under the root, 1 - alpha_from²/alpha_to²; a first level with alpha 0 makes it 1.
+    const double renewed = std::sqrt(1 - (from.alpha / to.alpha) * (from.alpha / to.alpha));
+    const double fresh = options.eta * (to.sigma / from.sigma) * renewed;
+    const double direction = std::sqrt(to.sigma * to.sigma - fresh * fresh);
+
+    Tensor next = to.alpha * x0 + direction * p.eps;
+    if (fresh > 0) next = next + fresh * noise.like(x);
+    x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, x0);
+  }
+  co_return x;
+}
+
+}  // namespace steplapse

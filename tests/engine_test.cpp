@@ -1,0 +1,223 @@
+#include "steplapse/engine.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <map>
+
+#include "toy_denoiser.h"
+
+namespace steplapse {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::StrEq;
+using testing::ThrowsMessage;
+
+constexpr double kNoisy = 1.4, kClean = 0.1;
+
+Tensor start_of(uint64_t seed) { return Noise(Rng::cpu, seed).draw({1, 2, 3, 3}); }
+Trajectory ddim(uint64_t seed, int64_t steps) { return sample_ddim(start_of(seed), circle(steps, kNoisy, kClean), {}, {}); }
+
+/// Adds what it is conditioned on, and notes how many rows each call had.
+struct NotingDenoiser {
+  std::shared_ptr<std::vector<int64_t>> rows = std::make_shared<std::vector<int64_t>>();
+
+  Denoiser denoiser() const {
+    return [rows = rows](const Tensor& x, const Tensor& angles, const std::vector<Tensor>& conditioning) {
+      rows->push_back(x.size(0));
+      Tensor answer = gaussian_denoiser(0.5)(x, angles, {});
+      for (const Tensor& tensor : conditioning) answer = answer + tensor.view({-1, 1, 1, 1});
+      return answer;
+    };
+  }
+};
+
+void rethrow(const Outcome& outcome) {
+  if (outcome.error) std::rethrow_exception(outcome.error);
+}
+
+TEST(Engine, TrajectoriesTogetherGetWhatEachGetsAlone) {
+  NotingDenoiser network;
+  Engine engine(network.denoiser(), PredictionType::epsilon);
+  const std::vector<int64_t> steps{3, 5, 5, 8};
+  for (size_t i = 0; i < steps.size(); ++i) engine.add(ddim(i, steps[i]), {});
+  const auto together = engine.run();
+  for (size_t i = 0; i < steps.size(); ++i) {
+    const Outcome alone = run_alone(ddim(i, steps[i]), gaussian_denoiser(0.5));
+    EXPECT_TRUE(at::equal(together[i].latents, alone.latents)) << i;
+  }
+  EXPECT_THAT(*network.rows, ElementsAre(4, 4, 4, 3, 3, 1, 1, 1));
+}
+
+TEST(Engine, AsksNoMoreAtOnceThanAllowed) {
+  NotingDenoiser network;
+  Engine engine(network.denoiser(), PredictionType::epsilon, 2);
+  for (uint64_t i = 0; i < 3; ++i) engine.add(ddim(i, 1), {});
+  for (const Outcome& outcome : engine.run()) EXPECT_TRUE(outcome.latents.defined());
+  EXPECT_THAT(*network.rows, ElementsAre(2, 1));
+}
+
+TEST(Engine, KeepsShapesApart) {
+  Engine engine(gaussian_denoiser(1), PredictionType::epsilon);
+  engine.add(ddim(1, 2), {});
+  engine.add(sample_ddim(at::ones({1, 2, 6, 6}), circle(2, kNoisy, kClean), {}, {}), {});
+  const auto outcomes = engine.run();
+  EXPECT_EQ(outcomes[0].latents.size(3), 3);
+  EXPECT_EQ(outcomes[1].latents.size(3), 6);
+}
+
+Guidance guidance(double scale) { return {{at::full({1, 1}, 0.5)}, {at::full({1, 1}, 0.25)}, scale}; }
+
+TEST(Engine, GuidanceIsUncondPlusScaleTimesTheDifference) {
+  // The toy answer is linear in the conditioning: guidance from 0.25 towards 0.5 by 3 is conditioning on 1.
+  NotingDenoiser network;
+  Engine guided(network.denoiser(), PredictionType::epsilon);
+  guided.add(ddim(1, 4), guidance(3));
+  Engine plain(network.denoiser(), PredictionType::epsilon);
+  plain.add(ddim(1, 4), {{at::full({1, 1}, 1.0)}, {}, 1});
+  EXPECT_TRUE(at::allclose(guided.run()[0].latents, plain.run()[0].latents, 1e-5, 1e-5));
+}
+
+TEST(Engine, AsksNoUncondAtScaleOneOrBelow) {
+  for (const double scale : {0.0, 0.5, 1.0, 1.5}) {
+    NotingDenoiser network;
+    Engine engine(network.denoiser(), PredictionType::epsilon);
+    engine.add(ddim(1, 1), guidance(scale));
+    rethrow(engine.run()[0]);
+    EXPECT_THAT(*network.rows, ElementsAre(scale > 1 ? 2 : 1)) << scale;
+  }
+}
+
+TEST(Engine, AWatcherSeesEveryStepAndMayEndTheRunWithX0) {
+  struct Stopper : Watcher {
+    Verdict stepped(const Step& step) override {
+      steps.push_back(step.number);
+      x0 = step.x0;
+      return {step.number == 3, {}};
+    }
+    std::vector<int64_t> steps;
+    Tensor x0;
+  } watcher;
+  const Outcome outcome = run_alone(ddim(1, 8), gaussian_denoiser(1), &watcher);
+  EXPECT_TRUE(outcome.stopped);
+  EXPECT_THAT(watcher.steps, ElementsAre(1, 2, 3));
+  EXPECT_TRUE(at::equal(outcome.latents, watcher.x0));
+}
+
+TEST(Engine, AWatcherMayChangeTheLatents) {
+  struct Doubler : Watcher {
+    Verdict stepped(const Step& step) override { return {false, step.number == 1 ? 2 * step.x : Tensor()}; }
+  } doubler;
+  // With a linear denoiser, doubling after any step doubles the end.
+  const Outcome changed = run_alone(ddim(1, 8), gaussian_denoiser(1), &doubler);
+  const Outcome plain = run_alone(ddim(1, 8), gaussian_denoiser(1));
+  EXPECT_TRUE(at::allclose(changed.latents, 2 * plain.latents, 1e-5, 1e-6));
+}
+
+TEST(Engine, RecalledAnswersStandForTheNetwork) {
+  struct Memory : Watcher {
+    std::map<int64_t, Answer> answers;
+    std::optional<Answer> recall(const Question& question) override {
+      const auto found = answers.find(question.call);
+      return found == answers.end() ? std::nullopt : std::optional(found->second);
+    }
+    void answered(const Question& question, const Answer& answer) override { answers[question.call] = answer; }
+  } memory;
+  const Outcome first = run_alone(ddim(1, 5), gaussian_denoiser(1), &memory);
+  memory.answers.erase(5);  // the network is asked again where the memory ends
+  int64_t asked = 0;
+  const auto counting = [&](const auto&... question) {
+    ++asked;
+    return gaussian_denoiser(1)(question...);
+  };
+  const Outcome again = run_alone(ddim(1, 5), counting, &memory);
+  EXPECT_EQ(asked, 1);
+  EXPECT_TRUE(at::equal(first.latents, again.latents));
+}
+
+TEST(Engine, OneTrajectorysErrorEndsThatOneOnly) {
+  struct Thrower : Watcher {
+    Verdict stepped(const Step&) override { throw std::runtime_error("no room for the frame"); }
+  } thrower;
+  Engine engine(gaussian_denoiser(1), PredictionType::epsilon);
+  engine.add(ddim(1, 3), {}, &thrower);
+  engine.add(ddim(2, 3), {});
+  const auto outcomes = engine.run();
+  EXPECT_THAT([&] { rethrow(outcomes[0]); }, ThrowsMessage<std::runtime_error>(StrEq("no room for the frame")));
+  EXPECT_TRUE(at::equal(outcomes[1].latents, run_alone(ddim(2, 3), gaussian_denoiser(1)).latents));
+}
+
+TEST(Engine, NamesTheStepAtWhichTheNetworkAnswersNan) {
+  int64_t calls = 0;
+  const auto fails_late = [&](const Tensor& x, auto&&...) {
+    return ++calls == 3 ? at::full_like(x, std::numeric_limits<float>::quiet_NaN()) : at::zeros_like(x);
+  };
+  const Outcome outcome = run_alone(ddim(1, 4), fails_late);
+  EXPECT_THAT([&] { rethrow(outcome); }, ThrowsMessage<std::runtime_error>(HasSubstr("step 3: the denoiser answered NaN")));
+}
+
+// ---- coroutines: GCC 12 destroys awaiters twice where they are written carelessly, so every place is tried --------
+
+/// A tensor whose storage says when it is gone.
+Tensor counted(int& alive) {
+  ++alive;
+  auto* data = new float[4]{1, 2, 3, 4};
+  return at::from_blob(
+      data, {1, 1, 2, 2},
+      [&alive, data](void*) {
+        --alive;
+        delete[] data;
+      },
+      at::kFloat);
+}
+
+/// Answers a trajectory with counted tensors until it has stood still `stops` times.
+void advance(Trajectory& trajectory, int stops, int& alive) {
+  trajectory.resume();
+  for (int i = 1; i < stops; ++i) {
+    if (trajectory.question()) trajectory.answer({counted(alive), counted(alive)});
+    if (trajectory.step()) trajectory.continue_with(counted(alive));
+    trajectory.resume();
+  }
+}
+
+TEST(EverySampler, LeavesNothingBehindWhereverItIsDestroyedOrThrownAt) {
+  constexpr int kSteps = 3, kStops = 2 * kSteps;  // a question and a step each
+  for (const Sampler& sampler : samplers()) {
+    for (const double eta : {0.0, 1.0}) {
+      for (int stops = 1; stops <= kStops; ++stops) {
+        for (const bool thrown_at : {false, true}) {
+          int alive = 0;
+          {
+            Trajectory trajectory = sampler.start(counted(alive), circle(kSteps, kNoisy, kClean), {.eta = eta}, Noise(Rng::cpu, 1));
+            advance(trajectory, stops, alive);
+            ASSERT_FALSE(trajectory.finished());
+            if (thrown_at) {
+              EXPECT_THROW(trajectory.fail(std::make_exception_ptr(std::runtime_error("stop"))), std::runtime_error);
+            }
+          }
+          EXPECT_EQ(alive, 0) << sampler.name << ", eta " << eta << ", stop " << stops << ", thrown at " << thrown_at;
+        }
+      }
+    }
+  }
+}
+
+TEST(EverySampler, EndsAfterItsLastStep) {
+  for (const Sampler& sampler : samplers()) {
+    int alive = 0;
+    {
+      Trajectory trajectory = sampler.start(counted(alive), circle(3, kNoisy, kClean), {}, {});
+      advance(trajectory, 7, alive);
+      EXPECT_TRUE(trajectory.finished()) << sampler.name;
+      EXPECT_EQ(trajectory.result().numel(), 4);
+    }
+    EXPECT_EQ(alive, 0) << sampler.name;
+  }
+}
+
+}  // namespace
+}  // namespace steplapse
