@@ -1,0 +1,83 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "steplapse/noise_level.h"
+
+namespace steplapse {
+
+/// What model.json says, checked: docs/bundle.md has each key and its meaning.
+struct Manifest {
+  struct File {
+    int64_t size;
+    std::string sha256;  ///< 64 lower-case hex digits
+  };
+  struct TensorSpec {
+    std::string dtype;  ///< as safetensors spells it: F32, F16, BF16, I64
+    std::vector<int64_t> shape;
+    bool operator==(const TensorSpec&) const = default;
+  };
+  struct Module {
+    std::string program;  ///< keys of `files`
+    std::string weights;
+    std::map<std::string, TensorSpec> tensors;
+  };
+  struct Tokenizer {
+    std::string kind;  ///< sentencepiece or clip_bpe
+    std::vector<std::string> files;
+    int64_t length;
+    std::optional<int64_t> bos, eos;
+    int64_t pad;
+  };
+  struct Size {
+    int64_t width, height;
+    bool operator==(const Size&) const = default;
+  };
+  struct SizeRange {
+    int64_t min, max, multiple;
+  };
+  struct Defaults {
+    int64_t steps;
+    std::string sampler;
+    double guidance_scale;
+  };
+  struct Verified {
+    std::vector<int64_t> batches;
+    std::vector<Size> sizes;
+  };
+
+  std::string name, source, licence;
+  std::map<std::string, File> files;
+  Module text_encoder, denoiser;
+  std::map<std::string, Module> decoders;
+  std::vector<Tokenizer> tokenizers;
+  int64_t latent_channels, downscale;
+  Size default_size;
+  std::variant<std::vector<Size>, SizeRange> allowed_sizes;
+  std::string compute_dtype;       ///< float32, float16 or bfloat16
+  std::string no_negative_prompt;  ///< encode_empty or zeros
+  TrainingNoise training_noise;
+  Defaults defaults;
+  Verified verified;
+  std::optional<std::string> prompts;  ///< a key of `files`
+
+  std::string sha256;  ///< of model.json itself: it holds all other hashes, so it stands for the whole bundle
+};
+
+/// Reads and checks model.json; opens no other file.
+/// @throws BundleError  one line: file, key, found, wanted. Unknown and missing keys are errors.
+Manifest read_manifest(const std::filesystem::path& folder);
+
+/// @throws UsageError  naming the sizes there are, when the bundle does not allow this one.
+void check_size(const Manifest& manifest, Manifest::Size size);
+
+/// The manifest for people, some lines: origin, modules and what they weigh, sizes, noise, defaults.
+std::string describe(const Manifest& manifest);
+
+}  // namespace steplapse
