@@ -181,11 +181,12 @@ struct Bundle::Loaded {
     });
   }
 
-  /// What came out, as it must be: float32, on the CPU, an ordinary tensor.
+  /// What came out: it must be float32, and leaves as an ordinary tensor on the CPU.
   Tensor tensor(const std::string& name, const c10::IValue& value) const {
-    if (!value.isTensor()) throw Error(ExitCode::run_failed, name + ": answered no tensor but " + value.tagKind());
+    const std::string found = value.isTensor() ? at::toString(value.toTensor().scalar_type()) : value.tagKind();
+    if (found != "Float") throw Error(ExitCode::run_failed, name + ": answered " + found + ", wanted a float32 tensor");
     return with_errors(name, [&] {
-      const Tensor answer = value.toTensor().to(at::kCPU, at::kFloat);
+      const Tensor answer = value.toTensor().cpu();
       return answer.is_inference() ? answer.clone() : answer;  // the clone is made outside of inference mode
     });
   }
