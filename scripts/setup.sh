@@ -70,7 +70,7 @@ install_packages() {
   has_command apt-get || fail_missing
   say "apt-get installs ${missing[*]}"
   "${sudo[@]}" apt-get update -q || say 'apt-get update failed; trying with the package lists that are there'
-  LC_ALL=C apt-get install --no-install-recommends --assume-no "${missing[@]}" | grep -E '^(Need|After)' || true
+  # apt-get says how much it will fetch.
   "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}" ||
     fail_missing
 }
@@ -101,6 +101,6 @@ if ((${#missing[@]} > 0)); then
   ((${#missing[@]} == 0)) || fail_missing
 fi
 if $with_torch; then
-  install_requirements scripts/requirements.txt 'a 200 MB download for the CPU build, several GB for the CUDA build'
+  install_requirements scripts/requirements.txt 'a 200 MB download for the CPU build, 2.7 GB for the CUDA build'
 fi
 if $with_tests; then install_requirements scripts/requirements-dev.txt 'a 60 MB download'; fi

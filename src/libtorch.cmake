@@ -31,5 +31,5 @@ target_include_directories(steplapse::libtorch SYSTEM INTERFACE
 # Words for the linker alone: CMake drops what repeats, and takes back at install the run path of link
 # directories that it knows of. CUDA's own libraries lie in sibling packages, where libtorch_cuda's run path leads.
 target_link_libraries(steplapse::libtorch INTERFACE
-  "-Wl,-L${steplapse_torch}/lib,-rpath,${steplapse_torch}/lib,--allow-shlib-undefined"
+  "-Wl,-L${steplapse_torch}/lib,-rpath,${steplapse_torch}/lib"
   "-Wl,--push-state,--no-as-needed${steplapse_torch_libraries},--pop-state")
