@@ -23,7 +23,7 @@ pkg-config             command pkg-config
 libcli11-dev           header CLI/CLI.hpp
 nlohmann-json3-dev     header nlohmann/json.hpp
 libstb-dev             header stb/stb_image_write.h
-libsentencepiece-dev   library sentencepiece
+libsentencepiece-dev   header sentencepiece_processor.h
 libsqlite3-dev         library sqlite3
 libdeflate-dev         library libdeflate
 libssl-dev             library libcrypto
@@ -56,7 +56,7 @@ find_missing() {
   missing=()
   while read -r package probe name; do
     "has_$probe" "$name" || missing+=("$package")
-  done < <(needed)
+  done <<<"$(needed)"
 }
 
 fail_missing() { fail "missing: ${missing[*]} (Debian's names; g++ from 12, cmake from 3.25). Install them, and call this again"; }

@@ -3,10 +3,7 @@
 #
 # STEPLAPSE_TORCH (CMake or environment): the folder with include/ and lib/: an official libtorch, or a Python package's
 # torch folder; otherwise steplapse_torch_default. Gives the target steplapse::libtorch. Installed with the package.
-if(TARGET steplapse::libtorch)
-  return()
-endif()
-
+include_guard(DIRECTORY)
 set(STEPLAPSE_TORCH "$ENV{STEPLAPSE_TORCH}" CACHE PATH "libtorch: a folder with include/ and lib/")
 set(steplapse_torch "${STEPLAPSE_TORCH}")
 if(NOT steplapse_torch)
