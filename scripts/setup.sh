@@ -23,7 +23,7 @@ pkg-config             command pkg-config
 libcli11-dev           header CLI/CLI.hpp
 nlohmann-json3-dev     header nlohmann/json.hpp
 libstb-dev             header stb/stb_image_write.h
-libsentencepiece-dev   library sentencepiece
+libsentencepiece-dev   header sentencepiece_processor.h
 libsqlite3-dev         library sqlite3
 libdeflate-dev         library libdeflate
 libssl-dev             library libcrypto
@@ -56,7 +56,7 @@ find_missing() {
   missing=()
   while read -r package probe name; do
     "has_$probe" "$name" || missing+=("$package")
-  done < <(needed)
+  done <<<"$(needed)"
 }
 
 fail_missing() { fail "missing: ${missing[*]} (Debian's names; g++ from 12, cmake from 3.25). Install them, and call this again"; }
@@ -70,7 +70,7 @@ install_packages() {
   has_command apt-get || fail_missing
   say "apt-get installs ${missing[*]}"
   "${sudo[@]}" apt-get update -q || say 'apt-get update failed; trying with the package lists that are there'
-  LC_ALL=C apt-get install --no-install-recommends --assume-no "${missing[@]}" | grep -E '^(Need|After)' || true
+  # apt-get says how much it will fetch.
   "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}" ||
     fail_missing
 }
@@ -101,6 +101,6 @@ if ((${#missing[@]} > 0)); then
   ((${#missing[@]} == 0)) || fail_missing
 fi
 if $with_torch; then
-  install_requirements scripts/requirements.txt 'a 200 MB download for the CPU build, several GB for the CUDA build'
+  install_requirements scripts/requirements.txt 'a 200 MB download for the CPU build, 2.7 GB for the CUDA build'
 fi
 if $with_tests; then install_requirements scripts/requirements-dev.txt 'a 60 MB download'; fi

@@ -3,10 +3,7 @@
 #
 # STEPLAPSE_TORCH (CMake or environment): the folder with include/ and lib/: an official libtorch, or a Python package's
 # torch folder; otherwise steplapse_torch_default. Gives the target steplapse::libtorch. Installed with the package.
-if(TARGET steplapse::libtorch)
-  return()
-endif()
-
+include_guard(DIRECTORY)
 set(STEPLAPSE_TORCH "$ENV{STEPLAPSE_TORCH}" CACHE PATH "libtorch: a folder with include/ and lib/")
 set(steplapse_torch "${STEPLAPSE_TORCH}")
 if(NOT steplapse_torch)
@@ -31,5 +28,5 @@ target_include_directories(steplapse::libtorch SYSTEM INTERFACE
 # Words for the linker alone: CMake drops what repeats, and takes back at install the run path of link
 # directories that it knows of. CUDA's own libraries lie in sibling packages, where libtorch_cuda's run path leads.
 target_link_libraries(steplapse::libtorch INTERFACE
-  "-Wl,-L${steplapse_torch}/lib,-rpath,${steplapse_torch}/lib,--allow-shlib-undefined"
+  "-Wl,-L${steplapse_torch}/lib,-rpath,${steplapse_torch}/lib"
   "-Wl,--push-state,--no-as-needed${steplapse_torch_libraries},--pop-state")

@@ -114,10 +114,8 @@ size_t edit_distance(std::string_view first, std::string_view second) {
 
 std::optional<std::string> nearest(std::string_view name, const std::vector<std::string>& choices) {
   std::optional<std::string> best;
-  const size_t length = folded_characters(name).size();
-  size_t limit = std::max<size_t>(1, length / 3) + 1;
+  size_t limit = std::max<size_t>(1, folded_characters(name).size() / 3) + 1;
   for (const std::string& choice : choices) {
-    if (length >= choice.size() + limit) continue;  // too much to delete: names may be long, the matrix may not
     const size_t distance = edit_distance(name, choice);
     if (distance >= limit) continue;
     limit = distance;

@@ -58,10 +58,10 @@ TEST(Text, FindsWhatWasMeant) {
   EXPECT_THAT(nearest("euler_ancestrall", samplers), Optional("euler_ancestral"s));
   EXPECT_THAT(nearest("ancestral_euler", samplers), std::nullopt);
   EXPECT_THAT(nearest("dpm", samplers), std::nullopt);
+  EXPECT_THAT(nearest("banana", {"bandit"}), std::nullopt);              // half of it
   EXPECT_THAT(nearest("xt", {"x0"s, "xtt"s, "xt0"s}), Optional("x0"s));  // the first of equals
   EXPECT_THAT(nearest("", samplers), std::nullopt);
   EXPECT_THAT(nearest("ddim", {}), std::nullopt);
-  EXPECT_THAT(nearest(std::string(1'000'000, 'd'), samplers), std::nullopt);
 }
 
 TEST(Text, IsShownOnOneLine) {

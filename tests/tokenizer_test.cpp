@@ -51,6 +51,8 @@ TEST(Tokenizer, BosAndEosMayBeNone) {
   Manifest::Tokenizer plain = spec(3);
   plain.bos = plain.eos = std::nullopt;
   EXPECT_THAT(Tokenizer(plain, kModel).encode("red").ids, ElementsAre(3, 40, 40));
+  plain.bos = 1;
+  EXPECT_THAT(Tokenizer(plain, kModel).encode("red").ids, ElementsAre(1, 3, 40));
 }
 
 TEST(Tokenizer, WhatFitsExactlyIsNotCut) {
