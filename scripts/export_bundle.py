@@ -184,7 +184,7 @@ def export_module(wrapper, eager, make_inputs, sizes, folder: Path, name: str, s
     for tensor in tensors.values():
         tensor.data = torch.empty(0, dtype=tensor.dtype)
     program.save(str(folder / f"{name}.full.pt"))
-    strip_debug_records(folder / f"{name}.full.pt", folder / f"{name}.pt")
+    strip_records(folder / f"{name}.full.pt", folder / f"{name}.pt")
     for path in (folder / f"{name}.pt", folder / f"{name}.safetensors"):
         path.chmod(0o644)
 
@@ -198,13 +198,18 @@ def export_module(wrapper, eager, make_inputs, sizes, folder: Path, name: str, s
     }
 
 
-def strip_debug_records(archive: Path, stripped: Path) -> None:
-    """Leaves out which line of whose Python each operator came from: most of the archive, and this machine's paths."""
+def strip_records(archive: Path, stripped: Path) -> None:
+    """Leaves out the inputs it was traced with, and which line of whose Python each operator came from: most of the
+    archive, and this machine's paths."""
     reader = torch._C.PyTorchFileReader(str(archive))
     writer = torch._C.PyTorchFileWriter(str(stripped))
+    # An archive that calls itself older than its operators would have them replaced on loading, `div` for one.
+    with zipfile.ZipFile(archive) as records:
+        version = next(name for name in records.namelist() if name.rsplit("/", 1)[-1] == "version")
+        writer.set_min_version(int(records.read(version)))
     for record in reader.get_all_records():
-        # The writer adds its own version record, and what starts with a dot.
-        if not record.endswith(".debug_pkl") and record != "version" and not record.startswith("."):
+        own = record in ("version", "byteorder") or record.startswith(".data/")  # the writer has its own of these
+        if not own and not record.endswith(".debug_pkl") and not record.startswith("traced_inputs"):
             content = reader.get_record(record)
             writer.write_record(record, content, len(content))
     writer.write_end_of_file()
@@ -319,6 +324,8 @@ def export_bundle(pipeline: Pipeline, out: Path, *, name: str, source: str, lice
     out = Path(out)
     if out.exists() and not replace:
         raise ExportError(f"{out} exists already")
+    if out.exists() and not (out / "model.json").is_file():
+        raise ExportError(f"{out} is no bundle to replace: it has no model.json")
     unet_config, vae_config = pipeline.unet.config, pipeline.vae.config
     for key in ("addition_embed_type", "class_embed_type", "encoder_hid_dim_type", "time_cond_proj_dim"):
         if unet_config.get(key) is not None:

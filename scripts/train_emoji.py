@@ -3,7 +3,7 @@
 
     scripts/train_emoji.py autoencoder --minutes 30     pictures to 8 x 8 latents and back
     scripts/train_emoji.py denoiser --minutes 75        tokenizer, UNet and text encoder, on those latents
-    scripts/train_emoji.py pipeline                     all of it as one folder, as diffusers saves it
+    scripts/train_emoji.py decoder --minutes 15         sharper pictures from the same latents
     scripts/train_emoji.py check                        how often a prompt gives its own emoji
 
 Every stage writes to --work (training/ unless said) and goes on from its checkpoint there, so an interrupted
@@ -24,7 +24,9 @@ import sentencepiece
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
 from PIL import Image
+from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
 import emoji_data
@@ -124,13 +126,66 @@ def finish_autoencoder(autoencoder: AutoencoderKL, images: torch.Tensor, folder:
     autoencoder.eval()
     mean, _ = encode_all(autoencoder, images)
     standardize_latents(autoencoder, mean)
+    report_autoencoder(autoencoder, images)
+    autoencoder.save_pretrained(folder)
+
+
+def report_autoencoder(autoencoder: AutoencoderKL, images: torch.Tensor) -> None:
     mean, std = encode_all(autoencoder, images)
     psnr = peak_signal_to_noise(decode_all(autoencoder, mean), images)
     noisy = peak_signal_to_noise(decode_all(autoencoder, mean + 0.1 * torch.randn_like(mean)), images)
     say(f"PSNR over the taught set: mean {psnr.mean():.2f} dB, lowest {psnr.min():.2f} dB, "
         f"with noise of 0.1 on the latents {noisy.mean():.2f} dB")
     say(f"latents: std {mean.std((0, 2, 3)).tolist()}, largest {mean.abs().max():.2f}, posterior std {std.mean():.3f}")
-    autoencoder.save_pretrained(folder)
+
+
+class Decoder(torch.nn.Module):
+    """The part of an autoencoder behind the latents."""
+
+    def __init__(self, autoencoder: AutoencoderKL):
+        super().__init__()
+        self.post_quant_conv, self.decoder = autoencoder.post_quant_conv, autoencoder.decoder
+
+    def forward(self, latents):
+        return self.decoder(self.post_quant_conv(latents))
+
+
+class DecoderTask:
+    """The decoder alone, on latents that stay as they are: half the cost, and beside or after the denoiser's training."""
+
+    NOISE = 0.3  # at most, on unit-variance latents: about how far the denoiser's are from the encoder's
+
+    def __init__(self, args):
+        self.folder, self.squares = args.work / "vae", args.squares
+        self.images = torch.from_numpy(emoji_data.pixels(emoji_data.load_taught())).to(args.device)
+        self.mean, _ = encode_all(AutoencoderKL.from_pretrained(self.folder).to(args.device).eval(), self.images)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def new_model(self) -> Decoder:
+        return Decoder(AutoencoderKL.from_pretrained(self.folder))
+
+    def loss(self, model, indices, generator):
+        wanted = self.images[indices]
+        noise = torch.randn((len(indices), *self.mean.shape[1:]), generator=generator).to(wanted.device)
+        level = self.NOISE * torch.rand((len(indices), 1, 1, 1), generator=generator).to(wanted.device)
+        with torch.autocast(wanted.device.type, torch.bfloat16):
+            answer = model(self.mean[indices] + level * noise)
+        error = answer.float() - wanted
+        squares = error.square().mean((1, 2, 3))
+        loss = error.abs().mean() + self.squares * squares.mean()
+        return loss, {"dB": (10 * torch.log10(4 / squares)).mean().item()}
+
+
+def train_decoder(args) -> None:
+    task = DecoderTask(args)
+    torch.manual_seed(args.seed)
+    decoder = train(task, task.new_model().to(args.device), args.work / "decoder.pt", args)
+    autoencoder = AutoencoderKL.from_pretrained(task.folder).to(args.device)
+    autoencoder.post_quant_conv, autoencoder.decoder = decoder.post_quant_conv, decoder.decoder
+    report_autoencoder(autoencoder.eval(), task.images)
+    autoencoder.save_pretrained(task.folder)
 
 
 # --- tokenizer -----------------------------------------------------------------------------------------------
@@ -189,7 +244,11 @@ class DenoiserTask:
             up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
             block_out_channels=(96, 160), layers_per_block=1, norm_num_groups=16,
             cross_attention_dim=TEXT_WIDTH, attention_head_dim=4)
-        return Conditioned(unet, CLIPTextModel(text))
+        # Plain matrix products: for so few tokens the fused attention's backward pass takes longer than all the rest.
+        unet.set_attn_processor(AttnProcessor())
+        text_encoder = CLIPTextModel(text)
+        text_encoder.set_attn_implementation("eager")
+        return Conditioned(unet, text_encoder)
 
     def loss(self, model, indices, generator):
         rng = random.Random(int(torch.randint(1 << 62, (), generator=generator)))
@@ -214,6 +273,15 @@ def as_pipeline(task: DenoiserTask, model: Conditioned, work: Path) -> Pipeline:
                     text_encoder=model.text_encoder, scheduler=task.scheduler, tokenizer=task.tokenizer)
 
 
+def save_pipeline(pipeline: Pipeline, task: DenoiserTask, folder: Path) -> None:
+    """The pipeline, and what export_bundle.py takes beside it: the taught prompts and latents of their pictures."""
+    pipeline.save_pretrained(folder)
+    prompts = [{"name": emoji.name, "keywords": list(emoji.keywords), "picture": emoji.character,
+                "category": emoji.category} for emoji in task.taught]
+    (folder / "prompts.json").write_text(json.dumps(prompts, ensure_ascii=False, indent=1) + "\n")
+    save_file({"latents": task.mean.cpu().contiguous()}, folder / "latents.safetensors")
+
+
 def train_denoiser(args) -> None:
     task = DenoiserTask(args)
     torch.manual_seed(args.seed)
@@ -223,12 +291,12 @@ def train_denoiser(args) -> None:
 
     def watch(averaged, progress):
         pipeline = as_pipeline(task, averaged, args.work)
-        pipeline.save_pretrained(args.work / "pipeline")
+        save_pipeline(pipeline, task, args.work / "pipeline")
         top1, top5, _ = measure(pipeline, task.taught, names=args.watch, steps=20, guidance_scale=5.0)
         say(f"after step {progress.step}: top-1 {top1:.1%}, top-5 {top5:.1%} of {args.watch} names, 20 steps")
 
     averaged = train(task, model, args.work / "denoiser.pt", args, args.save_minutes, watch)
-    as_pipeline(task, averaged, args.work).save_pretrained(args.work / "pipeline")
+    save_pipeline(as_pipeline(task, averaged, args.work), task, args.work / "pipeline")
     say(f"wrote {args.work / 'pipeline'}")
 
 
@@ -313,6 +381,9 @@ def parse_arguments() -> argparse.Namespace:
     stage = training_stage("autoencoder", train_autoencoder, batch=16, rate=1.5e-3, average=0.99)
     stage.add_argument("--kl", type=float, default=1e-4, help="weight of the KL divergence, a mean over latents")
     stage.add_argument("--squares", type=float, default=1.0, help="weight of the squared error beside the absolute one")
+
+    stage = training_stage("decoder", train_decoder, batch=16, rate=1e-3, average=0.995)
+    stage.add_argument("--squares", type=float, default=3.0, help="weight of the squared error beside the absolute one")
 
     stage = training_stage("denoiser", train_denoiser, batch=64, rate=1e-3, average=0.999)
     stage.add_argument("--save-minutes", type=float, default=5)

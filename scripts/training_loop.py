@@ -11,6 +11,7 @@ goes on as if it had not been.
 import ctypes
 import math
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -84,6 +85,9 @@ def _work(task, model, gradients, step, stop, meeting, args, worker) -> None:
     """A worker other than the first: the gradient of its part, once a step, until told to stop."""
     torch.set_num_threads(1)
     keep_freed_memory()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first worker ends the others
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)  # and a killed one takes them along
     while True:
         meeting.wait()
         if stop.value:
@@ -147,8 +151,12 @@ def train(task, model: torch.nn.Module, checkpoint: Path, args, every_minutes: f
         save_whole({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "averaged": averaged,
                     "step": progress.step, "elapsed": progress.elapsed}, checkpoint)
 
+    interrupted = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda received, frame: interrupted.append(received))
+
     recent, said, saved_at = [], time.monotonic(), time.monotonic()
-    while not progress.done():
+    while not progress.done() and not interrupted:
         if others:
             step.value = progress.step
             meeting.wait()
@@ -184,4 +192,7 @@ def train(task, model: torch.nn.Module, checkpoint: Path, args, every_minutes: f
         for other in others:
             other.join()
         torch.set_num_threads(args.workers)
+    if interrupted:
+        say(f"interrupted at step {progress.step}; the same command goes on from here")
+        raise SystemExit(128 + interrupted[0])
     return averaged_model()
