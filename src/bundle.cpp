@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/DeviceAccelerator.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
+#include <torch/version.h>
 
 #include <new>
 #include <sstream>
@@ -58,10 +59,11 @@ auto with_errors(const std::string& place, const Task& task) {
 // ---- Devices
 
 at::Device device_named(const std::string& name) {
-  if (name == "cpu") return at::kCPU;
+  if (name == "cpu" || (name == "auto" && !at::hasCUDA())) return at::kCPU;
+  if (name == "auto") return {at::kCUDA, 0};
   const bool numbered = name.size() > 5 && name.size() < 9 && name.compare(0, 5, "cuda:") == 0 &&
                         name.find_first_not_of("0123456789", 5) == std::string::npos;
-  if (name != "cuda" && !numbered) throw UsageError("--device " + name + ": wanted cpu, cuda or cuda:N");
+  if (name != "cuda" && !numbered) throw UsageError("--device " + name + ": wanted auto, cpu, cuda or cuda:N");
   if (!at::hasCUDA()) {
     throw UsageError("--device " + name + ": this libtorch sees no CUDA device; use --device cpu");
   }
@@ -199,6 +201,7 @@ Bundle::~Bundle() = default;
 
 const Manifest& Bundle::manifest() const { return loaded_->manifest; }
 const fs::path& Bundle::folder() const { return loaded_->folder; }
+std::string Bundle::device() const { return loaded_->device.str(); }
 
 std::vector<Tensor> Bundle::encode_text(const std::vector<Tensor>& ids, const std::vector<Tensor>& weights) const {
   std::vector<Tensor> inputs;
@@ -252,5 +255,7 @@ Bundle load_bundle(const fs::path& folder, const std::string& device, const std:
     return Bundle(std::move(loaded));
   });
 }
+
+std::string libtorch_version() { return TORCH_VERSION; }
 
 }  // namespace steplapse

@@ -1,0 +1,358 @@
+#include "cli.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <filesystem>
+#include <iomanip>
+#include <iostream>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "bundle_file.h"
+#include "flag_values.h"
+#include "levels_json.h"
+#include "steplapse/bundle.h"
+#include "steplapse/error.h"
+#include "steplapse/file_io.h"
+#include "steplapse/prompts.h"
+#include "steplapse/run.h"
+#include "steplapse/safetensors.h"
+#include "steplapse/text.h"
+#include "version.h"
+
+namespace steplapse {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr int64_t kManySteps = 1'000'000;  // a schedule says what its model allows
+
+constexpr const char* kOverview = R"(steplapse draws a picture from a prompt and keeps every step of its making.
+
+  steplapse [generate] PROMPT   draw, and write the run folder (flags below)
+  steplapse schedule            the noise levels of a run
+  steplapse model inspect DIR   what is in a bundle
+  steplapse model verify DIR    is the bundle sound
+  steplapse model prompts WORD  what the model was taught
+
+Exit codes: 0 done, 1 run failed, 2 usage, 3 bundle refused, 4 output or disk, 5 memory, 130 and 143 ended by a signal.
+)";
+
+// ---- where the model that comes with us lies ---------------------------------------------------------------------
+
+fs::path default_model() {
+  if (const char* named = std::getenv("STEPLAPSE_MODEL"); named && *named) return named;
+  std::error_code unknown;
+  const fs::path program = fs::read_symlink("/proc/self/exe", unknown);
+  // Beside the program, where it was installed, or in the checkout above the build folder.
+  for (const char* place : {"models", "../share/steplapse/models", "../models", "../../models", "../../../models"}) {
+    const fs::path model = (program.parent_path() / place / "emoji-64").lexically_normal();
+    if (fs::exists(model / "model.json", unknown)) return model;
+  }
+  throw UsageError("no --model given, and models/emoji-64 is not beside the program; name a bundle's folder");
+}
+
+// ---- parsing -----------------------------------------------------------------------------------------------------
+
+std::vector<std::string> flags_of(const CLI::App& command) {
+  std::vector<std::string> flags;
+  for (const CLI::Option* option : command.get_options()) {
+    for (const auto& name : option->get_lnames()) flags.push_back("--" + name);
+  }
+  return flags;
+}
+
+/// What was left over is a misspelt flag, or a prompt that the shell took apart.
+void refuse_extras(const CLI::App& command) {
+  for (const std::string& extra : command.remaining()) {
+    if (extra.size() > 1 && extra[0] == '-') {
+      const std::string flag = extra.substr(0, extra.find('='));
+      const auto meant = nearest(flag, flags_of(command));
+      throw UsageError("unknown flag " + in_quotes(flag) +
+                       (meant ? ", did you mean " + in_quotes(*meant) + "?" : ", see steplapse " + command.get_name() + " --help"));
+    }
+    throw UsageError("unexpected " + in_quotes(extra) + "; a prompt of several words wants quotes: steplapse \"red apple\"");
+  }
+}
+
+/// @return false where --help was asked and answered
+bool parse(CLI::App& command, std::vector<std::string> arguments) {
+  std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants a vector
+  command.allow_extras();
+  try {
+    command.parse(arguments);
+  } catch (const CLI::CallForHelp&) {
+    if (command.get_name() == "generate") std::cout << kOverview << '\n';
+    std::cout << command.help();
+    return false;
+  } catch (const CLI::ParseError& error) {
+    refuse_extras(command);
+    throw UsageError(std::string(error.what()) + "; see steplapse " + command.get_name() + " --help");
+  }
+  refuse_extras(command);
+  return true;
+}
+
+// ---- generate ----------------------------------------------------------------------------------------------------
+
+/// The flags as they were written.
+struct GenerateFlags {
+  std::string prompt, model, seed, steps, sampler, schedule, guidance_scale, negative_prompt, eta, size, frames = "x0",
+      every, at, from, to, decoder = "full", out, device = "auto", threads, rng = "cpu", latents, progress = "auto";
+  bool dry_run = false, overwrite = false, version = false;
+};
+
+void add_flags(CLI::App& command, GenerateFlags& flags) {
+  command.add_option("PROMPT", flags.prompt, "What to draw; - reads it from standard input, \"\" draws without one")->required();
+  command.add_option("--negative-prompt", flags.negative_prompt, "What to steer away from");
+  command.add_option("--seed", flags.seed, "Which noise to start from (random, and printed)");
+
+  const char* sampling = "Sampling (defaults are the bundle's)";
+  command.add_option("--steps", flags.steps, "Steps from noise to picture")->group(sampling);
+  command.add_option("--sampler", flags.sampler, "How to get from one noise level to the next: ddim")->group(sampling);
+  command.add_option("--schedule", flags.schedule, "Which noise levels: leading, linspace, trailing")->group(sampling);
+  command.add_option("--guidance-scale", flags.guidance_scale, "Weight of the prompt; 1 is no guidance")->group(sampling);
+  command.add_option("--eta", flags.eta, "Share of fresh noise: 0 deterministic, 1 full")->group(sampling);
+  command.add_option("--size", flags.size, "WIDTHxHEIGHT in pixels")->group(sampling);
+  command.add_option("--rng", flags.rng, "Whose numbers a seed stands for: cpu, or philox (a CUDA generator's)")->group(sampling);
+  command.add_option("--latents", flags.latents, "Start from the noise in this safetensors file, tensor 'latents'")->group(sampling);
+
+  const char* frames = "Frames";
+  command.add_option("--frames", flags.frames, "x0 (what the model thinks the picture is), xt (the noisy latents), x0,xt or none")
+      ->group(frames)->capture_default_str();
+  command.add_option("--every", flags.every, "A frame every N steps")->group(frames);
+  command.add_option("--at", flags.at, "Frames of these steps alone, as 1,5,30")->group(frames);
+  command.add_option("--from", flags.from, "No frames before this step")->group(frames);
+  command.add_option("--to", flags.to, "No frames after this step")->group(frames);
+  command.add_option("--decoder", flags.decoder, "Which of the bundle's decoders makes the frames")
+      ->group(frames)->capture_default_str();
+
+  const char* running = "Running";
+  command.add_option("--model", flags.model, "The bundle's folder (STEPLAPSE_MODEL, or the model that comes with us)")->group(running);
+  command.add_option("--out", flags.out, "The run folder (runs/DATE-PROMPT-SEED)")->group(running);
+  command.add_flag("--overwrite", flags.overwrite, "Replace the run that is there")->group(running);
+  command.add_option("--device", flags.device, "auto, cpu, cuda or cuda:N")->group(running)->capture_default_str();
+  command.add_option("--threads", flags.threads, "CPU threads")->group(running);
+  command.add_option("--progress", flags.progress, "auto, bar, lines, json or none")->group(running)->capture_default_str();
+  command.add_flag("--dry-run", flags.dry_run, "Say what would be done, and do nothing")->group(running);
+  command.get_help_ptr()->group(running);
+  command.add_flag("--version", flags.version, "Print the version")->group(running);
+}
+
+std::string prompt_of(const std::string& argument) {
+  if (argument != "-") return argument;
+  std::string text((std::istreambuf_iterator<char>(std::cin)), {});
+  if (!text.empty() && text.back() == '\n') text.pop_back();
+  return text;
+}
+
+Tensor latents_in(const std::string& path) {
+  const auto tensors = read_safetensors(path);
+  const auto found = tensors.find("latents");
+  if (found == tensors.end()) throw UsageError("--latents " + path + ": no tensor 'latents' in it");
+  return found->second;
+}
+
+FrameSelection frames_of(const CLI::App& command, const GenerateFlags& flags) {
+  FrameSelection frames;
+  frames.x0 = false;
+  for (const std::string& kind : list_of(flags.frames)) {
+    choice_of("--frames", kind, {"x0", "xt", "none"});
+    if (kind == "x0") frames.x0 = true;
+    if (kind == "xt") frames.xt = true;
+  }
+  const bool none = list_of(flags.frames) == std::vector<std::string>{"none"};
+  if (!none && flags.frames.find("none") != std::string::npos) throw UsageError("--frames " + in_quotes(flags.frames) + ": none stands alone");
+  for (const char* flag : {"--every", "--at", "--from", "--to"}) {
+    if (none && command.count(flag) > 0) throw UsageError(std::string(flag) + ": there are no frames with --frames none");
+    if (command.count("--at") > 0 && std::string(flag) != "--at" && command.count(flag) > 0) {
+      throw UsageError("--at names the steps already; leave out " + std::string(flag));
+    }
+  }
+  if (!flags.every.empty()) frames.every = whole_number("--every", flags.every, 1, kManySteps);
+  if (!flags.from.empty()) frames.from = whole_number("--from", flags.from, 0, kManySteps);
+  if (!flags.to.empty()) frames.to = whole_number("--to", flags.to, 0, kManySteps);
+  if (command.count("--at") > 0) frames.at = steps_of("--at", flags.at);
+  return frames;
+}
+
+Settings settings_of(const CLI::App& command, const GenerateFlags& flags) {
+  const auto given = [&](const char* flag) { return command.count(flag) > 0; };
+  Settings settings;
+  settings.prompt = prompt_of(flags.prompt);
+  if (given("--negative-prompt")) settings.negative_prompt = flags.negative_prompt;
+  if (given("--seed")) settings.seed = seed_number("--seed", flags.seed);
+  settings.rng = rng_named(choice_of("--rng", flags.rng, {"cpu", "philox"}));
+  if (given("--steps")) settings.steps = whole_number("--steps", flags.steps, 1, kManySteps);
+  if (given("--sampler")) {
+    std::vector<std::string> names;
+    for (const Sampler& sampler : samplers()) names.emplace_back(sampler.name);
+    settings.sampler = choice_of("--sampler", flags.sampler, names);
+  }
+  if (given("--schedule")) {
+    settings.schedule = spacing_named(choice_of("--schedule", flags.schedule, {"leading", "linspace", "trailing"}));
+  }
+  if (given("--guidance-scale")) settings.guidance_scale = real_number("--guidance-scale", flags.guidance_scale, 0, kInfinity);
+  if (given("--eta")) settings.eta = real_number("--eta", flags.eta, 0, 1);
+  if (given("--size")) settings.size = size_of("--size", flags.size);
+  if (given("--latents")) settings.latents = latents_in(flags.latents);
+  return settings;
+}
+
+ProgressMode progress_of(const std::string& text) {
+  choice_of("--progress", text, {"auto", "bar", "lines", "json", "none"});
+  if (text == "bar") return ProgressMode::bar;
+  if (text == "lines") return ProgressMode::lines;
+  if (text == "json") return ProgressMode::json;
+  return text == "none" ? ProgressMode::none : ProgressMode::automatic;
+}
+
+void check_device(const std::string& device) {
+  if (device == "auto" || device == "cpu" || device == "cuda") return;
+  if (device.starts_with("cuda:")) {
+    whole_number("--device cuda:N, N", device.substr(5), 0, 127);
+    return;
+  }
+  choice_of("--device", device, {"auto", "cpu", "cuda", "cuda:N"});
+}
+
+int generate(const std::vector<std::string>& arguments) {
+  CLI::App command("Draws a picture from a prompt and keeps every step of its making", "generate");
+  GenerateFlags flags;
+  add_flags(command, flags);
+  if (!parse(command, arguments)) return 0;
+
+  Options options;
+  options.settings = settings_of(command, flags);
+  options.frames = frames_of(command, flags);
+  options.decoder = flags.decoder;
+  options.out = flags.out;
+  options.device = flags.device;
+  check_device(options.device);
+  if (!flags.threads.empty()) options.threads = static_cast<int>(whole_number("--threads", flags.threads, 1, 1024));
+  options.progress = progress_of(flags.progress);
+  options.dry_run = flags.dry_run;
+  options.overwrite = flags.overwrite;
+  options.model = flags.model.empty() ? default_model() : fs::path(flags.model);
+  return run(options);
+}
+
+// ---- schedule ----------------------------------------------------------------------------------------------------
+
+void print_schedule(const Schedule& schedule) {
+  std::cout << " step  timestep      alpha      sigma   sigma/alpha\n" << std::fixed;
+  for (size_t i = 0; i < schedule.levels.size(); ++i) {
+    const NoiseLevel& level = schedule.levels[i];
+    std::cout << std::setw(5) << i << std::setw(10);
+    if (level.timestep) {
+      std::cout << std::setprecision(0) << *level.timestep;
+    } else {
+      std::cout << "-";
+    }
+    std::cout << std::setprecision(6) << std::setw(11) << level.alpha << std::setw(11) << level.sigma << std::setw(14)
+              << level.sigma / level.alpha << '\n';
+  }
+}
+
+int schedule(const std::vector<std::string>& arguments) {
+  CLI::App command("The noise levels of a run: x = alpha * x0 + sigma * eps. Step k goes from row k-1 to row k", "schedule");
+  std::string steps, spacing, model;
+  bool json = false;
+  command.add_option("--steps", steps, "Steps from noise to picture (the bundle's default)");
+  command.add_option("--schedule", spacing, "leading, linspace or trailing (the bundle's)");
+  command.add_option("--model", model, "The bundle's folder");
+  command.add_flag("--json", json, "As JSON");
+  if (!parse(command, arguments)) return 0;
+
+  const Manifest manifest = read_manifest(model.empty() ? default_model() : fs::path(model));
+  Settings settings;
+  if (!steps.empty()) settings.steps = whole_number("--steps", steps, 1, kManySteps);
+  if (!spacing.empty()) settings.schedule = spacing_named(choice_of("--schedule", spacing, {"leading", "linspace", "trailing"}));
+  const Plan plan = make_plan(manifest, settings);
+  for (const auto& warning : plan.warnings) std::cerr << "steplapse: warning: " << warning << '\n';
+  if (json) {
+    std::cout << levels_json(plan.recipe.schedule).dump(2) << '\n';
+  } else {
+    print_schedule(plan.recipe.schedule);
+  }
+  return 0;
+}
+
+// ---- model -------------------------------------------------------------------------------------------------------
+
+int verify(const fs::path& folder) {
+  const auto wrong = verify_bundle(folder, [](const std::string& check) { std::cout << "ok   " << check << std::endl; });
+  for (const auto& line : wrong) std::cout << "BAD  " << line << '\n';
+  if (wrong.empty()) return 0;
+  throw BundleError(folder.string() + ": " + std::to_string(wrong.size()) + " of its checks failed, see above");
+}
+
+int list_prompts(const fs::path& folder, const std::string& word) {
+  const Manifest manifest = read_manifest(folder);
+  if (!manifest.prompts) throw UsageError(manifest.name + " does not say what it was taught");
+  const std::string& file = *manifest.prompts;
+  const auto found = search_prompts(parse_prompts(read_bundle_file(folder, file, manifest.files.at(file)), file), word);
+  for (const TaughtPrompt& taught : found) std::cout << taught.name << '\n';
+  if (found.empty()) throw UsageError("nothing taught has " + in_quotes(word) + " in its name or keywords");
+  return 0;
+}
+
+int model(std::vector<std::string> arguments) {
+  const std::string wanted = "steplapse model wants one of: inspect DIR, verify DIR, prompts [WORD]; to draw a prompt "
+                             "that begins so, write: steplapse generate \"model\"";
+  if (arguments.empty()) throw UsageError(wanted);
+  const std::string name = arguments.front();
+  arguments.erase(arguments.begin());
+
+  if (name == "inspect" || name == "verify") {
+    CLI::App command(name == "inspect" ? "What is in a bundle" : "Checks a bundle and runs each of its modules", "model " + name);
+    std::string folder;
+    command.add_option("DIR", folder, "The bundle's folder (the model that comes with us)");
+    if (!parse(command, arguments)) return 0;
+    const fs::path path = folder.empty() ? default_model() : fs::path(folder);
+    if (name == "verify") return verify(path);
+    std::cout << describe(read_manifest(path));
+    return 0;
+  }
+  if (name == "prompts") {
+    CLI::App command("What a bundle was taught: names that have WORD in them or among their keywords", "model prompts");
+    std::string word, folder;
+    command.add_option("WORD", word, "A word to look for");
+    command.add_option("--model", folder, "The bundle's folder");
+    if (!parse(command, arguments)) return 0;
+    return list_prompts(folder.empty() ? default_model() : fs::path(folder), word);
+  }
+  if (name == "--help" || name == "-h") {
+    std::cout << kOverview;
+    return 0;
+  }
+  throw UsageError("unknown command 'model " + name + "'; " + wanted);
+}
+
+}  // namespace
+
+int run_command_line(std::vector<std::string> arguments) {
+  const std::string first = arguments.empty() ? "" : arguments.front();
+  if (arguments.empty()) throw UsageError("no PROMPT; try: steplapse \"red apple\", or steplapse --help");
+  for (const std::string& argument : arguments) {
+    if (argument == "--") break;
+    if (argument == "--version") {
+      std::cout << "steplapse " << kVersion << ", libtorch " << libtorch_version() << '\n';
+      return 0;
+    }
+  }
+  if (first == "generate" || first == "schedule" || first == "model") arguments.erase(arguments.begin());
+  try {
+    if (first == "schedule") return schedule(arguments);
+    if (first == "model") return model(arguments);
+  } catch (const UsageError& error) {
+    // Somebody may have meant the word as a prompt.
+    const std::string hint = "steplapse generate";
+    if (std::string(error.what()).find(hint) != std::string::npos) throw;
+    throw UsageError(std::string(error.what()) + " (to draw the prompt '" + first + "': " + hint + " " + first + ")");
+  }
+  return generate(arguments);
+}
+
+}  // namespace steplapse

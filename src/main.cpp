@@ -1,1 +1,16 @@
-int main() { return 0; }
+#include <csignal>
+#include <iostream>
+
+#include "cli.h"
+#include "steplapse/error.h"
+
+int main(int argc, char** argv) {
+  std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is then an error of the write, which says where
+  try {
+    return steplapse::run_command_line({argv + 1, argv + argc});
+  } catch (const std::exception& error) {
+    const steplapse::Failure failure = steplapse::failure_of(error);
+    std::cerr << "steplapse: " << failure.message << std::endl;
+    return static_cast<int>(failure.code);
+  }
+}

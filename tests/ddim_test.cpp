@@ -85,7 +85,7 @@ TEST(Ddim, SaysWhichLevelRises) {
     if (outcome.error) std::rethrow_exception(outcome.error);
   };
   EXPECT_THAT(sample, ThrowsMessage<std::invalid_argument>(
-                          StrEq("noise levels do not fall: sigma 0.699714 at level 2, after 0.0499792 at level 1")));
+                          StrEq("noise levels do not fall: sigma 0.699716 at level 2, after 0.0499792 at level 1")));
 }
 
 TEST(Prediction, InvertsTheTrainingNoiseForEveryType) {

@@ -17,6 +17,7 @@ class Bundle {
  public:
   const Manifest& manifest() const;
   const std::filesystem::path& folder() const;
+  std::string device() const;  ///< where it runs: cpu, cuda:0
 
   /// @param ids      int64 [N, K, L], one per tokenizer
   /// @param weights  float32 [N, K, L], one per tokenizer
@@ -46,7 +47,7 @@ class Bundle {
 
 /// Loads a bundle after all the checks of docs/bundle.md, in that order.
 ///
-/// @param device    `cpu`, `cuda`, `cuda:1`
+/// @param device    `auto` (CUDA where there is one), `cpu`, `cuda`, `cuda:1`
 /// @param decoders  which of the bundle's decoders to load; `full` always is
 /// @throws BundleError  what was refused and why; nothing of the bundle has run before it passed.
 /// @throws UsageError   a decoder the bundle lacks, naming those it has; a device that is not there.
@@ -59,5 +60,8 @@ Bundle load_bundle(const std::filesystem::path& folder, const std::string& devic
 /// `report` is told each check as it passes, for people who watch.
 std::vector<std::string> verify_bundle(const std::filesystem::path& folder,
                                        const std::function<void(const std::string&)>& report);
+
+/// The version of the libtorch this program is linked to, as 2.13.0.
+std::string libtorch_version();
 
 }  // namespace steplapse

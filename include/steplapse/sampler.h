@@ -129,7 +129,7 @@ Prediction prediction_of(PredictionType type, const Tensor& x, const Tensor& out
 
 struct SamplerOptions {
   double eta = 0;                           ///< share of fresh noise: 0 deterministic, 1 full
-  std::optional<double> clip_sample_range;  ///< x0 is clipped to plus and minus this
+  std::optional<double> clip_sample_range = std::nullopt;  ///< x0 is clipped to plus and minus this
 
   bool operator==(const SamplerOptions&) const = default;
 };

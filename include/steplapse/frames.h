@@ -1,0 +1,86 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "steplapse/noise_level.h"
+#include "steplapse/png.h"
+#include "steplapse/run_log.h"
+#include "steplapse/tensor.h"
+
+namespace steplapse {
+
+/// 8-bit RGB, row by row from the top: rgb.size() is height * width * 3.
+struct Picture {
+  int64_t width, height;
+  std::vector<uint8_t> rgb;
+};
+
+/// Which frames of a run are made.
+struct FrameSelection {
+  bool x0 = true;   ///< what the model thought the picture was, steps 1..n
+  bool xt = false;  ///< the latents themselves, 0..n: 0 is the starting noise
+  int64_t every = 1;
+  std::optional<int64_t> from, to;  ///< a window, both ends in it
+  std::set<int64_t> at;             ///< these steps alone, when not empty
+
+  bool has(int64_t step) const;
+  bool has_x0(int64_t step) const { return x0 && step > 0 && has(step); }
+  bool has_xt(int64_t step) const { return xt && has(step); }
+};
+
+/// @throws UsageError  a step that a run of n steps does not have, a window that ends before it begins.
+void check_frames(const FrameSelection& selection, int64_t steps);
+
+/// A picture to be made. `level` is where its latents stand: the level asked at for x0, the level reached for xt.
+struct FrameOrder {
+  std::string kind;  ///< x0, xt or final
+  int64_t step;
+  NoiseLevel level;
+  Tensor latents;  ///< [1, C, h, w]
+};
+
+/// A picture that lies in the run folder.
+struct Frame {
+  std::string kind;
+  int64_t step;
+  std::string file;  ///< relative to the run folder: frames/x0/0007.png
+  FrameTimes times;
+  std::optional<FrameChange> change;  ///< x0 frames after the first
+};
+
+/// 8-bit pixels of a decoded image [1, 3, H, W] in [-1, 1], rounded as diffusers' VaeImageProcessor does.
+/// @throws std::runtime_error  naming `what`, if the image is not finite
+Picture picture_of(const Tensor& image, const std::string& what);
+
+/// @return between pictures of one size; `step` is whose picture `before` is.
+FrameChange change_between(const Picture& before, const Picture& now, int64_t step);
+
+/// Makes frames beside the sampler: one worker decodes, in the order of `submit` and one at a time (so that the
+/// decoder's rounding never depends on what waits), another encodes and writes. At most eight frames wait; past that
+/// `submit` does. A failure comes out of the next `submit` or of `finish`.
+class FrameWriter {
+ public:
+  using Decode = std::function<Tensor(const FrameOrder&)>;
+  using Describe = std::function<std::vector<PngText>(const FrameOrder&)>;
+  using Written = std::function<void(const Frame&)>;  ///< called on the writing thread
+
+  FrameWriter(std::filesystem::path folder, Decode decode, Describe describe, Written written);
+  ~FrameWriter();
+
+  void submit(FrameOrder order);
+  void finish();             ///< until all that was submitted is written
+  double waited_ms() const;  ///< how long `submit` and `finish` held their caller
+
+ private:
+  struct Workers;
+  std::unique_ptr<Workers> workers_;
+};
+
+}  // namespace steplapse

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "steplapse/bundle.h"
+#include "steplapse/engine.h"
+#include "steplapse/noise.h"
+#include "steplapse/sampler.h"
+
+namespace steplapse {
+
+/// What the user asks for. What is not said, the bundle's defaults settle.
+struct Settings {
+  std::string prompt;
+  std::optional<std::string> negative_prompt;  ///< none is not the same as "": see Manifest::no_negative_prompt
+  std::optional<uint64_t> seed;                ///< none: a random one below 2^32
+  Rng rng = Rng::cpu;
+  std::optional<int64_t> steps;
+  std::optional<std::string> sampler;
+  std::optional<Spacing> schedule;
+  std::optional<double> guidance_scale;
+  double eta = 0;
+  std::optional<Manifest::Size> size;
+  Tensor latents;  ///< the start, unit-variance noise [1, C, h, w]; undefined: drawn from the seed
+};
+
+/// All that fixes a trajectory but the network's answers: what a log keeps so that a run can be made again.
+struct Recipe {
+  std::string sampler;
+  SamplerOptions options;
+  Schedule schedule;
+  PredictionType prediction_type = PredictionType::epsilon;
+  double guidance_scale = 1;
+  Rng rng = Rng::cpu;
+  uint64_t seed = 0;
+  Tensor init_noise;             ///< [1, C, h, w], unit variance
+  bool init_noise_given = false; ///< by the user: then the seed's stream has not been drawn from
+};
+
+/// The settings with every choice made.
+struct Plan {
+  std::string prompt;  ///< NFC
+  std::optional<std::string> negative_prompt;
+  Manifest::Size size;
+  Spacing spacing;
+  Recipe recipe;
+  std::vector<std::string> warnings;
+
+  int64_t steps() const { return recipe.schedule.steps(); }
+};
+
+/// Settles what the settings leave open and checks the rest. Opens no file of the bundle.
+/// @throws UsageError  one line: the flag, what was found, what was wanted.
+Plan make_plan(const Manifest& manifest, const Settings& settings);
+
+/// The text as the network gets it, for both branches, and warnings about what it did not get.
+struct EncodedPrompts {
+  Guidance guidance;
+  std::vector<std::string> warnings;
+};
+EncodedPrompts encode_prompts(const Bundle& bundle, const Plan& plan);
+
+/// The recipe's sampler, at its start.
+Trajectory start(const Recipe& recipe);
+
+}  // namespace steplapse

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "steplapse/run_log.h"
+
+namespace steplapse {
+
+/// The folder of one run: docs/run-folder.md says what lies in it. Held (flock on run.lock) by its one writer.
+class RunFolder {
+ public:
+  /// Makes the folder ready for a new run, and holds it.
+  /// @throws OutputError  it holds a run already (without `overwrite`, which deletes the files of that run and no
+  ///                      other), another process writes there, or it can't be made.
+  static RunFolder create(const std::filesystem::path& path, bool overwrite);
+
+  const std::filesystem::path& path() const { return path_; }
+
+  RunFolder(RunFolder&& other) noexcept;
+  ~RunFolder();
+
+ private:
+  RunFolder(std::filesystem::path path, int lock) : path_(std::move(path)), lock_(lock) {}
+  std::filesystem::path path_;
+  int lock_;
+};
+
+/// @throws OutputError  what RunFolder::create would say of a run already there, before anything is loaded.
+void refuse_existing_run(const std::filesystem::path& path);
+
+/// runs/20261123-151200-red-apple-948574399; a number is added where that exists.
+std::filesystem::path default_run_folder(const std::string& prompt, uint64_t seed);
+
+/// Writes run.json and steps.csv from the log.
+void write_views(const RunLog& log, const std::filesystem::path& folder);
+
+}  // namespace steplapse

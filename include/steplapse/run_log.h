@@ -1,0 +1,89 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "steplapse/engine.h"
+#include "steplapse/plan.h"
+
+namespace steplapse {
+
+/// How far the picture moved at a step, against the last x0 frame before it. Pixels are 0..255.
+struct FrameChange {
+  double mean_abs;        ///< mean absolute difference of pixels
+  double psnr;            ///< 10 log10(255² / MSE) in dB; infinite for equal pictures
+  int64_t compared_step;  ///< the step of the frame compared with
+};
+
+/// Milliseconds spent on the frames of one step.
+struct FrameTimes {
+  double decode = 0, encode = 0, write = 0;
+};
+
+/// A row of steps.csv: docs/run-folder.md has each column's meaning and unit.
+struct StepRow {
+  int64_t step = 0;
+  NoiseLevel level;  ///< the level asked at
+  double latents_rms_change = 0;
+  std::optional<double> x0_rms_change;  ///< none at step 1
+  std::optional<double> x0_rms_to_final;
+  std::optional<FrameChange> change;
+  std::optional<double> guidance_norm;
+  int64_t denoiser_calls = 0;
+  double denoiser_ms = 0;
+  std::optional<FrameTimes> frame_ms;
+};
+
+/// The log of a run: one SQLite file, the only source; docs/run-folder.md has its tables. A kill at any moment leaves
+/// a valid log of everything up to some call. One writer; not thread-safe.
+///
+/// Everything that fails on disk is OutputError with the path and SQLite's reason.
+class RunLog {
+ public:
+  /// A new log at `path`, which must not exist. `texts` are further facts for people and views (versions, model).
+  static RunLog create(const std::filesystem::path& path, const Plan& plan,
+                       const std::map<std::string, std::string>& texts);
+
+  /// An existing log, to be read. @throws OutputError  no log there, or of a newer version (named)
+  static RunLog open(const std::filesystem::path& path);
+
+  void add_call(const Question& question, const Answer& answer);
+  void add_step(const StepRow& row);
+  void set_frame(int64_t step, const FrameTimes& times, const std::optional<FrameChange>& change);
+  void set_distances(const std::map<int64_t, double>& x0_rms_to_final);
+  /// A watcher ended the run after this step, and why.
+  void add_stop(int64_t step, const std::string& reason);
+  /// Seconds and the like, for people and views.
+  void set_totals(const std::map<std::string, double>& totals);
+  /// The last row: `done`, `interrupted`, `failed`, with a reason for people.
+  void end(const std::string& status, const std::string& reason);
+
+  std::string facts_json() const;  ///< table `run` but its blobs, as one JSON object
+  Recipe recipe() const;
+  std::vector<StepRow> steps() const;
+  std::optional<int64_t> stopped_at() const;  ///< the step after which a watcher ended the run
+
+  /// The logged answer to this question, or none where the log ends.
+  /// @throws std::runtime_error  the log's call of that number was asked something else: it names call, step, and both
+  ///                             levels or checksums, so that a log of another run is never a wrong picture in silence.
+  std::optional<Answer> recall(const Question& question) const;
+
+  RunLog(RunLog&&) noexcept;
+  ~RunLog();
+
+ private:
+  struct Database;
+  explicit RunLog(std::unique_ptr<Database> database);
+  std::unique_ptr<Database> database_;
+};
+
+/// Feeds a log to its own sampler and gives the latents it ends with, asking no network.
+/// @throws std::runtime_error  the log ends before its sampler does, or is of another run, at the first mismatch.
+Tensor refeed(const RunLog& log);
+
+}  // namespace steplapse

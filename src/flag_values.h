@@ -1,0 +1,24 @@
+#pragma once
+
+#include <cstdint>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "steplapse/bundle.h"
+
+namespace steplapse {
+
+// What the flags' texts stand for. Each is a UsageError that says the flag, what was found and what was wanted.
+
+int64_t whole_number(const std::string& flag, const std::string& text, int64_t least, int64_t most);
+uint64_t seed_number(const std::string& flag, const std::string& text);
+double real_number(const std::string& flag, const std::string& text, double least, double most);
+Manifest::Size size_of(const std::string& flag, const std::string& text);             ///< 512x768
+std::vector<std::string> list_of(const std::string& text);                            ///< a,b,c
+std::set<int64_t> steps_of(const std::string& flag, const std::string& text);         ///< 1,5,30
+/// One of the choices, or an error with the nearest.
+std::string choice_of(const std::string& flag, const std::string& text, const std::vector<std::string>& choices);
+
+}  // namespace steplapse

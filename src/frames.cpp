@@ -1,0 +1,132 @@
+#include "steplapse/frames.h"
+
+#include <ATen/ATen.h>
+
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <limits>
+
+#include "steplapse/error.h"
+#include "steplapse/file_io.h"
+#include "steplapse/work_queue.h"
+
+namespace steplapse {
+namespace {
+
+constexpr size_t kWaitingFrames = 8;
+
+class Stopwatch {
+ public:
+  double ms() const { return std::chrono::duration<double, std::milli>(Clock::now() - start_).count(); }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point start_ = Clock::now();
+};
+
+std::string file_of(const FrameOrder& order) {
+  if (order.kind == "final") return "final.png";
+  char name[32];
+  std::snprintf(name, sizeof name, "%04lld.png", static_cast<long long>(order.step));
+  return "frames/" + order.kind + "/" + name;
+}
+
+}  // namespace
+
+bool FrameSelection::has(int64_t step) const {
+  if (!at.empty()) return at.contains(step);
+  return step % every == 0 && step >= from.value_or(0) && step <= to.value_or(std::numeric_limits<int64_t>::max());
+}
+
+void check_frames(const FrameSelection& selection, int64_t steps) {
+  const int64_t first = selection.xt ? 0 : 1;
+  const auto check = [&](const char* flag, int64_t step) {
+    if (step >= first && step <= steps) return;
+    throw UsageError(std::string(flag) + " " + std::to_string(step) + ": a run of " + std::to_string(steps) +
+                     " steps has frames " + std::to_string(first) + " to " + std::to_string(steps));
+  };
+  for (const int64_t step : selection.at) check("--at", step);
+  if (selection.from) check("--from", *selection.from);
+  if (selection.to) check("--to", *selection.to);
+  if (selection.from && selection.to && *selection.from > *selection.to) {
+    throw UsageError("--from " + std::to_string(*selection.from) + " is after --to " + std::to_string(*selection.to));
+  }
+  if (selection.every < 1) throw UsageError("--every " + std::to_string(selection.every) + ": wanted 1 or more");
+}
+
+Picture picture_of(const Tensor& image, const std::string& what) {
+  if (!at::isfinite(image).all().item<bool>()) throw std::runtime_error(what + ": the decoded picture is not finite");
+  const Tensor pixels = ((image[0] / 2 + 0.5).clamp(0, 1) * 255).round().to(at::kByte).permute({1, 2, 0}).contiguous();
+  const auto* data = pixels.const_data_ptr<uint8_t>();
+  return {pixels.size(1), pixels.size(0), {data, data + pixels.numel()}};
+}
+
+FrameChange change_between(const Picture& before, const Picture& now, int64_t step) {
+  double absolute = 0, squared = 0;
+  for (size_t i = 0; i < now.rgb.size(); ++i) {
+    const double difference = static_cast<double>(now.rgb[i]) - before.rgb[i];
+    absolute += std::abs(difference);
+    squared += difference * difference;
+  }
+  const auto count = static_cast<double>(now.rgb.size());
+  return {absolute / count, 10 * std::log10(255.0 * 255.0 * count / squared), step};
+}
+
+struct FrameWriter::Workers {
+  std::filesystem::path folder;
+  Decode decode;
+  Describe describe;
+  Written written;
+  std::optional<std::pair<int64_t, Picture>> last_x0;  // the decoding thread's own
+  double last_writes_ms = 0;  // waited for after the last decode
+  // The decoder hands to the writer, so it must end first: members are destroyed last to first.
+  WorkQueue writing{kWaitingFrames};
+  WorkQueue decoding{kWaitingFrames};
+
+  void decode_frame(const FrameOrder& order) {
+    Frame frame{order.kind, order.step, file_of(order), {}, {}};
+    const Stopwatch watch;
+    auto picture = picture_of(decode(order), "step " + std::to_string(order.step) + ", " + order.kind);
+    frame.times.decode = watch.ms();
+    if (order.kind == "x0") {
+      if (last_x0) frame.change = change_between(last_x0->second, picture, last_x0->first);
+      last_x0 = {order.step, picture};
+    }
+    writing.push([this, frame, texts = describe(order), picture = std::move(picture)] {
+      write_frame(frame, picture, texts);
+    });
+  }
+
+  void write_frame(Frame frame, const Picture& picture, const std::vector<PngText>& texts) {
+    const Stopwatch encode_watch;
+    const auto png = encode_png(picture.rgb, picture.width, picture.height, texts);
+    frame.times.encode = encode_watch.ms();
+    const Stopwatch write_watch;
+    std::error_code exists_or_write_says_why;
+    std::filesystem::create_directories((folder / frame.file).parent_path(), exists_or_write_says_why);
+    write_whole(folder / frame.file, png);
+    frame.times.write = write_watch.ms();
+    written(frame);
+  }
+};
+
+FrameWriter::FrameWriter(std::filesystem::path folder, Decode decode, Describe describe, Written written)
+    : workers_(std::make_unique<Workers>(std::move(folder), std::move(decode), std::move(describe), std::move(written))) {}
+
+FrameWriter::~FrameWriter() = default;
+
+void FrameWriter::submit(FrameOrder order) {
+  workers_->decoding.push([workers = workers_.get(), order = std::move(order)] { workers->decode_frame(order); });
+}
+
+void FrameWriter::finish() {
+  workers_->decoding.drain();
+  const Stopwatch watch;
+  workers_->writing.drain();
+  workers_->last_writes_ms += watch.ms();
+}
+
+double FrameWriter::waited_ms() const { return workers_->decoding.milliseconds_waited() + workers_->last_writes_ms; }
+
+}  // namespace steplapse

@@ -1,0 +1,216 @@
+#include "progress.h"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <iostream>
+#include <mutex>
+#include <nlohmann/json.hpp>
+
+#include "levels_json.h"
+#include "steplapse/text.h"
+
+namespace steplapse {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using nlohmann::ordered_json;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+template <typename... Values>
+std::string format(const char* pattern, Values... values) {
+  char text[512];
+  std::snprintf(text, sizeof text, pattern, values...);
+  return text;
+}
+
+std::string minutes(double seconds) {
+  const auto whole = static_cast<long>(std::ceil(seconds));
+  return format("%ld:%02ld", whole / 60, whole % 60);
+}
+
+std::string starting_line(const Plan& plan, const Manifest& manifest, const std::filesystem::path& folder) {
+  return in_quotes(plan.prompt) + ", seed " + std::to_string(plan.recipe.seed) + ", " + std::to_string(plan.steps()) +
+         " steps of " + plan.recipe.sampler + ", " + manifest.name + " " + std::to_string(plan.size.width) + "x" +
+         std::to_string(plan.size.height) + " -> " + folder.string();
+}
+
+std::string closing_lines(const Summary& summary) {
+  std::string text = summary.status + ": " + (summary.folder / "final.png").string();
+  if (summary.frames > 0) text += " and " + std::to_string(summary.frames) + " frames in " + (summary.folder / "frames").string();
+  text += format("\n%lld steps, %lld denoiser calls, %.1f s in all: network %.1f s, frames %.1f s",
+                 static_cast<long long>(summary.steps), static_cast<long long>(summary.denoiser_calls),
+                 summary.total_seconds, summary.network_seconds, summary.frame_seconds);
+  if (summary.frame_seconds > 0) {
+    text += format(" (%.0f%% of it hidden behind the network)", 100 * summary.hidden_seconds / summary.frame_seconds);
+  }
+  return text + "\n";
+}
+
+/// Counts, under a lock, since frames come from another thread.
+class Counting : public Progress {
+ public:
+  void started(const Plan& plan, const Manifest&, const std::filesystem::path&) override { steps_ = plan.steps(); }
+  void step(const StepRow& row) override {
+    const std::lock_guard guard(mutex_);
+    step_ = row.step;
+    show();
+  }
+  void frame(const Frame& frame) override {
+    const std::lock_guard guard(mutex_);
+    if (frame.kind != "final") ++frames_;
+  }
+  void done(const Summary& summary) override { std::cout << closing_lines(summary) << std::flush; }
+
+ protected:
+  virtual void show() = 0;
+  std::string state() const {
+    const double rate = static_cast<double>(step_) / seconds_since(start_);
+    return format("step %lld/%lld, %.2f it/s, %s left, %lld frames written", static_cast<long long>(step_),
+                  static_cast<long long>(steps_), rate, minutes(static_cast<double>(steps_ - step_) / rate).c_str(),
+                  static_cast<long long>(frames_));
+  }
+
+  std::mutex mutex_;
+  Clock::time_point start_ = Clock::now();
+  int64_t steps_ = 0, step_ = 0, frames_ = 0;
+};
+
+class Lines : public Counting {
+ public:
+  void started(const Plan& plan, const Manifest& manifest, const std::filesystem::path& folder) override {
+    Counting::started(plan, manifest, folder);
+    std::cerr << starting_line(plan, manifest, folder) << std::endl;
+  }
+
+ protected:
+  void show() override {
+    if (seconds_since(last_) < 10) return;
+    last_ = Clock::now();
+    std::cerr << state() << std::endl;
+  }
+
+ private:
+  Clock::time_point last_ = Clock::now();
+};
+
+class Bar : public Counting {
+ public:
+  void started(const Plan& plan, const Manifest& manifest, const std::filesystem::path& folder) override {
+    Counting::started(plan, manifest, folder);
+    std::cerr << starting_line(plan, manifest, folder) << std::endl;
+  }
+  void done(const Summary& summary) override {
+    end_line();
+    Counting::done(summary);
+  }
+  void failed(const Failure&) override { end_line(); }
+
+ protected:
+  void show() override {
+    constexpr int64_t kWidth = 30;
+    const auto filled = static_cast<size_t>(kWidth * step_ / steps_);
+    // Back to the line's start, and what an earlier, longer line left is cleared.
+    std::cerr << "\r[" << std::string(filled, '#') << std::string(kWidth - filled, '.') << "] " << state() << "\033[K"
+              << std::flush;
+  }
+
+ private:
+  void end_line() {
+    if (step_ > 0) std::cerr << std::endl;
+  }
+};
+
+class Json : public Progress {
+ public:
+  void started(const Plan& plan, const Manifest& manifest, const std::filesystem::path& folder) override {
+    say({{"event", "start"},
+         {"prompt", plan.prompt},
+         {"seed", plan.recipe.seed},
+         {"steps", plan.steps()},
+         {"sampler", plan.recipe.sampler},
+         {"schedule", name_of(plan.spacing)},
+         {"guidance_scale", plan.recipe.guidance_scale},
+         {"width", plan.size.width},
+         {"height", plan.size.height},
+         {"model", manifest.name},
+         {"folder", folder.string()}});
+  }
+  void step(const StepRow& row) override { say(step_event(row)); }
+  void frame(const Frame& frame) override {
+    ordered_json event{{"event", "frame"},
+                       {"step", frame.step},
+                       {"kind", frame.kind},
+                       {"file", frame.file},
+                       {"decode_ms", frame.times.decode},
+                       {"encode_ms", frame.times.encode},
+                       {"write_ms", frame.times.write}};
+    if (frame.change) event.update(change_json(*frame.change));
+    say(event);
+  }
+  void done(const Summary& summary) override {
+    say({{"event", "done"},
+         {"status", summary.status},
+         {"folder", summary.folder.string()},
+         {"steps", summary.steps},
+         {"denoiser_calls", summary.denoiser_calls},
+         {"frames", summary.frames},
+         {"network_seconds", summary.network_seconds},
+         {"frame_seconds", summary.frame_seconds},
+         {"hidden_seconds", summary.hidden_seconds},
+         {"total_seconds", summary.total_seconds}});
+  }
+  void warning(const std::string& text) override { say({{"event", "warning"}, {"message", text}}); }
+  void failed(const Failure& failure) override {
+    say({{"event", "error"}, {"message", failure.message}, {"exit_code", static_cast<int>(failure.code)}});
+  }
+
+ private:
+  /// JSON has no infinity: equal pictures have a null PSNR and a mean difference of 0.
+  static ordered_json change_json(const FrameChange& change) {
+    ordered_json json{{"x0_mean_abs_change", change.mean_abs}, {"x0_psnr_change", nullptr}};
+    if (std::isfinite(change.psnr)) json["x0_psnr_change"] = change.psnr;
+    json["x0_compared_step"] = change.compared_step;
+    return json;
+  }
+
+  static ordered_json step_event(const StepRow& row) {
+    const auto maybe = [](const std::optional<double>& value) { return value ? ordered_json(*value) : ordered_json(); };
+    return {{"event", "step"},
+            {"step", row.step},
+            {"timestep", maybe(row.level.timestep)},
+            {"alpha", row.level.alpha},
+            {"sigma", row.level.sigma},
+            {"latents_rms_change", row.latents_rms_change},
+            {"x0_rms_change", maybe(row.x0_rms_change)},
+            {"guidance_norm", maybe(row.guidance_norm)},
+            {"denoiser_calls", row.denoiser_calls},
+            {"denoiser_ms", row.denoiser_ms}};
+  }
+
+  void say(const ordered_json& event) {
+    const std::lock_guard guard(mutex_);
+    std::cout << event.dump(-1, ' ', false, ordered_json::error_handler_t::replace) << std::endl;
+  }
+
+  std::mutex mutex_;
+};
+
+}  // namespace
+
+void Progress::warning(const std::string& text) { std::cerr << "steplapse: warning: " << text << std::endl; }
+
+std::unique_ptr<Progress> make_progress(ProgressMode mode) {
+  if (mode == ProgressMode::automatic) mode = isatty(STDERR_FILENO) ? ProgressMode::bar : ProgressMode::lines;
+  switch (mode) {
+    case ProgressMode::bar: return std::make_unique<Bar>();
+    case ProgressMode::lines: return std::make_unique<Lines>();
+    case ProgressMode::json: return std::make_unique<Json>();
+    default: return std::make_unique<Progress>();
+  }
+}
+
+}  // namespace steplapse

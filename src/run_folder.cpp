@@ -1,0 +1,144 @@
+#include "steplapse/run_folder.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <ctime>
+#include <nlohmann/json.hpp>
+#include <regex>
+#include <sstream>
+#include <utility>
+
+#include "steplapse/error.h"
+#include "steplapse/file_io.h"
+#include "steplapse/text.h"
+
+namespace steplapse {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::array kRunFiles{"run.sqlite", "run.sqlite-journal", "run.json", "steps.csv", "final.png",
+                               "final.safetensors"};
+constexpr std::array kFrameKinds{"x0", "xt"};
+
+void make_folders(const fs::path& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error) throw OutputError(path.string() + ": cannot make the folder: " + error.message());
+}
+
+int lock(const fs::path& path) {
+  const int file = ::open((path / "run.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  if (file < 0) throw OutputError((path / "run.lock").string() + ": cannot write: " + std::strerror(errno));
+  if (::flock(file, LOCK_EX | LOCK_NB) == 0) return file;
+  const int why = errno;
+  ::close(file);
+  if (why == EWOULDBLOCK) throw OutputError(path.string() + ": another steplapse is writing a run there; name another --out");
+  throw OutputError((path / "run.lock").string() + ": cannot lock: " + std::strerror(why));
+}
+
+/// Deletes the files of a run, and no other: the folder may hold the user's own.
+void delete_run(const fs::path& path) {
+  for (const char* name : kRunFiles) fs::remove(path / name);
+  static const std::regex frame_name("[0-9]{4,}\\.png");
+  for (const char* kind : kFrameKinds) {
+    const fs::path folder = path / "frames" / kind;
+    if (!fs::is_directory(folder)) continue;
+    for (const auto& entry : fs::directory_iterator(folder)) {
+      if (std::regex_match(entry.path().filename().string(), frame_name)) fs::remove(entry.path());
+    }
+    std::error_code not_empty;
+    fs::remove(folder, not_empty);
+  }
+  std::error_code not_empty;
+  fs::remove(path / "frames", not_empty);
+}
+
+/// A CSV field: empty for none, `inf` for infinity.
+std::string field(const std::optional<double>& value) {
+  if (!value) return "";
+  if (std::isinf(*value)) return *value > 0 ? "inf" : "-inf";
+  return nlohmann::json(*value).dump();
+}
+
+std::string csv_of(const std::vector<StepRow>& rows) {
+  std::ostringstream csv;
+  csv << "step,timestep,alpha,sigma,latents_rms_change,x0_rms_change,x0_rms_to_final,x0_mean_abs_change,x0_psnr_change,"
+         "x0_compared_step,guidance_norm,denoiser_calls,denoiser_ms,decode_ms,encode_ms,write_ms\n";
+  for (const StepRow& row : rows) {
+    const auto change = [&](auto member) { return row.change ? std::optional(*row.change.*member) : std::nullopt; };
+    const auto frame_ms = [&](auto member) { return row.frame_ms ? std::optional(*row.frame_ms.*member) : std::nullopt; };
+    csv << row.step << ',' << field(row.level.timestep) << ',' << field(row.level.alpha) << ',' << field(row.level.sigma)
+        << ',' << field(row.latents_rms_change) << ',' << field(row.x0_rms_change) << ',' << field(row.x0_rms_to_final)
+        << ',' << field(change(&FrameChange::mean_abs)) << ',' << field(change(&FrameChange::psnr)) << ','
+        << (row.change ? std::to_string(row.change->compared_step) : "") << ',' << field(row.guidance_norm) << ','
+        << row.denoiser_calls << ',' << field(row.denoiser_ms) << ',' << field(frame_ms(&FrameTimes::decode)) << ','
+        << field(frame_ms(&FrameTimes::encode)) << ',' << field(frame_ms(&FrameTimes::write)) << '\n';
+  }
+  return csv.str();
+}
+
+std::string run_json(const RunLog& log) {
+  auto facts = nlohmann::json::parse(log.facts_json());
+  // What the log keeps as text for SQLite's sake becomes what it is.
+  facts["seed"] = std::stoull(facts.at("seed").get<std::string>());
+  for (const char* key : {"levels", "init_noise_shape"}) facts[key] = nlohmann::json::parse(facts.at(key).get<std::string>());
+  facts["init_noise_given"] = facts.at("init_noise_given") == 1;
+  return facts.dump(2) + "\n";
+}
+
+}  // namespace
+
+void refuse_existing_run(const fs::path& path) {
+  for (const char* name : kRunFiles) {
+    if (fs::exists(path / name)) {
+      throw OutputError(path.string() + ": holds a run already (" + name +
+                        "); name another --out, or --overwrite to replace it");
+    }
+  }
+}
+
+RunFolder RunFolder::create(const fs::path& path, bool overwrite) {
+  if (!overwrite) refuse_existing_run(path);
+  make_folders(path);
+  RunFolder folder(path, lock(path));
+  if (!overwrite) refuse_existing_run(path);  // again: one may have been written before the lock was ours
+  try {
+    delete_run(path);
+  } catch (const fs::filesystem_error& error) {
+    throw OutputError(path.string() + ": cannot delete the run there: " + error.code().message());
+  }
+  return folder;
+}
+
+RunFolder::RunFolder(RunFolder&& other) noexcept
+    : path_(std::move(other.path_)), lock_(std::exchange(other.lock_, -1)) {}
+
+RunFolder::~RunFolder() {
+  if (lock_ >= 0) ::close(lock_);
+}
+
+fs::path default_run_folder(const std::string& prompt, uint64_t seed) {
+  const std::time_t now = std::time(nullptr);
+  std::tm local{};
+  localtime_r(&now, &local);
+  char date[32];
+  std::strftime(date, sizeof date, "%Y%m%d-%H%M%S", &local);
+  const fs::path path = fs::path("runs") / (std::string(date) + "-" + slug(prompt) + "-" + std::to_string(seed));
+  fs::path free = path;
+  for (int i = 2; fs::exists(free); ++i) free = path.string() + "-" + std::to_string(i);
+  return free;
+}
+
+void write_views(const RunLog& log, const fs::path& folder) {
+  write_whole(folder / "run.json", run_json(log));
+  write_whole(folder / "steps.csv", csv_of(log.steps()));
+}
+
+}  // namespace steplapse

@@ -1,0 +1,83 @@
+#pragma once
+
+#include <sqlite3.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace steplapse::sqlite {
+
+/// An open database. Every failure is an OutputError: the file and SQLite's words.
+class Database {
+ public:
+  Database(const std::filesystem::path& path, int flags);
+  Database(const Database&) = delete;
+  Database& operator=(const Database&) = delete;
+  ~Database() { sqlite3_close(handle_); }
+
+  void execute(const std::string& sql);
+  const std::filesystem::path& path() const { return path_; }
+  [[noreturn]] void fail() const;
+
+ private:
+  friend class Statement;
+  std::filesystem::path path_;
+  sqlite3* handle_ = nullptr;
+};
+
+/// Bytes to be stored as a blob; strings are stored as text.
+struct Blob {
+  std::string_view bytes;
+};
+
+/// One statement: its values in order, then its rows, columns by number.
+class Statement {
+ public:
+  template <typename... Values>
+  Statement(Database& database, const char* sql, const Values&... values) : database_(database) {
+    if (sqlite3_prepare_v2(database.handle_, sql, -1, &statement_, nullptr) != SQLITE_OK) database.fail();
+    (bind(values), ...);
+  }
+  Statement(const Statement&) = delete;
+  Statement& operator=(const Statement&) = delete;
+  ~Statement() { sqlite3_finalize(statement_); }
+
+  bool next();  ///< to the next row, if there is one
+
+  bool is_null(int column) { return sqlite3_column_type(statement_, column) == SQLITE_NULL; }
+  int type(int column) { return sqlite3_column_type(statement_, column); }
+  int64_t integer(int column) { return sqlite3_column_int64(statement_, column); }
+  double real(int column) { return sqlite3_column_double(statement_, column); }
+  std::string text(int column);  ///< text or blob
+  std::optional<double> maybe_real(int column) { return is_null(column) ? std::nullopt : std::optional(real(column)); }
+
+ private:
+  void bind(int64_t value) { check(sqlite3_bind_int64(statement_, ++bound_, value)); }
+  void bind(double value) { check(sqlite3_bind_double(statement_, ++bound_, value)); }
+  void bind(std::string_view text);
+  void bind(const std::string& text) { bind(std::string_view(text)); }
+  void bind(Blob blob);
+  template <typename Value>
+  void bind(const std::optional<Value>& value) {
+    if (value) return bind(*value);
+    check(sqlite3_bind_null(statement_, ++bound_));
+  }
+  void check(int status) {
+    if (status != SQLITE_OK) database_.fail();
+  }
+
+  Database& database_;
+  sqlite3_stmt* statement_ = nullptr;
+  int bound_ = 0;
+};
+
+/// A statement that gives no rows.
+template <typename... Values>
+void run(Database& database, const char* sql, const Values&... values) {
+  Statement(database, sql, values...).next();
+}
+
+}  // namespace steplapse::sqlite
