@@ -26,7 +26,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr int64_t kManySteps = 1'000'000;  // a schedule says what its model allows
+constexpr int64_t kAnyNumber = std::numeric_limits<int64_t>::max();  // the plan knows what its model allows
 
 constexpr const char* kOverview = R"(steplapse draws a picture from a prompt and keeps every step of its making.
 
@@ -70,7 +70,7 @@ void refuse_extras(const CLI::App& command) {
       const std::string flag = extra.substr(0, extra.find('='));
       const auto meant = nearest(flag, flags_of(command));
       throw UsageError("unknown flag " + in_quotes(flag) +
-                       (meant ? ", did you mean " + in_quotes(*meant) + "?" : ", see steplapse " + command.get_name() + " --help"));
+                       (meant ? ", did you mean " + in_quotes(*meant) + "?" : ", see " + command.get_name() + " --help"));
     }
     throw UsageError("unexpected " + in_quotes(extra) + "; a prompt of several words wants quotes: steplapse \"red apple\"");
   }
@@ -83,12 +83,11 @@ bool parse(CLI::App& command, std::vector<std::string> arguments) {
   try {
     command.parse(arguments);
   } catch (const CLI::CallForHelp&) {
-    if (command.get_name() == "generate") std::cout << kOverview << '\n';
     std::cout << command.help();
     return false;
   } catch (const CLI::ParseError& error) {
     refuse_extras(command);
-    throw UsageError(std::string(error.what()) + "; see steplapse " + command.get_name() + " --help");
+    throw UsageError(std::string(error.what()) + "; see " + command.get_name() + " --help");
   }
   refuse_extras(command);
   return true;
@@ -104,40 +103,44 @@ struct GenerateFlags {
 };
 
 void add_flags(CLI::App& command, GenerateFlags& flags) {
-  command.add_option("PROMPT", flags.prompt, "What to draw; - reads it from standard input, \"\" draws without one")->required();
-  command.add_option("--negative-prompt", flags.negative_prompt, "What to steer away from");
-  command.add_option("--seed", flags.seed, "Which noise to start from (random, and printed)");
+  const auto add = [&](const char* group, const char* name, std::string& value, const char* type, const char* help) {
+    return command.add_option(name, value, help)->type_name(type)->group(group);
+  };
+  command.set_help_flag();  // groups are listed as they first appear: help comes last
+  const char* picture = "The picture";
+  add(picture, "PROMPT", flags.prompt, "", "What to draw; - reads it from standard input, \"\" draws without one")->required();
+  add(picture, "--negative-prompt", flags.negative_prompt, "TEXT", "What to steer away from");
+  add(picture, "--seed", flags.seed, "N", "Which noise to start from (random, printed and recorded)");
+  add(picture, "--size", flags.size, "WxH", "Width and height in pixels (the bundle's)");
 
   const char* sampling = "Sampling (defaults are the bundle's)";
-  command.add_option("--steps", flags.steps, "Steps from noise to picture")->group(sampling);
-  command.add_option("--sampler", flags.sampler, "How to get from one noise level to the next: ddim")->group(sampling);
-  command.add_option("--schedule", flags.schedule, "Which noise levels: leading, linspace, trailing")->group(sampling);
-  command.add_option("--guidance-scale", flags.guidance_scale, "Weight of the prompt; 1 is no guidance")->group(sampling);
-  command.add_option("--eta", flags.eta, "Share of fresh noise: 0 deterministic, 1 full")->group(sampling);
-  command.add_option("--size", flags.size, "WIDTHxHEIGHT in pixels")->group(sampling);
-  command.add_option("--rng", flags.rng, "Whose numbers a seed stands for: cpu, or philox (a CUDA generator's)")->group(sampling);
-  command.add_option("--latents", flags.latents, "Start from the noise in this safetensors file, tensor 'latents'")->group(sampling);
+  add(sampling, "--steps", flags.steps, "N", "Steps from noise to picture");
+  add(sampling, "--sampler", flags.sampler, "NAME", "How to get from one noise level to the next: ddim");
+  add(sampling, "--schedule", flags.schedule, "NAME", "Which noise levels: leading, linspace, trailing");
+  add(sampling, "--guidance-scale", flags.guidance_scale, "X", "Weight of the prompt; 1 is no guidance");
+  add(sampling, "--eta", flags.eta, "X", "Share of fresh noise: 0 deterministic, 1 full");
+  add(sampling, "--rng", flags.rng, "NAME", "Whose numbers a seed stands for: cpu, or philox (a CUDA generator's)");
+  add(sampling, "--latents", flags.latents, "FILE", "Start from the noise in this safetensors file, tensor 'latents'");
 
   const char* frames = "Frames";
-  command.add_option("--frames", flags.frames, "x0 (what the model thinks the picture is), xt (the noisy latents), x0,xt or none")
-      ->group(frames)->capture_default_str();
-  command.add_option("--every", flags.every, "A frame every N steps")->group(frames);
-  command.add_option("--at", flags.at, "Frames of these steps alone, as 1,5,30")->group(frames);
-  command.add_option("--from", flags.from, "No frames before this step")->group(frames);
-  command.add_option("--to", flags.to, "No frames after this step")->group(frames);
-  command.add_option("--decoder", flags.decoder, "Which of the bundle's decoders makes the frames")
-      ->group(frames)->capture_default_str();
+  add(frames, "--frames", flags.frames, "KINDS", "x0 (what the model thinks the picture is), xt (the noisy latents), x0,xt or none")
+      ->capture_default_str();
+  add(frames, "--every", flags.every, "N", "A frame every N steps");
+  add(frames, "--at", flags.at, "LIST", "Frames of these steps alone, as 1,5,30");
+  add(frames, "--from", flags.from, "N", "No frames before this step");
+  add(frames, "--to", flags.to, "N", "No frames after this step");
+  add(frames, "--decoder", flags.decoder, "NAME", "Which of the bundle's decoders makes the frames")->capture_default_str();
 
   const char* running = "Running";
-  command.add_option("--model", flags.model, "The bundle's folder (STEPLAPSE_MODEL, or the model that comes with us)")->group(running);
-  command.add_option("--out", flags.out, "The run folder (runs/DATE-PROMPT-SEED)")->group(running);
+  add(running, "--model", flags.model, "DIR", "The bundle's folder (STEPLAPSE_MODEL, or the model that comes with us)");
+  add(running, "--out", flags.out, "DIR", "The run folder (runs/DATE-PROMPT-SEED)");
   command.add_flag("--overwrite", flags.overwrite, "Replace the run that is there")->group(running);
-  command.add_option("--device", flags.device, "auto, cpu, cuda or cuda:N")->group(running)->capture_default_str();
-  command.add_option("--threads", flags.threads, "CPU threads")->group(running);
-  command.add_option("--progress", flags.progress, "auto, bar, lines, json or none")->group(running)->capture_default_str();
+  add(running, "--device", flags.device, "NAME", "auto, cpu, cuda or cuda:N")->capture_default_str();
+  add(running, "--threads", flags.threads, "N", "CPU threads");
+  add(running, "--progress", flags.progress, "HOW", "auto, bar, lines, json or none")->capture_default_str();
   command.add_flag("--dry-run", flags.dry_run, "Say what would be done, and do nothing")->group(running);
-  command.get_help_ptr()->group(running);
   command.add_flag("--version", flags.version, "Print the version")->group(running);
+  command.set_help_flag("-h,--help", "Print this and exit")->group(running);
 }
 
 std::string prompt_of(const std::string& argument) {
@@ -170,9 +173,9 @@ FrameSelection frames_of(const CLI::App& command, const GenerateFlags& flags) {
       throw UsageError("--at names the steps already; leave out " + std::string(flag));
     }
   }
-  if (!flags.every.empty()) frames.every = whole_number("--every", flags.every, 1, kManySteps);
-  if (!flags.from.empty()) frames.from = whole_number("--from", flags.from, 0, kManySteps);
-  if (!flags.to.empty()) frames.to = whole_number("--to", flags.to, 0, kManySteps);
+  if (!flags.every.empty()) frames.every = whole_number("--every", flags.every, 1, kAnyNumber);
+  if (!flags.from.empty()) frames.from = whole_number("--from", flags.from, 0, kAnyNumber);
+  if (!flags.to.empty()) frames.to = whole_number("--to", flags.to, 0, kAnyNumber);
   if (command.count("--at") > 0) frames.at = steps_of("--at", flags.at);
   return frames;
 }
@@ -184,7 +187,7 @@ Settings settings_of(const CLI::App& command, const GenerateFlags& flags) {
   if (given("--negative-prompt")) settings.negative_prompt = flags.negative_prompt;
   if (given("--seed")) settings.seed = seed_number("--seed", flags.seed);
   settings.rng = rng_named(choice_of("--rng", flags.rng, {"cpu", "philox"}));
-  if (given("--steps")) settings.steps = whole_number("--steps", flags.steps, 1, kManySteps);
+  if (given("--steps")) settings.steps = whole_number("--steps", flags.steps, 1, kAnyNumber);
   if (given("--sampler")) {
     std::vector<std::string> names;
     for (const Sampler& sampler : samplers()) names.emplace_back(sampler.name);
@@ -218,7 +221,7 @@ void check_device(const std::string& device) {
 }
 
 int generate(const std::vector<std::string>& arguments) {
-  CLI::App command("Draws a picture from a prompt and keeps every step of its making", "generate");
+  CLI::App command(kOverview, "steplapse generate");
   GenerateFlags flags;
   add_flags(command, flags);
   if (!parse(command, arguments)) return 0;
@@ -256,7 +259,7 @@ void print_schedule(const Schedule& schedule) {
 }
 
 int schedule(const std::vector<std::string>& arguments) {
-  CLI::App command("The noise levels of a run: x = alpha * x0 + sigma * eps. Step k goes from row k-1 to row k", "schedule");
+  CLI::App command("The noise levels of a run: x = alpha * x0 + sigma * eps. Step k goes from row k-1 to row k", "steplapse schedule");
   std::string steps, spacing, model;
   bool json = false;
   command.add_option("--steps", steps, "Steps from noise to picture (the bundle's default)");
@@ -267,7 +270,7 @@ int schedule(const std::vector<std::string>& arguments) {
 
   const Manifest manifest = read_manifest(model.empty() ? default_model() : fs::path(model));
   Settings settings;
-  if (!steps.empty()) settings.steps = whole_number("--steps", steps, 1, kManySteps);
+  if (!steps.empty()) settings.steps = whole_number("--steps", steps, 1, kAnyNumber);
   if (!spacing.empty()) settings.schedule = spacing_named(choice_of("--schedule", spacing, {"leading", "linspace", "trailing"}));
   const Plan plan = make_plan(manifest, settings);
   for (const auto& warning : plan.warnings) std::cerr << "steplapse: warning: " << warning << '\n';
@@ -306,7 +309,7 @@ int model(std::vector<std::string> arguments) {
   arguments.erase(arguments.begin());
 
   if (name == "inspect" || name == "verify") {
-    CLI::App command(name == "inspect" ? "What is in a bundle" : "Checks a bundle and runs each of its modules", "model " + name);
+    CLI::App command(name == "inspect" ? "What is in a bundle" : "Checks a bundle and runs each of its modules", "steplapse model " + name);
     std::string folder;
     command.add_option("DIR", folder, "The bundle's folder (the model that comes with us)");
     if (!parse(command, arguments)) return 0;
@@ -316,7 +319,7 @@ int model(std::vector<std::string> arguments) {
     return 0;
   }
   if (name == "prompts") {
-    CLI::App command("What a bundle was taught: names that have WORD in them or among their keywords", "model prompts");
+    CLI::App command("What a bundle was taught: names that have WORD in them or among their keywords", "steplapse model prompts");
     std::string word, folder;
     command.add_option("WORD", word, "A word to look for");
     command.add_option("--model", folder, "The bundle's folder");
