@@ -1,0 +1,105 @@
+"""What the tests of the program share: the program itself, and tiny bundles for it to draw with.
+
+STEPLAPSE        the program (default: the newest one under build/)
+STEPLAPSE_BUILD  its build folder, where bundles are kept between runs (default: the program's)
+"""
+
+import dataclasses
+import fcntl
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+TIMEOUT = 120  # seconds; a tiny run needs two on an idle machine
+
+
+def find_program() -> Path:
+    if os.environ.get("STEPLAPSE"):
+        return Path(os.environ["STEPLAPSE"]).resolve()
+    built = sorted(ROOT.glob("build/*/steplapse"), key=lambda path: path.stat().st_mtime)
+    return built[-1] if built else ROOT / "build/release/steplapse"
+
+
+PROGRAM = find_program()
+BUNDLES = Path(os.environ.get("STEPLAPSE_BUILD", PROGRAM.parent)).resolve() / "tests" / "bundles"
+
+
+def pytest_configure(config):
+    if not os.access(PROGRAM, os.X_OK):
+        raise pytest.UsageError(f"{PROGRAM} is no program; build steplapse, or name it with STEPLAPSE=PATH")
+
+
+def make_tiny_bundle(*flags: str) -> Path:
+    """The bundle that `scripts/export_bundle.py --tiny` makes: of random weights, 16 x 16 pictures, its name `tiny`.
+
+    Made once for each version of the scripts, and kept; whoever needs it meanwhile waits for it.
+    """
+    recipe = hashlib.sha256(" ".join(flags).encode())
+    for script in ("export_bundle.py", "pipeline.py", "tiny_pipeline.py"):
+        recipe.update((ROOT / "scripts" / script).read_bytes())
+    bundle = BUNDLES / recipe.hexdigest()[:12] / "tiny"
+    bundle.parent.mkdir(parents=True, exist_ok=True)
+    with open(bundle.parent / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not bundle.exists():
+            subprocess.run([sys.executable, ROOT / "scripts/export_bundle.py", "--tiny", *flags, bundle], check=True)
+    return bundle
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle() -> Path:
+    """A bundle for reading; a test that changes one copies it."""
+    return make_tiny_bundle()
+
+
+@dataclasses.dataclass
+class Ended:
+    """How a program ended."""
+
+    code: int
+    out: str
+    err: str
+
+    def lines(self) -> list[str]:
+        return self.err.splitlines()
+
+
+def environment(model: Path, **more: str) -> dict[str, str]:
+    """The tiny bundle is the model where none is named. One thread: more only wait for each other here."""
+    return {**os.environ, "STEPLAPSE_MODEL": str(model), "OMP_NUM_THREADS": "1", **more}
+
+
+@pytest.fixture
+def run(tiny_bundle, tmp_path):
+    """run("red apple", "--seed", 1, STEPLAPSE_MODEL="...") starts the program in the test's empty folder and waits for its end."""
+
+    def run(*arguments, stdin: bytes | None = None, preexec_fn=None, timeout=TIMEOUT, **more: str) -> Ended:
+        command = [PROGRAM, *(a if isinstance(a, bytes) else str(a) for a in arguments)]
+        ended = subprocess.run(command, cwd=tmp_path, env=environment(tiny_bundle, **more), input=stdin or b"",
+                               capture_output=True, preexec_fn=preexec_fn, timeout=timeout)
+        return Ended(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
+
+    return run
+
+
+@pytest.fixture
+def begin(tiny_bundle, tmp_path):
+    """begin("red apple", ...) starts the program and goes on: a Popen. What still runs at the test's end is killed."""
+    begun = []
+
+    def begin(*arguments, **more: str) -> subprocess.Popen:
+        process = subprocess.Popen([PROGRAM, *map(str, arguments)], cwd=tmp_path, env=environment(tiny_bundle, **more),
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        begun.append(process)
+        return process
+
+    yield begin
+    for process in begun:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
