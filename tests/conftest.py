@@ -1,5 +1,10 @@
-"""What the tests of the program share: the binary, tiny bundles and ways to run and to change them."""
+"""What the tests of the program share: the program itself, and tiny bundles for it to draw with.
 
+STEPLAPSE        the program (default: the newest one under build/)
+STEPLAPSE_BUILD  its build folder, where bundles are kept between runs (default: the program's)
+"""
+
+import dataclasses
 import fcntl
 import hashlib
 import json
@@ -8,56 +13,110 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-SCRIPTS = ROOT / "scripts"
-BUILD = Path(os.environ.get("STEPLAPSE_BUILD", ROOT / "build/dev"))
-PROGRAM = Path(os.environ.get("STEPLAPSE", BUILD / "steplapse"))
-
-sys.path.insert(0, str(SCRIPTS))
+TIMEOUT = 120  # seconds; a tiny run needs two on an idle machine
 
 
-class Result(NamedTuple):
+def find_program() -> Path:
+    if os.environ.get("STEPLAPSE"):
+        return Path(os.environ["STEPLAPSE"]).resolve()
+    built = sorted(ROOT.glob("build/*/steplapse"), key=lambda path: path.stat().st_mtime)
+    return built[-1] if built else ROOT / "build/release/steplapse"
+
+
+PROGRAM = find_program()
+BUNDLES = Path(os.environ.get("STEPLAPSE_BUILD", PROGRAM.parent)).resolve() / "tests" / "bundles"
+
+
+def pytest_configure(config):
+    if not os.access(PROGRAM, os.X_OK):
+        raise pytest.UsageError(f"{PROGRAM} is no program; build steplapse, or name it with STEPLAPSE=PATH")
+
+
+def make_tiny_bundle(*flags: str) -> Path:
+    """The bundle that `scripts/export_bundle.py --tiny` makes: of random weights, 16 x 16 pictures, its name `tiny`.
+
+    Made once for each version of the scripts, and kept; whoever needs it meanwhile waits for it.
+    """
+    recipe = hashlib.sha256(" ".join(flags).encode())
+    for script in ("export_bundle.py", "pipeline.py", "tiny_pipeline.py"):
+        recipe.update((ROOT / "scripts" / script).read_bytes())
+    bundle = BUNDLES / recipe.hexdigest()[:12] / "tiny"
+    bundle.parent.mkdir(parents=True, exist_ok=True)
+    with open(bundle.parent / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not bundle.exists():
+            subprocess.run([sys.executable, ROOT / "scripts/export_bundle.py", "--tiny", *flags, bundle], check=True)
+    return bundle
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle() -> Path:
+    """A bundle for reading; a test that changes one copies it."""
+    return make_tiny_bundle()
+
+
+@pytest.fixture
+def changed_bundle(tiny_bundle, tmp_path):
+    """changed_bundle(change) is a copy of the tiny bundle after change(manifest) on what its model.json says."""
+
+    def changed_bundle(change) -> Path:
+        copy = tmp_path / "changed_bundle"
+        shutil.copytree(tiny_bundle, copy)
+        manifest = json.loads((copy / "model.json").read_text())
+        change(manifest)
+        (copy / "model.json").write_text(json.dumps(manifest))
+        return copy
+
+    return changed_bundle
+
+
+@dataclasses.dataclass
+class Ended:
+    """How a program ended."""
+
     code: int
     out: str
     err: str
 
-
-def run(*arguments, stdin: str = "", timeout: float = 60, **environment) -> Result:
-    """Runs the program. Its exit code is negative where a signal ended it."""
-    done = subprocess.run([PROGRAM, *map(str, arguments)], input=stdin.encode(), capture_output=True, timeout=timeout,
-                          env={**os.environ, **environment})
-    return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+    def lines(self) -> list[str]:
+        return self.err.splitlines()
 
 
-def exported(*options: str) -> Path:
-    """What scripts/export_bundle.py makes of these options: once for each version of the exporter, whoever asks."""
-    sources = [SCRIPTS / name for name in ("export_bundle.py", "tiny_pipeline.py", "pipeline.py", "requirements.txt",
-                                           "requirements-dev.txt")]
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
-    cache = BUILD / "tests/bundles" / digest
-    cache.mkdir(parents=True, exist_ok=True)
-    bundle = cache / "-".join(option.lstrip("-") for option in options)
-    with open(cache / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not bundle.exists():
-            subprocess.run([sys.executable, SCRIPTS / "export_bundle.py", *options, bundle], check=True)
-    return bundle
+def environment(model: Path, **more: str) -> dict[str, str]:
+    """The tiny bundle is the model where none is named. One thread: more only wait for each other here."""
+    return {**os.environ, "STEPLAPSE_MODEL": str(model), "OMP_NUM_THREADS": "1", **more}
 
 
-def changed_bundle(bundle: Path, copy: Path, change) -> Path:
-    """A copy of a bundle after change(manifest) on its model.json."""
-    shutil.copytree(bundle, copy)
-    manifest = json.loads((copy / "model.json").read_text())
-    change(manifest)
-    (copy / "model.json").write_text(json.dumps(manifest))
-    return copy
+@pytest.fixture
+def run(tiny_bundle, tmp_path):
+    """run("red apple", "--seed", 1, STEPLAPSE_MODEL="...") starts the program in the test's empty folder and waits for its end."""
+
+    def run(*arguments, stdin: bytes | None = None, preexec_fn=None, timeout=TIMEOUT, **more: str) -> Ended:
+        command = [PROGRAM, *(a if isinstance(a, bytes) else str(a) for a in arguments)]
+        ended = subprocess.run(command, cwd=tmp_path, env=environment(tiny_bundle, **more), input=stdin or b"",
+                               capture_output=True, preexec_fn=preexec_fn, timeout=timeout)
+        return Ended(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
+
+    return run
 
 
-@pytest.fixture(scope="session")
-def tiny() -> Path:
-    """A bundle of random weights, 16 x 16 pictures. Not to be written to: see changed_bundle."""
-    return exported("--tiny")
+@pytest.fixture
+def begin(tiny_bundle, tmp_path):
+    """begin("red apple", ...) starts the program and goes on: a Popen. What still runs at the test's end is killed."""
+    begun = []
+
+    def begin(*arguments, **more: str) -> subprocess.Popen:
+        process = subprocess.Popen([PROGRAM, *map(str, arguments)], cwd=tmp_path, env=environment(tiny_bundle, **more),
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        begun.append(process)
+        return process
+
+    yield begin
+    for process in begun:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
