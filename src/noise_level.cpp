@@ -63,8 +63,10 @@ int64_t timestep_at(const TrainingNoise& noise, Spacing spacing, int64_t steps, 
     case Spacing::leading:
       return (training_steps / steps) * (steps - 1 - index) + noise.steps_offset;
     case Spacing::trailing: {
-      const double ratio = static_cast<double>(training_steps) / static_cast<double>(steps);
-      return std::llrint(std::nearbyint(static_cast<double>(training_steps) - static_cast<double>(index) * ratio)) - 1;
+      // In the order of numpy.arange's own arithmetic, so that halves round as they do there.
+      const auto all = static_cast<double>(training_steps);
+      const double down = (all - all / static_cast<double>(steps)) - all;
+      return std::llrint(std::nearbyint(all + static_cast<double>(index) * down)) - 1;
     }
     case Spacing::linspace: {
       if (steps == 1) return 0;

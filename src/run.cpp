@@ -35,9 +35,15 @@ class LogWriter {
   explicit LogWriter(RunLog& log) : log_(log) {}
   template <typename Write>
   void push(Write write) {
-    queue_.push([this, write = std::move(write)] { write(log_); });
+    queue_.push([this, write = std::move(write)] {
+      write(log_);
+      log_.commit_when_due();
+    });
   }
-  void finish() { queue_.drain(); }
+  void finish() {
+    queue_.drain();
+    log_.commit();
+  }
 
  private:
   RunLog& log_;

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <bit>
+#include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "levels_json.h"
@@ -57,6 +58,26 @@ std::string exact_text(double value) { return nlohmann::json(value).dump(); }
 
 struct RunLog::Database : sqlite::Database {
   using sqlite::Database::Database;
+  ~Database() {
+    try {
+      commit();
+    } catch (const std::exception&) {  // who wants to know calls commit
+    }
+  }
+
+  /// Rows go in together: a commit waits for the disk several times, which is longer than a small model's step takes.
+  template <typename... Values>
+  void write(const char* sql, const Values&... values) {
+    if (!in_transaction()) execute("BEGIN");
+    sqlite::run(*this, sql, values...);
+  }
+  void commit() {
+    if (in_transaction()) execute("COMMIT");
+    committed = Clock::now();
+  }
+
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point committed = Clock::now();
 };
 
 RunLog::RunLog(std::unique_ptr<Database> database) : database_(std::move(database)) {}
@@ -111,6 +132,13 @@ RunLog RunLog::open(const std::filesystem::path& path) {
   return log;
 }
 
+void RunLog::commit_when_due() {
+  constexpr auto kInterval = std::chrono::milliseconds(200);
+  if (Database::Clock::now() - database_->committed > kInterval) database_->commit();
+}
+
+void RunLog::commit() { database_->commit(); }
+
 void RunLog::add_call(const Question& question, const Answer& answer) {
   const Tensor x = question.x.contiguous(), cond = answer.cond.contiguous();
   Tensor uncond;
@@ -121,48 +149,47 @@ void RunLog::add_call(const Question& question, const Answer& answer) {
     uncond_bytes = bytes_of(uncond);
     uncond_checksum = checksum(uncond);
   }
-  sqlite::run(*database_, "INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", question.call, question.step,
+  database_->write("INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", question.call, question.step,
               question.level.timestep, question.level.alpha, question.level.sigma, checksum(x), shape_json(x),
               bytes_of(cond), checksum(cond), uncond_bytes, uncond_checksum, answer.milliseconds);
 }
 
 void RunLog::add_step(const StepRow& row) {
-  sqlite::run(*database_,
-              "INSERT INTO steps (step, timestep, alpha, sigma, latents_rms_change, x0_rms_change, guidance_norm, "
+  database_->write(
+      "INSERT INTO steps (step, timestep, alpha, sigma, latents_rms_change, x0_rms_change, guidance_norm, "
               "denoiser_calls, denoiser_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
               row.step, row.level.timestep, row.level.alpha, row.level.sigma, row.latents_rms_change, row.x0_rms_change,
               row.guidance_norm, row.denoiser_calls, row.denoiser_ms);
 }
 
 void RunLog::set_frame(int64_t step, const FrameTimes& times, const std::optional<FrameChange>& change) {
-  sqlite::run(*database_,
-              "UPDATE steps SET decode_ms = ifnull(decode_ms, 0) + ?, encode_ms = ifnull(encode_ms, 0) + ?, "
+  database_->write(
+      "UPDATE steps SET decode_ms = ifnull(decode_ms, 0) + ?, encode_ms = ifnull(encode_ms, 0) + ?, "
               "write_ms = ifnull(write_ms, 0) + ? WHERE step = ?",
               times.decode, times.encode, times.write, step);
   if (!change) return;
-  sqlite::run(*database_,
-              "UPDATE steps SET x0_mean_abs_change = ?, x0_psnr_change = ?, x0_compared_step = ? WHERE step = ?",
+  database_->write(
+      "UPDATE steps SET x0_mean_abs_change = ?, x0_psnr_change = ?, x0_compared_step = ? WHERE step = ?",
               change->mean_abs, change->psnr, change->compared_step, step);
 }
 
 void RunLog::set_distances(const std::map<int64_t, double>& x0_rms_to_final) {
-  database_->execute("BEGIN");
   for (const auto& [step, distance] : x0_rms_to_final) {
-    sqlite::run(*database_, "UPDATE steps SET x0_rms_to_final = ? WHERE step = ?", distance, step);
+    database_->write("UPDATE steps SET x0_rms_to_final = ? WHERE step = ?", distance, step);
   }
-  database_->execute("COMMIT");
 }
 
 void RunLog::add_stop(int64_t step, const std::string& reason) {
-  sqlite::run(*database_, "INSERT INTO interventions (step, kind, reason) VALUES (?, 'stop', ?)", step, reason);
+  database_->write("INSERT INTO interventions (step, kind, reason) VALUES (?, 'stop', ?)", step, reason);
 }
 
 void RunLog::set_totals(const std::map<std::string, double>& totals) {
-  for (const auto& [key, value] : totals) sqlite::run(*database_, "INSERT INTO run VALUES (?, ?)", key, value);
+  for (const auto& [key, value] : totals) database_->write("INSERT INTO run VALUES (?, ?)", key, value);
 }
 
 void RunLog::end(const std::string& status, const std::string& reason) {
-  sqlite::run(*database_, "INSERT INTO run VALUES ('ended', ?), ('ended_reason', ?)", status, reason);
+  database_->write("INSERT INTO run VALUES ('ended', ?), ('ended_reason', ?)", status, reason);
+  database_->commit();
 }
 
 std::string RunLog::facts_json() const {

@@ -19,6 +19,7 @@ class Database {
   ~Database() { sqlite3_close(handle_); }
 
   void execute(const std::string& sql);
+  bool in_transaction() const { return sqlite3_get_autocommit(handle_) == 0; }
   const std::filesystem::path& path() const { return path_; }
   [[noreturn]] void fail() const;
 

@@ -40,7 +40,7 @@ struct StepRow {
 };
 
 /// The log of a run: one SQLite file, the only source; docs/run-folder.md has its tables. A kill at any moment leaves
-/// a valid log of everything up to some call. One writer; not thread-safe.
+/// a valid log of everything up to some call: what was last committed. One writer; not thread-safe.
 ///
 /// Everything that fails on disk is OutputError with the path and SQLite's reason.
 class RunLog {
@@ -52,6 +52,9 @@ class RunLog {
   /// An existing log, to be read. @throws OutputError  no log there, or of a newer version (named)
   static RunLog open(const std::filesystem::path& path);
 
+  void commit_when_due();  ///< what was added, if the last commit is some 0.2 s ago; call it after every addition
+  void commit();
+
   void add_call(const Question& question, const Answer& answer);
   void add_step(const StepRow& row);
   void set_frame(int64_t step, const FrameTimes& times, const std::optional<FrameChange>& change);
@@ -60,7 +63,7 @@ class RunLog {
   void add_stop(int64_t step, const std::string& reason);
   /// Seconds and the like, for people and views.
   void set_totals(const std::map<std::string, double>& totals);
-  /// The last row: `done`, `interrupted`, `failed`, with a reason for people.
+  /// The last row: `done`, `interrupted`, `failed`, with a reason for people. Commits.
   void end(const std::string& status, const std::string& reason);
 
   std::string facts_json() const;  ///< table `run` but its blobs, as one JSON object
