@@ -11,6 +11,7 @@
 #include "bundle_file.h"
 #include "flag_values.h"
 #include "levels_json.h"
+#include "progress.h"
 #include "steplapse/bundle.h"
 #include "steplapse/error.h"
 #include "steplapse/file_io.h"
@@ -76,6 +77,13 @@ void refuse_extras(const CLI::App& command) {
   }
 }
 
+std::string in_our_words(const CLI::ParseError& error) {
+  const std::string text = error.what(), flag = text.substr(0, text.find(':'));
+  if (error.get_name() == "RequiredError") return "no " + text.substr(0, text.find(' '));
+  if (error.get_name() != "ArgumentMismatch") return text;
+  return flag + (text.find("At Most") != std::string::npos ? ": given more than once" : ": wants a value");
+}
+
 /// @return false where --help was asked and answered
 bool parse(CLI::App& command, std::vector<std::string> arguments) {
   std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants a vector
@@ -87,7 +95,7 @@ bool parse(CLI::App& command, std::vector<std::string> arguments) {
     return false;
   } catch (const CLI::ParseError& error) {
     refuse_extras(command);
-    throw UsageError(std::string(error.what()) + "; see " + command.get_name() + " --help");
+    throw UsageError(in_our_words(error) + "; see " + command.get_name() + " --help");
   }
   refuse_extras(command);
   return true;
@@ -151,10 +159,14 @@ std::string prompt_of(const std::string& argument) {
 }
 
 Tensor latents_in(const std::string& path) {
-  const auto tensors = read_safetensors(path);
-  const auto found = tensors.find("latents");
-  if (found == tensors.end()) throw UsageError("--latents " + path + ": no tensor 'latents' in it");
-  return found->second;
+  try {
+    const auto tensors = read_safetensors(path);
+    const auto found = tensors.find("latents");
+    if (found != tensors.end()) return found->second;
+  } catch (const SafetensorsError& error) {
+    throw UsageError(std::string("--latents: ") + error.what());
+  }
+  throw UsageError("--latents: " + path + ": no tensor 'latents' in it");
 }
 
 FrameSelection frames_of(const CLI::App& command, const GenerateFlags& flags) {
@@ -220,12 +232,7 @@ void check_device(const std::string& device) {
   choice_of("--device", device, {"auto", "cpu", "cuda", "cuda:N"});
 }
 
-int generate(const std::vector<std::string>& arguments) {
-  CLI::App command(kOverview, "steplapse generate");
-  GenerateFlags flags;
-  add_flags(command, flags);
-  if (!parse(command, arguments)) return 0;
-
+Options options_of(const CLI::App& command, const GenerateFlags& flags) {
   Options options;
   options.settings = settings_of(command, flags);
   options.frames = frames_of(command, flags);
@@ -238,6 +245,28 @@ int generate(const std::vector<std::string>& arguments) {
   options.dry_run = flags.dry_run;
   options.overwrite = flags.overwrite;
   options.model = flags.model.empty() ? default_model() : fs::path(flags.model);
+  return options;
+}
+
+/// Who reads JSON gets the errors of the command line so too.
+bool asks_for_json(const std::vector<std::string>& arguments) {
+  const auto flag = std::find(arguments.begin(), arguments.end(), "--progress");
+  return std::count(arguments.begin(), arguments.end(), "--progress=json") > 0 ||
+         (flag != arguments.end() && flag + 1 != arguments.end() && *(flag + 1) == "json");
+}
+
+int generate(const std::vector<std::string>& arguments) {
+  CLI::App command(kOverview, "steplapse generate");
+  GenerateFlags flags;
+  add_flags(command, flags);
+  Options options;
+  try {
+    if (!parse(command, arguments)) return 0;
+    options = options_of(command, flags);
+  } catch (const std::exception& error) {
+    if (asks_for_json(arguments)) make_progress(ProgressMode::json)->failed(failure_of(error));
+    throw;
+  }
   return run(options);
 }
 
@@ -337,7 +366,7 @@ int model(std::vector<std::string> arguments) {
 
 int run_command_line(std::vector<std::string> arguments) {
   const std::string first = arguments.empty() ? "" : arguments.front();
-  if (arguments.empty()) throw UsageError("no PROMPT; try: steplapse \"red apple\", or steplapse --help");
+  if (arguments.empty()) throw UsageError("no PROMPT; try steplapse \"red apple\", or steplapse --help");
   for (const std::string& argument : arguments) {
     if (argument == "--") break;
     if (argument == "--version") {
