@@ -12,6 +12,7 @@
 #include "program.h"
 #include "steplapse/error.h"
 #include "steplapse/safetensors.h"
+#include "steplapse/text.h"
 
 namespace steplapse {
 namespace {
@@ -87,19 +88,20 @@ std::string text_of(at::IntArrayRef shape) {
 void check_tensors(const std::string& path, const NamedTensors& tensors, const Manifest::Module& module) {
   for (const auto& [name, wanted] : module.tensors) {
     const auto found = tensors.find(name);
-    if (found == tensors.end()) throw BundleError(path + ": '" + name + "' is missing, model.json asks for it");
+    if (found == tensors.end())
+      throw BundleError(path + ": " + in_quotes(name) + " is missing, model.json asks for it");
     const Tensor& tensor = found->second;
     if (tensor.sizes() != at::IntArrayRef(wanted.shape)) {
-      throw BundleError(path + ": '" + name + "' is " + text_of(tensor.sizes()) + ", model.json asks for " +
+      throw BundleError(path + ": " + in_quotes(name) + " is " + text_of(tensor.sizes()) + ", model.json asks for " +
                         text_of(wanted.shape));
     }
     if (safetensors_dtype(tensor.scalar_type()) != wanted.dtype) {
-      throw BundleError(path + ": '" + name + "' is " + safetensors_dtype(tensor.scalar_type()) +
+      throw BundleError(path + ": " + in_quotes(name) + " is " + safetensors_dtype(tensor.scalar_type()) +
                         ", model.json asks for " + wanted.dtype);
     }
   }
   for (const auto& [name, ignored] : tensors) {
-    if (!module.tensors.contains(name)) throw BundleError(path + ": '" + name + "' is not in model.json");
+    if (!module.tensors.contains(name)) throw BundleError(path + ": " + in_quotes(name) + " is not in model.json");
   }
 }
 
@@ -117,7 +119,7 @@ void place_weights(const std::string& path, jit::Module& module, const std::stri
       place_weights(path, child, name + ".", tensors);
     } else if (slot.isTensor()) {
       const auto found = tensors.find(name);
-      if (found == tensors.end()) throw BundleError(path + ": its '" + name + "' has no tensor in model.json");
+      if (found == tensors.end()) throw BundleError(path + ": its " + in_quotes(name) + " has no tensor in model.json");
       module._ivalue()->setSlot(i, found->second);
     }
   }
@@ -130,7 +132,8 @@ void check_places(const std::string& path, const jit::Module& module, const Name
     if (parameter.value.isTensor()) places.insert(parameter.name);
   }
   for (const auto& [name, ignored] : tensors) {
-    if (!places.contains(name)) throw BundleError(path + ": has no '" + name + "', model.json has a tensor for it");
+    if (!places.contains(name))
+      throw BundleError(path + ": has no " + in_quotes(name) + ", model.json has a tensor for it");
   }
 }
 

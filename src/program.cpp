@@ -18,6 +18,7 @@
 #include "allowed_operators.h"
 #include "pickle.h"
 #include "steplapse/error.h"
+#include "steplapse/text.h"
 
 namespace steplapse {
 namespace {
@@ -64,16 +65,17 @@ Records records_of(caffe2::serialize::PyTorchStreamReader& zip) {
   Records records;
   uint64_t total = 0;
   for (const std::string& name : zip.getAllRecords()) {
-    if (name.size() > kLongestName)
-      throw Refused("entry '" + name.substr(0, 40) + "...' has a name of 256 bytes or more");
+    if (name.size() > kLongestName) throw Refused("entry " + in_quotes(name, 40) + " has a name of 256 bytes or more");
     if (is_idle(name)) continue;
-    if (!is_needed(name)) throw Refused("entry '" + name + "' is none that a program has");
+    if (!is_needed(name)) throw Refused("entry " + in_quotes(name) + " is none that a program has");
     const uint64_t size = zip.getRecordSize(name);
     total += size;
     if (size > kLargestRecord || total > kLargestArchive) {
-      throw Refused("entry '" + name + "' unpacks to " + std::to_string(size) + " bytes, more than a program needs");
+      throw Refused("entry " + in_quotes(name) + " unpacks to " + std::to_string(size) +
+                    " bytes, more than a program needs");
     }
-    if (!records.emplace(name, content_of(zip, name)).second) throw Refused("entry '" + name + "' is there twice");
+    if (!records.emplace(name, content_of(zip, name)).second)
+      throw Refused("entry " + in_quotes(name) + " is there twice");
   }
   return records;
 }
@@ -231,8 +233,8 @@ at::Tensor tensor_of(const Value* value, const std::string& folder, const Record
   const auto found = records.find(name);
   const size_t bytes = found == records.end() ? 0 : found->second.size();
   if (elements < 0 || static_cast<uint64_t>(elements) != bytes / at::elementSize(dtype)) {
-    throw Refused("entry '" + name + "' has " + std::to_string(bytes) + " bytes for " + std::to_string(elements) +
-                  " elements of " + at::toString(dtype));
+    throw Refused("entry " + in_quotes(name) + " has " + std::to_string(bytes) + " bytes for " +
+                  std::to_string(elements) + " elements of " + at::toString(dtype));
   }
   const at::Tensor all = at::empty({elements}, dtype);
   if (elements > 0) std::memcpy(all.mutable_data_ptr(), found->second.data(), all.nbytes());
@@ -265,11 +267,11 @@ class Builder {
     const auto& name = as<Value::Name>(call.callee, "class");
     const std::string full = name.module + "." + name.name;
     if (!begins(full, "__torch__.") || full.find("torch.classes") != std::string::npos) {
-      throw Refused("its pickle makes a '" + full + "', which is no module of its code");
+      throw Refused("its pickle makes a " + in_quotes(full) + ", which is no module of its code");
     }
     const auto type = importer_.loadType(c10::QualifiedName(full));
     const auto found = type ? type->cast<c10::ClassType>() : nullptr;
-    if (!found || !found->is_module()) throw Refused("'" + full + "' is no module of its code");
+    if (!found || !found->is_module()) throw Refused(in_quotes(full) + " is no module of its code");
     return found;
   }
 
@@ -284,7 +286,7 @@ class Builder {
     const auto object = c10::ivalue::Object::create(c10::StrongTypePtr(code_, type), type->numAttributes());
     for (size_t i = 0; i < type->numAttributes(); ++i) {
       const std::string& name = type->getAttributeName(i);
-      if (!state.contains(name)) throw Refused("attribute '" + name + "' of " + type->str() + " is missing");
+      if (!state.contains(name)) throw Refused("attribute " + in_quotes(name) + " of " + type->str() + " is missing");
       object->setSlot(i, attribute_of(state[name], type->getAttribute(i), depth + 1));
     }
     objects_[value] = object;
@@ -376,8 +378,11 @@ jit::Module module_of(const std::string& archive, at::Device device) {
   return module;
 }
 
-/// libtorch's messages are pages; the first line says what it is.
-std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+/// libtorch's messages are pages; the first line that holds anything says what it is.
+std::string first_line(const std::string& text) {
+  const size_t begin = std::min(text.find_first_not_of(" \n"), text.size());
+  return escaped(text.substr(begin, text.find('\n', begin) - begin), 200);
+}
 
 }  // namespace
 

@@ -52,12 +52,12 @@ void check_batches(const std::string& name, const Pass& pass, const std::vector<
   }
 }
 
-/// Three prompts that differ in where they end, of the ids that model.json names.
+/// Three prompts that differ, of the ids that model.json names: one, two and three times eos.
 Tensor some_ids(const Manifest::Tokenizer& tokenizer) {
   Tensor ids = at::full({3, 1, tokenizer.length}, tokenizer.pad, at::kLong);
   if (tokenizer.bos) ids.select(2, 0).fill_(*tokenizer.bos);
   for (int64_t row = 0; row < 3 && tokenizer.eos; ++row) {
-    ids[row][0][std::min(row + 1, tokenizer.length - 1)] = *tokenizer.eos;
+    ids[row][0].narrow(0, 1, std::min(row + 1, tokenizer.length - 1)).fill_(*tokenizer.eos);
   }
   return ids;
 }
@@ -123,9 +123,8 @@ void check_modules(const Bundle& bundle, Verification& verification) {
     return {bundle.denoise(inputs.latents.narrow(0, begin, rows), inputs.timesteps.narrow(0, begin, rows),
                            rows_of(conditioning, begin, rows))};
   };
-  verification.check("denoiser" + batches, [&] {
-    check_batches("denoiser", denoise, {inputs.latents.sizes().slice(1).vec()}, tolerance);
-  });
+  verification.check("denoiser" + batches,
+                     [&] { check_batches("denoiser", denoise, {inputs.latents.sizes().slice(1).vec()}, tolerance); });
   const auto [width, height] = manifest.default_size;
   for (const auto& [name, ignored] : manifest.decoders) {
     const Pass decode = [&, decoder = name](int64_t begin, int64_t rows) -> std::vector<Tensor> {

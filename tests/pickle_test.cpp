@@ -32,7 +32,8 @@ TEST(Pickle, GivesPlainValues) {
 }
 
 TEST(Pickle, NamesWhatPythonWouldCall) {
-  const Pickle pickle(pickle_of("cos\nsystem\nX\x02" + std::string(3, '\0') + "ls\x85R"));
+  const std::string text("X\x02\0\0\0ls", 7);
+  const Pickle pickle(pickle_of("cos\nsystem\n" + text + "\x85R"));
   const auto* call = pickle.root().get<PickledValue::Call>();
   ASSERT_TRUE(call);
   EXPECT_EQ(call->callee->get<PickledValue::Name>()->module, "os");
@@ -56,13 +57,17 @@ TEST(Pickle, SaysWhatIsWrong) {
   EXPECT_THAT(read(pickle_of("N(Ne")), ThrowsMessage<Error>(StrEq("fills what is no container at byte 6")));
   EXPECT_THAT(read(pickle_of("h\x05")), ThrowsMessage<Error>(StrEq("recalls what it never stored at byte 4")));
   EXPECT_THAT(read(pickle_of("i")), ThrowsMessage<Error>(StrEq("opcode 105 of no program at byte 3")));
-  EXPECT_THAT(read("\x80\x02X\xff\xff\xff\xff" "a"), ThrowsMessage<Error>(StrEq("ends in the middle at byte 7")));
+  EXPECT_THAT(read("\x80\x02X\xff\xff\xff\xff"
+                   "a"),
+              ThrowsMessage<Error>(StrEq("ends in the middle at byte 7")));
 }
 
 // Whatever the bytes: values or an error. (The asan preset sees what a wrong read would do.)
 TEST(Pickle, TakesNoHarmFromNoise) {
   std::mt19937 random(0);
-  const std::string opcodes = "N\x88\x89K()\x85\x86\x87t]e}uc\x81" "bRQqh\n.";
+  const std::string opcodes =
+      "N\x88\x89K()\x85\x86\x87t]e}uc\x81"
+      "bRQqh\n.";
   int read = 0;
   for (int i = 0; i < 20'000; ++i) {
     std::string bytes = "\x80\x02";

@@ -86,13 +86,14 @@ TEST_F(Program, HasItsAttributesAndSubmodules) {
       "  def forward(self: __torch__.C, x: Tensor) -> Tensor:\n    return torch.mul(x, self.w)\n";
   Entries entries = program_of(code);
   const std::string child = pickled_object("C", pickled_dict({{"w", pickled_tensor("1", 0, 0, 1)}, {"on", "\x88"}}));
-  entries["data.pkl"] = pickle_of(pickled_object(
-      "M", pickled_dict({{"b", pickled_tensor("0", 0, 0, 1)},
-                         {"n", "K\x07"},
-                         {"f", std::string("G\x3f\xe0\0\0\0\0\0\0", 9)},
-                         {"o", "N"},
-                         {"l", "ctorch.jit._pickle\nbuild_intlist\n](K\x05K\x06" "e\x85R"},
-                         {"child", child}})));
+  entries["data.pkl"] = pickle_of(pickled_object("M", pickled_dict({{"b", pickled_tensor("0", 0, 0, 1)},
+                                                                    {"n", "K\x07"},
+                                                                    {"f", std::string("G\x3f\xe0\0\0\0\0\0\0", 9)},
+                                                                    {"o", "N"},
+                                                                    {"l",
+                                                                     "ctorch.jit._pickle\nbuild_intlist\n](K\x05K\x06"
+                                                                     "e\x85R"},
+                                                                    {"child", child}})));
   auto module = read_program("x.pt", archive_of(entries));
   EXPECT_EQ(module.attr("f").toDouble(), 0.5);
   EXPECT_EQ(module.attr("l").toIntVector(), (std::vector<int64_t>{5, 6}));
@@ -124,14 +125,15 @@ TEST_F(Program, ThatReadsAFileInForwardIsRefused) {
 TEST_F(Program, ThatHidesAnOperatorIsRefused) {
   const std::string in_branch = forward_of("    if bool(x):\n      _0 = " + save_x_ + "\n    return x\n");
   EXPECT_THAT(refusal(program_of(in_branch)), HasSubstr("which is not on the list"));
-  const std::string in_function = "def f(x: Tensor) -> Tensor:\n  _0 = " + save_x_ + "\n  return x\n" +
-                                  forward_of("    return __torch__.f(x, )\n");
+  const std::string in_function =
+      "def f(x: Tensor) -> Tensor:\n  _0 = " + save_x_ + "\n  return x\n" + forward_of("    return __torch__.f(x, )\n");
   EXPECT_THAT(refusal(program_of(in_function)), HasSubstr("which is not on the list"));
   const std::string in_other_method = forward_of("    return x\n") +
                                       "  def other(self: __torch__.M, x: Tensor) -> Tensor:\n    _0 = " + save_x_ +
                                       "\n    return x\n";
   EXPECT_EQ(refusal(program_of(in_other_method)), not_allowed("aten::save"));
-  const std::string of_another_library = forward_of("    _0 = ops.profiler._record_function_enter(\"a\")\n    return x\n");
+  const std::string of_another_library =
+      forward_of("    _0 = ops.profiler._record_function_enter(\"a\")\n    return x\n");
   EXPECT_EQ(refusal(program_of(of_another_library)), not_allowed("profiler::_record_function_enter"));
 }
 
@@ -149,13 +151,15 @@ TEST_F(Program, ThatRestoresItselfIsDisarmed) {
 TEST_F(Program, ThatSavesInADefaultValueIsDisarmed) {
   const std::string code =
       "class M(Module):\n  __parameters__ = []\n  __buffers__ = []\n"
-      "  def forward(self: __torch__.M, x: Tensor, y: Tuple[()]=" + save_ + ") -> Tensor:\n    return x\n";
+      "  def forward(self: __torch__.M, x: Tensor, y: Tuple[()]=" +
+      save_ + ") -> Tensor:\n    return x\n";
   expect_disarmed(program_of(code), kRunsWhileRead);
 }
 
 TEST_F(Program, ThatSavesInAClassConstantIsDisarmed) {
-  const std::string code = "class M(Module):\n  __parameters__ = []\n  __buffers__ = []\n  k : Final[Tuple[()]] = " +
-                           save_ + "\n  def forward(self: __torch__.M, x: Tensor) -> Tensor:\n    return x\n";
+  const std::string code =
+      "class M(Module):\n  __parameters__ = []\n  __buffers__ = []\n  k : Final[Tuple[()]] = " + save_ +
+      "\n  def forward(self: __torch__.M, x: Tensor) -> Tensor:\n    return x\n";
   expect_disarmed(program_of(code), kRunsWhileRead);
 }
 
@@ -172,7 +176,7 @@ TEST_F(Program, ThatNamesADeviceIsRefused) {
 TEST_F(Program, WithALongNameIsRefused) {
   Entries entries = program_of(forward_of("    return x\n"));
   entries["code/" + std::string(248, 'a') + ".py"] = "";  // 256 bytes
-  EXPECT_EQ(refusal(entries), "x.pt: entry 'code/" + std::string(35, 'a') + "...' has a name of 256 bytes or more");
+  EXPECT_EQ(refusal(entries), "x.pt: entry 'code/" + std::string(35, 'a') + "…' has a name of 256 bytes or more");
 }
 
 TEST_F(Program, WithEntriesThatNoProgramHasIsRefused) {
@@ -257,8 +261,9 @@ TEST_F(Program, WhoseModulesHoldThemselvesIsRefused) {
       "class M(Module):\n  __parameters__ = []\n  __buffers__ = []\n  m : Optional[__torch__.M]\n"
       "  def forward(self: __torch__.M, x: Tensor) -> Tensor:\n    return x\n");
   // The state's dict is remembered before it is filled, and filled with an object that has it as its state.
-  entries["data.pkl"] =
-      pickle_of("c__torch__\nM\n)\x81}q\x01(" + pickled_text("m") + "c__torch__\nM\n)\x81h\x01" "bub");
+  entries["data.pkl"] = pickle_of("c__torch__\nM\n)\x81}q\x01(" + pickled_text("m") +
+                                  "c__torch__\nM\n)\x81h\x01"
+                                  "bub");
   EXPECT_THAT(refusal(entries), StartsWith("x.pt: "));
 }
 
@@ -268,7 +273,8 @@ TEST_F(Program, NestedTooDeepIsRefused) {
 }
 
 TEST_F(Program, ThatIsNoArchiveIsRefused) {
-  for (const std::string bytes : {"", "PK\x03\x04", "not a zip archive, but long enough to be looked at as one ......"}) {
+  for (const std::string bytes :
+       {"", "PK\x03\x04", "not a zip archive, but long enough to be looked at as one ......"}) {
     EXPECT_THROW(read_program("x.pt", bytes), BundleError);
   }
   EXPECT_EQ(refusal({{"data.pkl", pickle_of(")")}}),
