@@ -1,0 +1,218 @@
+"""DDIM is diffusers' DDIM: runs of the program on tiny bundles, against DDIMScheduler on the same denoiser."""
+
+import json
+import sqlite3
+import sys
+
+import numpy
+import pytest
+import torch
+from diffusers import DDIMScheduler
+from diffusers.image_processor import VaeImageProcessor
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from conftest import ROOT
+
+sys.path.insert(0, str(ROOT / "scripts"))
+from export_bundle import load_program
+from pipeline import SentencePieceTokenizer
+
+torch.set_num_threads(1)
+torch.set_grad_enabled(False)
+
+SHAPE = (1, 4, 4, 4)
+
+
+def noise_of(seed: int) -> torch.Generator:
+    return torch.Generator("cpu").manual_seed(seed)
+
+
+class Reference:
+    """A bundle's modules and noise in Python: the sampling loop of diffusers' StableDiffusionPipeline."""
+
+    def __init__(self, bundle):
+        self.manifest = json.loads((bundle / "model.json").read_text())
+
+        def module(name):
+            return load_program(bundle / f"{name}.pt", bundle / f"{name}.safetensors", torch.float32)
+
+        self.denoiser, self.text_encoder, self.decoder = map(module, ("denoiser", "text_encoder", "decoder_full"))
+        self.tokenizer = SentencePieceTokenizer(bundle / "tokenizer.model", self.manifest["tokenizers"][0]["length"])
+
+    def scheduler(self, spacing: str = "leading") -> DDIMScheduler:
+        noise = self.manifest["training_noise"]
+        clip = noise["clip_sample_range"]
+        scheduler = DDIMScheduler(
+            beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, clip_sample=clip is not None,
+            clip_sample_range=clip or 1.0, set_alpha_to_one=False, timestep_spacing=spacing,
+            steps_offset=noise["steps_offset"], prediction_type=noise["prediction_type"])
+        scheduler.final_alpha_cumprod = torch.tensor(noise["final_alpha_cumprod"])
+        return scheduler
+
+    def encode(self, prompt: str) -> torch.Tensor:
+        ids = self.tokenizer([prompt])[None]
+        return self.text_encoder(ids, torch.ones(ids.shape))[0]
+
+    def sample(self, prompt, *, steps, spacing, guidance, eta, seed, negative=""):
+        """negative None is the unconditional branch of zeros."""
+        scheduler, generator = self.scheduler(spacing), noise_of(seed)
+        scheduler.set_timesteps(steps)
+        cond = self.encode(prompt)
+        uncond = torch.zeros_like(cond) if negative is None else self.encode(negative)
+        x = torch.randn(SHAPE, generator=generator) * scheduler.init_noise_sigma
+        for t in scheduler.timesteps:
+            if guidance > 1:
+                answers = self.denoiser(torch.cat([x, x]), t.float().expand(2), torch.cat([uncond, cond]))
+                answer = answers[:1] + guidance * (answers[1:] - answers[:1])
+            else:
+                answer = self.denoiser(x, t.float().expand(1), cond)
+            x = scheduler.step(answer, t, x, eta=eta, generator=generator).prev_sample
+        return x
+
+
+def final_of(run_folder):
+    return load_file(run_folder / "final.safetensors")["latents"]
+
+
+def calls_of(run_folder):
+    """(timestep, cond, uncond or None) of each call in the log."""
+    with sqlite3.connect(run_folder / "run.sqlite") as log:
+        rows = log.execute("SELECT timestep, shape, cond, uncond FROM calls ORDER BY call").fetchall()
+
+    def tensor(blob, shape):
+        return None if blob is None else torch.from_numpy(numpy.frombuffer(blob, "<f4").reshape(shape).copy())
+
+    return [(t, tensor(cond, json.loads(shape)), tensor(uncond, json.loads(shape))) for t, shape, cond, uncond in rows]
+
+
+def difference(found: torch.Tensor, wanted: torch.Tensor) -> float:
+    """The largest, as a share of max |x|."""
+    assert found.shape == wanted.shape
+    return ((found.double() - wanted.double()).abs().max() / wanted.abs().max()).item()
+
+
+@pytest.fixture
+def draw(run, tmp_path):
+    """draw("red apple", "--steps", 3) is the folder of a run that went well."""
+    folders = (tmp_path / f"run{i}" for i in range(100))
+
+    def draw(*arguments):
+        folder = next(folders)
+        ended = run(*arguments, "--out", folder, "--frames", "none", "--progress", "none")
+        assert ended.code == 0, ended.err
+        return folder
+
+    return draw
+
+
+# --- whole trajectories -----------------------------------------------------------------------------------------
+
+# Prediction type, schedule, steps, guidance, eta, negative prompt (None: the flag is left out), clip_sample_range.
+# diffusers steps to t - 1000 // n, which is the next listed timestep for leading, and for trailing where n divides 1000.
+TRAJECTORIES = [
+    ("epsilon", "leading", 10, 7.5, 0, None, None),
+    ("epsilon", "leading", 7, 1, 0.7, None, None),
+    ("epsilon", "trailing", 8, 7.5, 0.7, "blue whale", None),
+    ("epsilon", "trailing", 10, 3, 1, "", 0.8),
+    ("v_prediction", "leading", 9, 7.5, 0.7, "", None),
+    ("v_prediction", "trailing", 5, 1, 0, None, None),
+    ("sample", "leading", 6, 7.5, 0, "blue whale", None),
+    ("sample", "trailing", 4, 2, 0.7, None, 0.8),
+]
+
+
+@pytest.mark.parametrize("prediction, spacing, steps, guidance, eta, negative, clip", TRAJECTORIES)
+def test_trajectories_end_where_diffusers_does(changed_bundle, draw, prediction, spacing, steps, guidance, eta, negative,
+                                               clip):
+    bundle = changed_bundle(lambda manifest: manifest["training_noise"].update(prediction_type=prediction,
+                                                                               clip_sample_range=clip))
+    seed = 948574399
+    flags = [] if negative is None else ["--negative-prompt", negative]
+    folder = draw("red apple", "--model", bundle, "--seed", seed, "--steps", steps, "--schedule", spacing,
+                  "--guidance-scale", guidance, "--eta", eta, *flags)
+    reference = Reference(bundle)
+    wanted = reference.sample("red apple", steps=steps, spacing=spacing, guidance=guidance, eta=eta, seed=seed,
+                              negative=negative or "")
+    final = final_of(folder)
+    assert difference(final, wanted) <= 1e-4
+
+    calls = calls_of(folder)
+    assert len(calls) == steps
+    assert all((uncond is not None) == (guidance > 1) for _, _, uncond in calls)
+
+    # And the picture of it: the decoder's answer as diffusers makes pixels of it.
+    image = VaeImageProcessor().postprocess(reference.decoder(wanted), output_type="pil")[0]
+    pixels = numpy.asarray(Image.open(folder / "final.png")).astype(int)
+    assert abs(pixels - numpy.asarray(image)).max() <= 1
+
+
+def test_a_negative_prompt_steers_and_an_empty_one_is_the_same_as_none(draw):
+    flags = ["red apple", "--seed", 1, "--steps", 3, "--guidance-scale", 7.5]
+    none, empty = draw(*flags), draw(*flags, "--negative-prompt", "")
+    steered = draw(*flags, "--negative-prompt", "blue whale")
+    assert torch.equal(final_of(none), final_of(empty))
+    assert difference(final_of(steered), final_of(none)) > 1e-2
+
+
+def test_no_negative_prompt_is_zeros_where_the_bundle_says_so_and_an_empty_one_is_encoded(changed_bundle, draw):
+    bundle = changed_bundle(lambda manifest: manifest.update(no_negative_prompt="zeros"))
+    flags = ["red apple", "--model", bundle, "--seed", 2, "--steps", 4, "--guidance-scale", 7.5]
+    settings = {"steps": 4, "spacing": "leading", "guidance": 7.5, "eta": 0, "seed": 2}
+    reference = Reference(bundle)
+    zeros, empty = draw(*flags), draw(*flags, "--negative-prompt", "")
+    assert difference(final_of(zeros), reference.sample("red apple", **settings, negative=None)) <= 1e-4
+    assert difference(final_of(empty), reference.sample("red apple", **settings, negative="")) <= 1e-4
+    assert difference(final_of(zeros), final_of(empty)) > 1e-2
+
+
+# --- one step ---------------------------------------------------------------------------------------------------
+
+# A bundle whose leading list starts at offset t and whose last alpha is another timestep's makes one step of t -> to.
+@pytest.mark.parametrize("prediction, t, to, eta, clip", [
+    ("epsilon", 951, 801, 0, None),
+    ("epsilon", 501, 401, 0.7, 0.5),
+    ("epsilon", 1, 0, 0, None),
+    ("v_prediction", 999, 899, 0.7, None),
+    ("v_prediction", 101, 1, 0, 0.5),
+    ("sample", 901, 601, 0, None),
+    ("sample", 21, 1, 0.7, None),
+])
+def test_a_step_from_the_same_x_and_answer_is_the_same(changed_bundle, draw, tmp_path, prediction, t, to, eta, clip):
+    def from_t(manifest):
+        noise = manifest["training_noise"]
+        noise.update(prediction_type=prediction, clip_sample_range=clip, steps_offset=t,
+                     final_alpha_cumprod=noise["alphas_cumprod"][to])
+        manifest["defaults"]["steps"] = 1  # with more of them the list would start outside the table
+
+    bundle = changed_bundle(from_t)
+    x = torch.randn(SHAPE, generator=noise_of(5))
+    save_file({"latents": x}, tmp_path / "x.safetensors")
+    folder = draw("red apple", "--model", bundle, "--steps", 1, "--schedule", "leading", "--guidance-scale", 7.5,
+                  "--eta", eta, "--seed", 3, "--latents", tmp_path / "x.safetensors")
+    (asked, cond, uncond), = calls_of(folder)
+    assert asked == t
+
+    scheduler = Reference(bundle).scheduler()
+    scheduler.set_timesteps(1)
+    wanted = scheduler.step(uncond + 7.5 * (cond - uncond), t, x, eta=eta, generator=noise_of(3)).prev_sample
+    assert difference(final_of(folder), wanted) <= 1e-6
+
+
+# --- where the noise comes from -----------------------------------------------------------------------------------
+
+
+def test_latents_in_a_file_stand_for_the_seeds_own(draw, tmp_path):
+    save_file({"latents": torch.randn(SHAPE, generator=noise_of(7))}, tmp_path / "start.safetensors")
+    flags = ["red apple", "--steps", 3]
+    given = draw(*flags, "--seed", 8, "--latents", tmp_path / "start.safetensors")
+    drawn = draw(*flags, "--seed", 7)
+    assert torch.equal(final_of(given), final_of(drawn))
+
+
+def test_philox_is_another_generator_and_the_run_says_which(draw):
+    flags = ["red apple", "--steps", 1, "--seed", 7]
+    folders = {rng: draw(*flags, "--rng", rng) for rng in ("cpu", "philox")}
+    assert difference(final_of(folders["philox"]), final_of(folders["cpu"])) > 1e-2
+    for rng, folder in folders.items():
+        assert json.loads((folder / "run.json").read_text())["rng"] == rng
