@@ -7,6 +7,7 @@
 #include <chrono>
 #include <csignal>
 #include <iostream>
+#include <optional>
 
 #include "picture_text.h"
 #include "progress.h"
@@ -292,10 +293,17 @@ int run_reporting(Options options, Progress& progress) {
   EncodedPrompts encoded = encode_prompts(bundle, plan);
   for (const auto& warning : encoded.warnings) progress.warning(warning);
 
-  const RunFolder folder = RunFolder::create(options.out, options.overwrite);
+  RunFolder folder = RunFolder::create(options.out, options.overwrite);
+  std::optional<Run> run;
+  try {
+    run.emplace(options, bundle, plan, folder, progress);
+  } catch (...) {
+    folder.discard();
+    throw;
+  }
   progress.started(plan, manifest, folder.path());
   note_signals();  // from here there is a step to finish; before, a signal ends the process as ever
-  return Run(options, bundle, plan, folder, progress).go(std::move(encoded.guidance));
+  return run->go(std::move(encoded.guidance));
 }
 
 }  // namespace

@@ -117,6 +117,16 @@ RunFolder RunFolder::create(const fs::path& path, bool overwrite) {
   return folder;
 }
 
+void RunFolder::discard() noexcept {
+  std::error_code not_empty;
+  try {
+    delete_run(path_);
+  } catch (const fs::filesystem_error&) {  // then it stays
+  }
+  fs::remove(path_ / "run.lock", not_empty);
+  fs::remove(path_, not_empty);
+}
+
 RunFolder::RunFolder(RunFolder&& other) noexcept
     : path_(std::move(other.path_)), lock_(std::exchange(other.lock_, -1)) {}
 

@@ -16,6 +16,9 @@ class RunFolder {
   ///                      other), another process writes there, or it can't be made.
   static RunFolder create(const std::filesystem::path& path, bool overwrite);
 
+  /// For a run that could not begin: takes its files away, and the folder where nothing else is in it.
+  void discard() noexcept;
+
   const std::filesystem::path& path() const { return path_; }
 
   RunFolder(RunFolder&& other) noexcept;
