@@ -229,9 +229,9 @@ TEST(Bundle, WithAHostileProgramIsRefusedBeforeItRuns) {
 
 TEST(Bundle, SaysWhenADeviceIsNotThere) {
   BundleMaker maker;
-  EXPECT_EQ(refusal<UsageError>(maker, "gpu"), "--device gpu: wanted cpu, cuda or cuda:N");
-  EXPECT_EQ(refusal<UsageError>(maker, "cuda:"), "--device cuda:: wanted cpu, cuda or cuda:N");
-  EXPECT_EQ(refusal<UsageError>(maker, "meta"), "--device meta: wanted cpu, cuda or cuda:N");
+  EXPECT_EQ(refusal<UsageError>(maker, "gpu"), "--device gpu: wanted auto, cpu, cuda or cuda:N");
+  EXPECT_EQ(refusal<UsageError>(maker, "cuda:"), "--device cuda:: wanted auto, cpu, cuda or cuda:N");
+  EXPECT_EQ(refusal<UsageError>(maker, "meta"), "--device meta: wanted auto, cpu, cuda or cuda:N");
   if (at::hasCUDA()) GTEST_SKIP() << "there is a CUDA device";
   EXPECT_EQ(refusal<UsageError>(maker, "cuda"), "--device cuda: this libtorch sees no CUDA device; use --device cpu");
 }
