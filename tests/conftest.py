@@ -6,6 +6,7 @@ STEPLAPSE_BUILD  its build folder, where bundles are kept between runs (default:
 
 import dataclasses
 import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -91,17 +92,23 @@ def environment(model: Path, **more: str) -> dict[str, str]:
     return {**os.environ, "STEPLAPSE_MODEL": str(model), "OMP_NUM_THREADS": "1", **more}
 
 
-@pytest.fixture
-def run(tiny_bundle, tmp_path):
-    """run("red apple", "--seed", 1, STEPLAPSE_MODEL="...") starts the program in the test's empty folder and waits for its end."""
+@pytest.fixture(scope="session")
+def start(tiny_bundle):
+    """start(folder, "red apple", "--seed", 1, STEPLAPSE_MODEL="...") runs the program in `folder` until it ends."""
 
-    def run(*arguments, stdin: bytes | None = None, preexec_fn=None, timeout=TIMEOUT, **more: str) -> Ended:
+    def start(folder: Path, *arguments, stdin: bytes = b"", preexec_fn=None, **more: str) -> Ended:
         command = [PROGRAM, *(a if isinstance(a, bytes) else str(a) for a in arguments)]
-        ended = subprocess.run(command, cwd=tmp_path, env=environment(tiny_bundle, **more), input=stdin or b"",
-                               capture_output=True, preexec_fn=preexec_fn, timeout=timeout)
+        ended = subprocess.run(command, cwd=folder, env=environment(tiny_bundle, **more), input=stdin,
+                               capture_output=True, preexec_fn=preexec_fn, timeout=TIMEOUT)
         return Ended(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
 
-    return run
+    return start
+
+
+@pytest.fixture
+def run(start, tmp_path):
+    """run("red apple", ...) is start() in the test's own empty folder."""
+    return functools.partial(start, tmp_path)
 
 
 @pytest.fixture
