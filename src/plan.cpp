@@ -52,8 +52,9 @@ Tensor checked_latents(const Tensor& latents, const std::vector<int64_t>& wanted
     throw UsageError("--latents: 'latents' is " + shape_text(latents.sizes()) + ", this model and size want " +
                      shape_text(wanted));
   }
-  if (!at::isfinite(latents).all().item<bool>()) throw UsageError("--latents: 'latents' holds numbers that are not finite");
-  return latents.to(at::kFloat).contiguous();
+  const Tensor numbers = latents.to(at::kFloat).contiguous();
+  if (!at::isfinite(numbers).all().item<bool>()) throw UsageError("--latents: 'latents' holds numbers that are not finite");
+  return numbers;
 }
 
 uint64_t random_seed() { return std::random_device{}(); }  // 32 bits: what diffusers' CPU generator can tell apart

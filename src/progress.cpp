@@ -53,29 +53,36 @@ std::string closing_lines(const Summary& summary) {
 /// Counts, under a lock, since frames come from another thread.
 class Counting : public Progress {
  public:
-  void started(const Plan& plan, const Manifest&, const std::filesystem::path&) override { steps_ = plan.steps(); }
+  void started(const Plan& plan, const Manifest&, const std::filesystem::path&) override {
+    steps_ = plan.steps();
+    start_ = Clock::now();
+  }
   void step(const StepRow& row) override {
     const std::lock_guard guard(mutex_);
     step_ = row.step;
+    seconds_ = seconds_since(start_);
     show();
   }
   void frame(const Frame& frame) override {
     const std::lock_guard guard(mutex_);
-    if (frame.kind != "final") ++frames_;
+    if (frame.kind == "final") return;
+    ++frames_;
+    if (step_ > 0) show();
   }
   void done(const Summary& summary) override { std::cout << closing_lines(summary) << std::flush; }
 
  protected:
   virtual void show() = 0;
   std::string state() const {
-    const double rate = static_cast<double>(step_) / seconds_since(start_);
+    const double rate = static_cast<double>(step_) / seconds_;
     return format("step %lld/%lld, %.2f it/s, %s left, %lld frames written", static_cast<long long>(step_),
                   static_cast<long long>(steps_), rate, minutes(static_cast<double>(steps_ - step_) / rate).c_str(),
                   static_cast<long long>(frames_));
   }
 
   std::mutex mutex_;
-  Clock::time_point start_ = Clock::now();
+  Clock::time_point start_;
+  double seconds_ = 0;  // at the last step
   int64_t steps_ = 0, step_ = 0, frames_ = 0;
 };
 

@@ -10,7 +10,6 @@
 #include <cstring>
 #include <ctime>
 #include <nlohmann/json.hpp>
-#include <regex>
 #include <sstream>
 #include <utility>
 
@@ -43,15 +42,20 @@ int lock(const fs::path& path) {
   throw OutputError((path / "run.lock").string() + ": cannot lock: " + std::strerror(why));
 }
 
+/// 0007.png: four digits or more.
+bool is_frame(const fs::path& file) {
+  const std::string digits = file.stem().string();
+  return file.extension() == ".png" && digits.size() >= 4 && digits.find_first_not_of("0123456789") == std::string::npos;
+}
+
 /// Deletes the files of a run, and no other: the folder may hold the user's own.
 void delete_run(const fs::path& path) {
   for (const char* name : kRunFiles) fs::remove(path / name);
-  static const std::regex frame_name("[0-9]{4,}\\.png");
   for (const char* kind : kFrameKinds) {
     const fs::path folder = path / "frames" / kind;
     if (!fs::is_directory(folder)) continue;
     for (const auto& entry : fs::directory_iterator(folder)) {
-      if (std::regex_match(entry.path().filename().string(), frame_name)) fs::remove(entry.path());
+      if (is_frame(entry.path())) fs::remove(entry.path());
     }
     std::error_code not_empty;
     fs::remove(folder, not_empty);
