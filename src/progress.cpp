@@ -134,17 +134,13 @@ class Bar : public Counting {
 class Json : public Progress {
  public:
   void started(const Plan& plan, const Manifest& manifest, const std::filesystem::path& folder) override {
-    say({{"event", "start"},
-         {"prompt", plan.prompt},
-         {"seed", plan.recipe.seed},
-         {"steps", plan.steps()},
-         {"sampler", plan.recipe.sampler},
-         {"schedule", name_of(plan.spacing)},
-         {"guidance_scale", plan.recipe.guidance_scale},
-         {"width", plan.size.width},
-         {"height", plan.size.height},
-         {"model", manifest.name},
-         {"folder", folder.string()}});
+    say(event_of("start", plan, manifest, folder));
+  }
+  void planned(const Plan& plan, const Manifest& manifest, const std::filesystem::path& folder,
+               int64_t frames) override {
+    ordered_json event = event_of("plan", plan, manifest, folder);
+    event["frames"] = frames;
+    say(event);
   }
   void step(const StepRow& row) override { say(step_event(row)); }
   void frame(const Frame& frame) override {
@@ -176,6 +172,21 @@ class Json : public Progress {
   }
 
  private:
+  static ordered_json event_of(const char* name, const Plan& plan, const Manifest& manifest,
+                               const std::filesystem::path& folder) {
+    return {{"event", name},
+            {"prompt", plan.prompt},
+            {"seed", plan.recipe.seed},
+            {"steps", plan.steps()},
+            {"sampler", plan.recipe.sampler},
+            {"schedule", name_of(plan.spacing)},
+            {"guidance_scale", plan.recipe.guidance_scale},
+            {"width", plan.size.width},
+            {"height", plan.size.height},
+            {"model", manifest.name},
+            {"folder", folder.string()}};
+  }
+
   /// JSON has no infinity: equal pictures have a null PSNR and a mean difference of 0.
   static ordered_json change_json(const FrameChange& change) {
     ordered_json json{{"x0_mean_abs_change", change.mean_abs}, {"x0_psnr_change", nullptr}};
@@ -207,6 +218,13 @@ class Json : public Progress {
 };
 
 }  // namespace
+
+void Progress::planned(const Plan& plan, const Manifest& manifest, const std::filesystem::path& folder, int64_t frames) {
+  const Recipe& recipe = plan.recipe;
+  std::cout << "would draw " << starting_line(plan, manifest, folder) << "\nschedule " << name_of(plan.spacing)
+            << ", guidance scale " << recipe.guidance_scale << ", eta " << recipe.options.eta << ": " << plan.steps()
+            << " denoiser calls of " << (recipe.guidance_scale > 1 ? 2 : 1) << " rows, " << frames << " frames\n";
+}
 
 void Progress::warning(const std::string& text) { std::cerr << "steplapse: warning: " << text << std::endl; }
 

@@ -28,6 +28,8 @@ struct Summary {
 class Progress {
  public:
   virtual ~Progress() = default;
+  /// What a dry run shows, on stdout.
+  virtual void planned(const Plan&, const Manifest&, const std::filesystem::path&, int64_t frames);
   virtual void started(const Plan&, const Manifest&, const std::filesystem::path&) {}
   virtual void step(const StepRow&) {}
   virtual void frame(const Frame&) {}

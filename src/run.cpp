@@ -6,7 +6,6 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
-#include <iostream>
 #include <optional>
 
 #include "picture_text.h"
@@ -163,16 +162,10 @@ void check_decoder(const Manifest& manifest, const std::string& decoder) {
   throw UsageError("--decoder " + in_quotes(decoder) + ": " + manifest.name + " has " + known);
 }
 
-void show_plan(const Options& options, const Manifest& manifest, const Plan& plan) {
+int64_t frames_in(const FrameSelection& selection, int64_t steps) {
   int64_t frames = 0;
-  for (int64_t step = 0; step <= plan.steps(); ++step) frames += options.frames.has_x0(step) + options.frames.has_xt(step);
-  std::cout << "would draw " << in_quotes(plan.prompt) << " with " << manifest.name << ", " << plan.size.width << "x"
-            << plan.size.height << ", seed " << plan.recipe.seed << "\n"
-            << plan.steps() << " steps of " << plan.recipe.sampler << ", schedule " << name_of(plan.spacing)
-            << ", guidance scale " << plan.recipe.guidance_scale << ", eta " << plan.recipe.options.eta << "\n"
-            << plan.steps() << " denoiser calls of " << (plan.recipe.guidance_scale > 1 ? 2 : 1) << " rows, " << frames
-            << " frames by decoder " << options.decoder << "\n"
-            << "into " << options.out.string() << "\n";
+  for (int64_t step = 0; step <= steps; ++step) frames += selection.has_x0(step) + selection.has_xt(step);
+  return frames;
 }
 
 /// From the first denoiser call to the closed log.
@@ -282,7 +275,7 @@ int run_reporting(Options options, Progress& progress) {
   if (options.out.empty()) options.out = default_run_folder(plan.prompt, plan.recipe.seed);
   for (const auto& warning : plan.warnings) progress.warning(warning);
   if (options.dry_run) {
-    show_plan(options, manifest, plan);
+    progress.planned(plan, manifest, options.out, frames_in(options.frames, plan.steps()));
     return 0;
   }
   if (!options.overwrite) refuse_existing_run(options.out);

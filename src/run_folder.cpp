@@ -42,15 +42,22 @@ int lock(const fs::path& path) {
   throw OutputError((path / "run.lock").string() + ": cannot lock: " + std::strerror(why));
 }
 
+/// A file that write_whole was killed in has this behind its name.
+constexpr const char* kUnfinished = ".part";
+
 /// 0007.png: four digits or more.
-bool is_frame(const fs::path& file) {
+bool is_frame(fs::path file) {
+  if (file.extension() == kUnfinished) file = file.stem();
   const std::string digits = file.stem().string();
   return file.extension() == ".png" && digits.size() >= 4 && digits.find_first_not_of("0123456789") == std::string::npos;
 }
 
 /// Deletes the files of a run, and no other: the folder may hold the user's own.
 void delete_run(const fs::path& path) {
-  for (const char* name : kRunFiles) fs::remove(path / name);
+  for (const std::string name : kRunFiles) {
+    fs::remove(path / name);
+    fs::remove(path / (name + kUnfinished));
+  }
   for (const char* kind : kFrameKinds) {
     const fs::path folder = path / "frames" / kind;
     if (!fs::is_directory(folder)) continue;
