@@ -18,7 +18,7 @@ from conftest import accept_files
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
-FAILED, USAGE, REFUSED, OUTPUT = 1, 2, 3, 4
+FAILED, USAGE, REFUSED, OUTPUT, MEMORY = 1, 2, 3, 4, 5
 
 
 def everything_under(folder: Path) -> set[str]:
@@ -178,6 +178,7 @@ def test_latents_that_can_not_be_used_are_refused(refusal, tmp_path):
     assert of({"latents": noise[..., :3].copy()}) == ("--latents: 'latents' is [1, 4, 4, 3], this model and size want "
                                                       "[1, 4, 4, 4]")
     assert of({"latents": noise + np.float32("nan")}) == "--latents: 'latents' holds numbers that are not finite"
+    assert of({"latents": noise.astype(np.float64) + 1e300}) == "--latents: 'latents' holds numbers that are not finite"
     assert of({"noise": noise}) == "--latents: x.safetensors: no tensor 'latents' in it"
     assert refusal(USAGE, "red apple", "--latents", "gone") == (
         "--latents: gone: can't be opened: No such file or directory")
@@ -456,6 +457,7 @@ def hostile_programs(place: str) -> dict:
     return {module.__name__: torch.jit.script(module()) for module in (RestoresItself, Saves, ReadsAFile)}
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # TorchScript is on its way out of PyTorch
 def test_a_program_that_does_more_than_compute_is_refused_by_name_and_writes_nothing(bundle, bundle_refusal, tmp_path):
     import torch
 
@@ -480,6 +482,30 @@ def test_a_program_that_does_more_than_compute_is_refused_by_name_and_writes_not
         "broken/text_encoder.pt: its code has __setstate__; a bundle's program may only compute")
     run_with_pytorch()
     assert loot.exists(), "this program does no harm"
+
+
+# ---- sizes
+
+def any_size(manifest):
+    manifest["sizes"] = {"default": [16, 16], "allowed": {"min": 16, "max": 65536, "multiple": 8}}
+
+
+def test_a_size_that_is_no_multiple_or_too_large_is_refused(refusal, changed_bundle):
+    bundle = changed_bundle(any_size)
+    for size in ("20x16", "16x8", "16x65544"):
+        assert refusal(USAGE, "red apple", "--model", bundle, "--size", size) == (
+            f"--size {size}: the model 'tiny' makes sides from 16 to 65536, multiples of 8")
+
+
+def test_a_size_for_which_there_is_no_memory_is_said_to_be_so(run, refusal, changed_bundle):
+    def with_3_gb():
+        resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
+
+    if run("--version", preexec_fn=with_3_gb).code != 0:
+        pytest.skip("this libtorch does not even load into 3 GB")
+    message = refusal(MEMORY, "red apple", "--model", changed_bundle(any_size), "--steps", 3, "--size", "65536x65536",
+                      preexec_fn=with_3_gb)
+    assert "memory" in message and message.endswith("; a smaller --size may fit")
 
 
 # ---- runs that fail
