@@ -81,5 +81,7 @@ class Pipeline:
             library, class_name = index[name]
             if library not in ("diffusers", "transformers", __name__):
                 raise ValueError(f"{folder / 'model_index.json'}: {name} is of {library}, which this program does not load")
-            parts[name] = getattr(importlib.import_module(library), class_name).from_pretrained(folder / name)
+            # diffusers' other way of loading wants the accelerate package, and says so each time.
+            options = {"low_cpu_mem_usage": False} if name in ("vae", "unet") and library == "diffusers" else {}
+            parts[name] = getattr(importlib.import_module(library), class_name).from_pretrained(folder / name, **options)
         return cls(**parts)

@@ -2,8 +2,8 @@
 """Trains models/emoji-64 from nothing: a latent diffusion model that draws emoji from their names.
 
     scripts/train_emoji.py autoencoder --minutes 30     pictures to 8 x 8 latents and back
-    scripts/train_emoji.py denoiser --minutes 75        tokenizer, UNet and text encoder, on those latents
     scripts/train_emoji.py decoder --minutes 15         sharper pictures from the same latents
+    scripts/train_emoji.py denoiser --minutes 55        tokenizer, UNet and text encoder, on those latents
     scripts/train_emoji.py check                        how often a prompt gives its own emoji
 
 Every stage writes to --work (training/ unless said) and goes on from its checkpoint there, so an interrupted
@@ -87,6 +87,11 @@ class AutoencoderTask:
                       "posterior std": posterior.std.float().mean().item(), "latents' std": mean.std().item()}
 
 
+def load_autoencoder(folder: Path) -> AutoencoderKL:
+    # The other way of loading wants the accelerate package, and says so each time.
+    return AutoencoderKL.from_pretrained(folder, low_cpu_mem_usage=False).eval()
+
+
 @torch.no_grad()
 def encode_all(autoencoder: AutoencoderKL, images: torch.Tensor):
     """Mean and standard deviation of the latents of each picture, [N, C, h, w] both."""
@@ -151,20 +156,20 @@ class Decoder(torch.nn.Module):
 
 
 class DecoderTask:
-    """The decoder alone, on latents that stay as they are: half the cost, and beside or after the denoiser's training."""
+    """The decoder alone, on latents that stay as they are: half the cost, and the denoiser need not wait for it."""
 
     NOISE = 0.3  # at most, on unit-variance latents: about how far the denoiser's are from the encoder's
 
     def __init__(self, args):
         self.folder, self.squares = args.work / "vae", args.squares
         self.images = torch.from_numpy(emoji_data.pixels(emoji_data.load_taught())).to(args.device)
-        self.mean, _ = encode_all(AutoencoderKL.from_pretrained(self.folder).to(args.device).eval(), self.images)
+        self.mean, _ = encode_all(load_autoencoder(self.folder).to(args.device), self.images)
 
     def __len__(self) -> int:
         return len(self.images)
 
     def new_model(self) -> Decoder:
-        return Decoder(AutoencoderKL.from_pretrained(self.folder))
+        return Decoder(load_autoencoder(self.folder))
 
     def loss(self, model, indices, generator):
         wanted = self.images[indices]
@@ -182,7 +187,7 @@ def train_decoder(args) -> None:
     task = DecoderTask(args)
     torch.manual_seed(args.seed)
     decoder = train(task, task.new_model().to(args.device), args.work / "decoder.pt", args)
-    autoencoder = AutoencoderKL.from_pretrained(task.folder).to(args.device)
+    autoencoder = load_autoencoder(task.folder).to(args.device)
     autoencoder.post_quant_conv, autoencoder.decoder = decoder.post_quant_conv, decoder.decoder
     report_autoencoder(autoencoder.eval(), task.images)
     autoencoder.save_pretrained(task.folder)
@@ -224,7 +229,7 @@ class Conditioned(torch.nn.Module):
 class DenoiserTask:
     def __init__(self, args):
         self.taught = emoji_data.load_taught()
-        autoencoder = AutoencoderKL.from_pretrained(args.work / "vae").to(args.device).eval()
+        autoencoder = load_autoencoder(args.work / "vae").to(args.device)
         images = torch.from_numpy(emoji_data.pixels(self.taught)).to(args.device)
         self.mean, self.std = encode_all(autoencoder, images)
         self.tokenizer = train_tokenizer(self.taught)
@@ -269,7 +274,7 @@ class DenoiserTask:
 
 
 def as_pipeline(task: DenoiserTask, model: Conditioned, work: Path) -> Pipeline:
-    return Pipeline(vae=AutoencoderKL.from_pretrained(work / "vae").eval(), unet=model.unet,
+    return Pipeline(vae=load_autoencoder(work / "vae"), unet=model.unet,
                     text_encoder=model.text_encoder, scheduler=task.scheduler, tokenizer=task.tokenizer)
 
 
