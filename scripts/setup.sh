@@ -48,7 +48,7 @@ has_command() { command -v "$1" >/dev/null; }
 has_library() { pkg-config --exists "$1" 2>/dev/null; }
 has_header() { printf '#if !__has_include(<%s>)\n#error\n#endif\n' "$1" | preprocesses; }
 has_compiler() { printf '#include <coroutine>\n#if !__clang__ && __GNUC__ < 12\n#error\n#endif\n' | preprocesses; }
-has_cmake() { has_command cmake && printf '%s\n' 3.25 "$(cmake --version | grep -o '[0-9][0-9.]*' | head -1)" | sort -CV; }
+has_cmake() { has_command cmake && printf '3.25\n%s\n' "$(cmake --version | grep -om1 '[0-9][0-9.]*')" | sort -CV; }
 has_python() { python3 -c 'import ensurepip, venv' 2>/dev/null; }
 
 find_missing() {
@@ -59,7 +59,9 @@ find_missing() {
   done <<<"$(needed)"
 }
 
-fail_missing() { fail "missing: ${missing[*]} (Debian's names; g++ from 12, cmake from 3.25). Install them, and call this again"; }
+fail_missing() {
+  fail "missing: ${missing[*]} (Debian's names; g++ from 12, cmake from 3.25). Install them, and call this again"
+}
 
 install_packages() {
   local sudo=()
@@ -83,7 +85,7 @@ install_requirements() {
   say "pip installs $(grep -o '^[^#].*' "$file" | paste -sd ' ') into .venv: $size"
   .venv/bin/python -m pip --version >/dev/null 2>&1 || python3 -m venv .venv
   .venv/bin/python -m pip install -r "$file" ||
-    fail "pip could not install $file. For libtorch from elsewhere: STEPLAPSE_TORCH=DIR (a folder with include/ and lib/)"
+    fail "pip could not install $file (another libtorch: STEPLAPSE_TORCH=DIR, a folder with include/ and lib/)"
   cp "$file" "$done_mark"
 }
 
