@@ -425,10 +425,9 @@ def test_a_dry_run_writes_nothing(run, tmp_path):
     ended = run("red apple", "--steps", 20, "--every", 5, "--frames", "x0,xt", "--seed", 3, "--out", "out", "--dry-run")
     assert (ended.code, ended.err) == (0, "")
     assert list(tmp_path.iterdir()) == []
-    assert ended.out == ("would draw 'red apple' with tiny, 16x16, seed 3\n"
-                         "20 steps of ddim, schedule leading, guidance scale 5, eta 0\n"
-                         "20 denoiser calls of 2 rows, 9 frames by decoder full\n"
-                         "into out\n")
+    assert ended.out == (
+        "would draw 'red apple', seed 3, 20 steps of ddim, tiny 16x16 -> out\n"
+        "schedule leading, guidance scale 5, eta 0: 20 denoiser calls of 2 rows, 9 frames\n")
 
 
 def test_a_folder_that_holds_a_run_is_refused_and_untouched(run, tmp_path):
