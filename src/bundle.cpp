@@ -29,10 +29,6 @@ std::string reason_in(const std::string& text) {
   return reason.substr(0, reason.find('\n'));
 }
 
-bool is_lack_of_memory(const std::string& text) {
-  return text.find("out of memory") != std::string::npos || text.find("can't allocate memory") != std::string::npos;
-}
-
 /// Runs a task and says in our own errors what libtorch throws from it.
 template <class Task>
 auto with_errors(const std::string& place, const Task& task) {

@@ -221,7 +221,7 @@ Recipe RunLog::recipe() const {
     recipe.init_noise = tensor_of(noise.text(0), facts.at("init_noise_shape"));
     recipe.init_noise_given = facts.at("init_noise_given") == 1;
     return recipe;
-  } catch (const nlohmann::json::exception& error) {
+  } catch (const std::exception& error) {
     throw OutputError(database_->path().string() + ": table 'run' is not as this program writes it: " + error.what());
   }
 }
@@ -272,8 +272,8 @@ std::optional<Answer> RunLog::recall(const Question& question) const {
                              "; it is the log of another run, or of another build");
   }
   const auto checked = [&](int column, const std::string& branch) {
-    const Tensor tensor = tensor_of(row.text(column), row.text(4));
-    if (checksum(tensor) == row.text(column + 1)) return tensor;
+    const std::string bytes = row.text(column);
+    if (sha256(bytes) == row.text(column + 1)) return tensor_of(bytes, row.text(4));
     throw std::runtime_error(place + ": the logged " + branch + " answer lacks its checksum; the log is damaged");
   };
   Answer answer;

@@ -40,4 +40,7 @@ struct Failure {
 };
 Failure failure_of(const std::exception& error);
 
+/// Whether a text of libtorch's says that memory was not to be had: on the CPU it has no exception of its own for that.
+bool is_lack_of_memory(const std::string& text);
+
 }  // namespace steplapse
