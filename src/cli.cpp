@@ -26,6 +26,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr size_t kLongestInput = 1 << 20;  // bytes of standard input that are read for a prompt; the plan refuses less
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr int64_t kAnyNumber = std::numeric_limits<int64_t>::max();  // the plan knows what its model allows
 
@@ -67,6 +68,7 @@ std::vector<std::string> flags_of(const CLI::App& command) {
 /// What was left over is a misspelt flag, or a prompt that the shell took apart.
 void refuse_extras(const CLI::App& command) {
   for (const std::string& extra : command.remaining()) {
+    if (extra == "--") continue;
     if (extra.size() > 1 && extra[0] == '-') {
       const std::string flag = extra.substr(0, extra.find('='));
       const auto meant = nearest(flag, flags_of(command));
@@ -153,7 +155,9 @@ void add_flags(CLI::App& command, GenerateFlags& flags) {
 
 std::string prompt_of(const std::string& argument) {
   if (argument != "-") return argument;
-  std::string text((std::istreambuf_iterator<char>(std::cin)), {});
+  std::string text(kLongestInput, '\0');
+  std::cin.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<size_t>(std::cin.gcount()));
   if (!text.empty() && text.back() == '\n') text.pop_back();
   return text;
 }
@@ -325,7 +329,7 @@ int list_prompts(const fs::path& folder, const std::string& word) {
   if (!manifest.prompts) throw UsageError(manifest.name + " does not say what it was taught");
   const std::string& file = *manifest.prompts;
   const auto found = search_prompts(parse_prompts(read_bundle_file(folder, file, manifest.files.at(file)), file), word);
-  for (const TaughtPrompt& taught : found) std::cout << taught.name << '\n';
+  for (const TaughtPrompt& taught : found) std::cout << escaped(taught.name) << '\n';
   if (found.empty()) throw UsageError("nothing taught has " + in_quotes(word) + " in its name or keywords");
   return 0;
 }
@@ -379,10 +383,10 @@ int run_command_line(std::vector<std::string> arguments) {
     if (first == "schedule") return schedule(arguments);
     if (first == "model") return model(arguments);
   } catch (const UsageError& error) {
-    // Somebody may have meant the word as a prompt.
-    const std::string hint = "steplapse generate";
-    if (std::string(error.what()).find(hint) != std::string::npos) throw;
-    throw UsageError(std::string(error.what()) + " (to draw the prompt '" + first + "': " + hint + " " + first + ")");
+    // Somebody may have meant the word as a prompt, or the start of one.
+    const std::string text = error.what(), hint = "steplapse generate";
+    if (text.find("unexpected") == std::string::npos && text.find("unknown flag") == std::string::npos) throw;
+    throw UsageError(text + " (to draw the prompt '" + first + "': " + hint + " " + first + ")");
   }
   return generate(arguments);
 }

@@ -29,7 +29,7 @@ bool stack(const Guidance& a, const Tensor& xa, const Guidance& b, const Tensor&
     return std::equal(left.begin(), left.end(), right.begin(), right.end(),
                       [](const Tensor& l, const Tensor& r) { return l.sizes() == r.sizes(); });
   };
-  return a.asks_uncond() == b.asks_uncond() && xa.sizes() == xb.sizes() && alike(a.cond, b.cond);
+  return a.asks_uncond() == b.asks_uncond() && xa.sizes() == xb.sizes() && alike(a.cond, b.cond) && alike(a.uncond, b.uncond);
 }
 
 /// Without a watcher's answer to be checked, a NaN would run on to a wrong picture.

@@ -7,7 +7,9 @@
 int main(int argc, char** argv) {
   std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is then an error of the write, which says where
   try {
-    return steplapse::run_command_line({argv + 1, argv + argc});
+    const int code = steplapse::run_command_line({argv + 1, argv + argc});
+    if (!std::cout.flush()) throw steplapse::OutputError("standard output: cannot write");
+    return code;
   } catch (const std::exception& error) {
     const steplapse::Failure failure = steplapse::failure_of(error);
     std::cerr << "steplapse: " << failure.message << std::endl;

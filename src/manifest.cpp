@@ -322,12 +322,13 @@ Manifest manifest_of(const std::string& file, const json& root) {
 
 std::string read_text(const fs::path& folder) {
   const fs::path path = folder / "model.json";
-  if (!fs::exists(folder)) {
+  std::error_code error;  // a path that can't even be looked at is not there
+  if (!fs::exists(folder, error)) {
     throw BundleError(folder.string() +
                       ": no such folder; name one with --model DIR, or make one with "
                       "scripts/export_bundle.py");
   }
-  if (!fs::is_regular_file(path)) {
+  if (!fs::is_regular_file(path, error)) {
     throw BundleError(path.string() +
                       ": is missing; a bundle is a folder with model.json, as "
                       "scripts/export_bundle.py writes it");

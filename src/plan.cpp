@@ -21,6 +21,7 @@ std::string checked_prompt(const std::string& flag, const std::string& text) {
                      " wanted");
   }
   if (!is_utf8(text)) throw UsageError(flag + ": not valid UTF-8");
+  if (text.find('\0') != std::string::npos) throw UsageError(flag + ": holds a NUL character, which no picture's text can");
   return nfc(text);
 }
 
@@ -33,6 +34,7 @@ std::string shape_text(at::IntArrayRef shape) {
 Schedule planned_schedule(const TrainingNoise& noise, Spacing spacing, int64_t steps, std::vector<std::string>& warnings) {
   try {
     Schedule schedule = make_schedule(noise, spacing, steps);
+    check_levels(schedule);
     const double first = schedule.levels.front().timestep.value();
     if (first < static_cast<double>(noise.alphas_cumprod.size()) / 2) {
       std::ostringstream text;
@@ -52,7 +54,8 @@ Tensor checked_latents(const Tensor& latents, const std::vector<int64_t>& wanted
     throw UsageError("--latents: 'latents' is " + shape_text(latents.sizes()) + ", this model and size want " +
                      shape_text(wanted));
   }
-  const Tensor numbers = latents.to(at::kFloat).contiguous();
+  // A copy: what was read may be a mapping of the user's file.
+  const Tensor numbers = latents.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true).contiguous();
   if (!at::isfinite(numbers).all().item<bool>()) throw UsageError("--latents: 'latents' holds numbers that are not finite");
   return numbers;
 }

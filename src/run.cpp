@@ -178,11 +178,12 @@ class Run {
         folder_(folder),
         progress_(progress),
         log_(RunLog::create(folder.path() / "run.sqlite", plan, provenance(bundle.manifest(), options, bundle.device()))),
-        log_writer_(log_),
-        frames_(
-            folder.path(), [this](const FrameOrder& order) { return decode(order); },
-            [this](const FrameOrder& order) { return picture_texts(bundle_.manifest(), plan_, decoder_of(order), order); },
-            [this](const Frame& frame) { written(frame); }) {}
+        log_writer_(log_) {
+    frames_.emplace(
+        folder.path(), [this](const FrameOrder& order) { return decode(order); },
+        [this](const FrameOrder& order) { return picture_texts(bundle_.manifest(), plan_, decoder_of(order), order); },
+        [this](const Frame& frame) { written(frame); });
+  }
 
   int go(Guidance guidance) {
     try {
@@ -195,7 +196,7 @@ class Run {
 
  private:
   int sample_and_finish(Guidance guidance) {
-    Recorder recorder(plan_, options_.frames, log_writer_, frames_, progress_);
+    Recorder recorder(plan_, options_.frames, log_writer_, *frames_, progress_);
     Engine engine([this](const auto&... question) { return bundle_.denoise(question...); },
                   plan_.recipe.prediction_type);
     engine.add(start(plan_.recipe), std::move(guidance), &recorder);
@@ -203,8 +204,8 @@ class Run {
     if (outcome.error) std::rethrow_exception(outcome.error);
 
     const NoiseLevel end = outcome.stopped ? recorder.last_asked() : plan_.recipe.schedule.levels.back();
-    frames_.submit({"final", recorder.steps(), end, outcome.latents});
-    frames_.finish();
+    frames_->submit({"final", recorder.steps(), end, outcome.latents});
+    frames_->finish();
     write_whole(folder_.path() / "final.safetensors", to_safetensors({{"latents", outcome.latents}}));
     log_writer_.finish();
     log_.set_distances(recorder.distances_to(outcome.latents));
@@ -222,7 +223,7 @@ class Run {
 
   Summary summarise(const Recorder& recorder, const std::string& status) const {
     const double frame_seconds = frame_ms_ / 1000;
-    const double hidden = std::max(0.0, frame_seconds - frames_.waited_ms() / 1000);
+    const double hidden = std::max(0.0, frame_seconds - frames_->waited_ms() / 1000);
     return {status,        folder_.path(), recorder.steps(), recorder.calls(), frame_count_, recorder.network_seconds(),
             frame_seconds, hidden,         seconds_since(start_)};
   }
@@ -247,6 +248,11 @@ class Run {
   /// The log of a failed run is kept, and says why, as far as the disk still takes it.
   void mark_failed(const std::string& reason) noexcept {
     try {
+      frames_->finish();  // what was handed over is still shown
+    } catch (const std::exception&) {
+    }
+    frames_.reset();  // its threads push to the log
+    try {
       log_writer_.finish();
       log_.end("failed", reason);
       write_views(log_, folder_.path());
@@ -264,7 +270,7 @@ class Run {
   std::atomic<int64_t> frame_count_ = 0;
   RunLog log_;
   LogWriter log_writer_;
-  FrameWriter frames_;  // last, so first to end: its threads use all the others
+  std::optional<FrameWriter> frames_;  // last, so first to end: its threads use all the others
 };
 
 int run_reporting(Options options, Progress& progress) {
@@ -274,11 +280,11 @@ int run_reporting(Options options, Progress& progress) {
   check_decoder(manifest, options.decoder);
   if (options.out.empty()) options.out = default_run_folder(plan.prompt, plan.recipe.seed);
   for (const auto& warning : plan.warnings) progress.warning(warning);
+  refuse_existing_run(options.out, options.overwrite);
   if (options.dry_run) {
     progress.planned(plan, manifest, options.out, frames_in(options.frames, plan.steps()));
     return 0;
   }
-  if (!options.overwrite) refuse_existing_run(options.out);
 
   if (options.threads > 0) at::set_num_threads(options.threads);
   const Bundle bundle = load_bundle(options.model, options.device, {options.decoder});

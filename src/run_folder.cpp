@@ -22,14 +22,17 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array kRunFiles{"run.sqlite", "run.sqlite-journal", "run.json", "steps.csv", "final.png",
-                               "final.safetensors"};
+// Deleted in this order: the log, by which a folder is known to hold a run, goes last.
+constexpr std::array kRunFiles{"run.json", "steps.csv", "final.png", "final.safetensors", "run.sqlite-journal",
+                               "run.sqlite"};
 constexpr std::array kFrameKinds{"x0", "xt"};
 
-void make_folders(const fs::path& path) {
+/// @return whether it was not there before
+bool make_folders(const fs::path& path) {
   std::error_code error;
-  fs::create_directories(path, error);
+  const bool made = fs::create_directories(path, error);
   if (error) throw OutputError(path.string() + ": cannot make the folder: " + error.message());
+  return made;
 }
 
 int lock(const fs::path& path) {
@@ -54,10 +57,6 @@ bool is_frame(fs::path file) {
 
 /// Deletes the files of a run, and no other: the folder may hold the user's own.
 void delete_run(const fs::path& path) {
-  for (const std::string name : kRunFiles) {
-    fs::remove(path / name);
-    fs::remove(path / (name + kUnfinished));
-  }
   for (const char* kind : kFrameKinds) {
     const fs::path folder = path / "frames" / kind;
     if (!fs::is_directory(folder)) continue;
@@ -68,7 +67,11 @@ void delete_run(const fs::path& path) {
     fs::remove(folder, not_empty);
   }
   std::error_code not_empty;
-  fs::remove(path / "frames", not_empty);
+  if (fs::is_directory(fs::symlink_status(path / "frames"))) fs::remove(path / "frames", not_empty);
+  for (const std::string name : kRunFiles) {
+    fs::remove(path / name);
+    fs::remove(path / (name + kUnfinished));
+  }
 }
 
 /// A CSV field: empty for none, `inf` for infinity.
@@ -106,20 +109,24 @@ std::string run_json(const RunLog& log) {
 
 }  // namespace
 
-void refuse_existing_run(const fs::path& path) {
+void refuse_existing_run(const fs::path& path, bool overwrite) {
+  std::error_code unreadable;  // making the folder will say why
+  const bool has_log = fs::exists(path / "run.sqlite", unreadable);
+  if (has_log && overwrite) return;
+  if (has_log) {
+    throw OutputError(path.string() + ": holds a run already (run.sqlite); name another --out, or --overwrite to replace it");
+  }
   for (const char* name : kRunFiles) {
-    if (fs::exists(path / name)) {
-      throw OutputError(path.string() + ": holds a run already (" + name +
-                        "); name another --out, or --overwrite to replace it");
-    }
+    if (!fs::exists(path / name, unreadable)) continue;
+    throw OutputError(path.string() + ": holds " + name + " without a run's log, so it is not ours to replace; name another --out");
   }
 }
 
 RunFolder RunFolder::create(const fs::path& path, bool overwrite) {
-  if (!overwrite) refuse_existing_run(path);
-  make_folders(path);
-  RunFolder folder(path, lock(path));
-  if (!overwrite) refuse_existing_run(path);  // again: one may have been written before the lock was ours
+  refuse_existing_run(path, overwrite);
+  const bool made = make_folders(path);
+  RunFolder folder(path, lock(path), made);
+  refuse_existing_run(path, overwrite);  // again: one may have been written before the lock was ours
   try {
     delete_run(path);
   } catch (const fs::filesystem_error& error) {
@@ -135,11 +142,11 @@ void RunFolder::discard() noexcept {
   } catch (const fs::filesystem_error&) {  // then it stays
   }
   fs::remove(path_ / "run.lock", not_empty);
-  fs::remove(path_, not_empty);
+  if (made_) fs::remove(path_, not_empty);
 }
 
 RunFolder::RunFolder(RunFolder&& other) noexcept
-    : path_(std::move(other.path_)), lock_(std::exchange(other.lock_, -1)) {}
+    : path_(std::move(other.path_)), lock_(std::exchange(other.lock_, -1)), made_(other.made_) {}
 
 RunFolder::~RunFolder() {
   if (lock_ >= 0) ::close(lock_);

@@ -222,7 +222,8 @@ Recipe RunLog::recipe() const {
     recipe.init_noise_given = facts.at("init_noise_given") == 1;
     return recipe;
   } catch (const std::exception& error) {
-    throw OutputError(database_->path().string() + ": table 'run' is not as this program writes it: " + error.what());
+    throw OutputError(database_->path().string() + ": table 'run' is not as this program writes it: " +
+                      failure_of(error).message);
   }
 }
 

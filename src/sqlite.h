@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -39,39 +40,38 @@ class Statement {
  public:
   template <typename... Values>
   Statement(Database& database, const char* sql, const Values&... values) : database_(database) {
-    if (sqlite3_prepare_v2(database.handle_, sql, -1, &statement_, nullptr) != SQLITE_OK) database.fail();
+    sqlite3_stmt* statement = nullptr;
+    if (sqlite3_prepare_v2(database.handle_, sql, -1, &statement, nullptr) != SQLITE_OK) database.fail();
+    statement_.reset(statement);
     (bind(values), ...);
   }
-  Statement(const Statement&) = delete;
-  Statement& operator=(const Statement&) = delete;
-  ~Statement() { sqlite3_finalize(statement_); }
 
   bool next();  ///< to the next row, if there is one
 
-  bool is_null(int column) { return sqlite3_column_type(statement_, column) == SQLITE_NULL; }
-  int type(int column) { return sqlite3_column_type(statement_, column); }
-  int64_t integer(int column) { return sqlite3_column_int64(statement_, column); }
-  double real(int column) { return sqlite3_column_double(statement_, column); }
+  bool is_null(int column) { return sqlite3_column_type(statement_.get(), column) == SQLITE_NULL; }
+  int type(int column) { return sqlite3_column_type(statement_.get(), column); }
+  int64_t integer(int column) { return sqlite3_column_int64(statement_.get(), column); }
+  double real(int column) { return sqlite3_column_double(statement_.get(), column); }
   std::string text(int column);  ///< text or blob
   std::optional<double> maybe_real(int column) { return is_null(column) ? std::nullopt : std::optional(real(column)); }
 
  private:
-  void bind(int64_t value) { check(sqlite3_bind_int64(statement_, ++bound_, value)); }
-  void bind(double value) { check(sqlite3_bind_double(statement_, ++bound_, value)); }
+  void bind(int64_t value) { check(sqlite3_bind_int64(statement_.get(), ++bound_, value)); }
+  void bind(double value) { check(sqlite3_bind_double(statement_.get(), ++bound_, value)); }
   void bind(std::string_view text);
   void bind(const std::string& text) { bind(std::string_view(text)); }
   void bind(Blob blob);
   template <typename Value>
   void bind(const std::optional<Value>& value) {
     if (value) return bind(*value);
-    check(sqlite3_bind_null(statement_, ++bound_));
+    check(sqlite3_bind_null(statement_.get(), ++bound_));
   }
   void check(int status) {
     if (status != SQLITE_OK) database_.fail();
   }
 
   Database& database_;
-  sqlite3_stmt* statement_ = nullptr;
+  std::unique_ptr<sqlite3_stmt, decltype(&sqlite3_finalize)> statement_{nullptr, sqlite3_finalize};
   int bound_ = 0;
 };
 

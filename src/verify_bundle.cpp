@@ -6,6 +6,8 @@
 #include "bundle_file.h"
 #include "steplapse/bundle.h"
 #include "steplapse/error.h"
+#include "steplapse/prompts.h"
+#include "steplapse/tokenizer.h"
 
 namespace steplapse {
 namespace {
@@ -96,7 +98,7 @@ class Verification {
       if (report_) report_(what);
       return true;
     } catch (const std::exception& error) {
-      problems_.push_back(error.what());
+      problems_.push_back(failure_of(error).message);
       return false;
     }
   }
@@ -109,6 +111,14 @@ class Verification {
 
 void check_modules(const Bundle& bundle, Verification& verification) {
   const Manifest& manifest = bundle.manifest();
+  for (const auto& spec : manifest.tokenizers) {
+    verification.check("tokenizer " + spec.files.front() + ": reads a prompt",
+                       [&] { Tokenizer(spec, bundle.read_file(spec.files.front())).encode("red apple"); });
+  }
+  if (manifest.prompts) {
+    verification.check("prompts " + *manifest.prompts + ": can be read",
+                       [&] { parse_prompts(bundle.read_file(*manifest.prompts), *manifest.prompts); });
+  }
   const Inputs inputs(manifest);
   const double tolerance = tolerance_of(manifest);
   const std::string batches = ": batches of 1, 2 and 3 answer alike, row for row";

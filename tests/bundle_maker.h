@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "archive_maker.h"
+#include "sentencepiece_model.h"
 #include "sha256.h"
 #include "steplapse/safetensors.h"
 #include "temporary_folder.h"
@@ -34,7 +35,7 @@ class BundleMaker {
                  "    _0 = torch.upsample_nearest2d(torch.slice(x, 1, 0, 3), [16, 16], None)\n"
                  "    return torch.to(torch.mul(_0, self.sign), 6)\n");
     }
-    files["tokenizer.model"] = "not really one";
+    files["tokenizer.model"] = kModel;
     const auto module = [](const std::string& name) {
       return nlohmann::json{{"program", name + ".pt"}, {"weights", name + ".safetensors"}};
     };

@@ -98,7 +98,7 @@ TEST(Bundle, LeavesIntegersAsTheyAre) {
 TEST(Bundle, ReadsItsOtherFiles) {
   BundleMaker maker;
   const Bundle bundle = load_bundle(maker.write());
-  EXPECT_EQ(bundle.read_file("tokenizer.model"), "not really one");
+  EXPECT_EQ(bundle.read_file("tokenizer.model"), kModel);
   std::ofstream(maker.path("tokenizer.model")) << "quite another!";
   EXPECT_THROW(bundle.read_file("tokenizer.model"), BundleError);
 }
@@ -276,7 +276,7 @@ TEST(VerifyBundle, SaysOfASoundBundleWhatItChecked) {
   BundleMaker maker;
   std::vector<std::string> reported;
   EXPECT_THAT(verify_bundle(maker.write(), [&](const std::string& line) { reported.push_back(line); }), IsEmpty());
-  EXPECT_EQ(reported.size(), 1 + maker.files.size() + 1 + 4);  // manifest, files, programs, modules
+  EXPECT_EQ(reported.size(), 1 + maker.files.size() + 1 + 1 + 4);  // manifest, files, programs, tokenizer, modules
 }
 
 TEST(VerifyBundle, NamesEveryFileThatIsNotWhatItSays) {
@@ -285,7 +285,13 @@ TEST(VerifyBundle, NamesEveryFileThatIsNotWhatItSays) {
   maker.manifest["files"]["tokenizer.model"]["size"] = 3;
   maker.manifest["files"]["denoiser.pt"]["size"] = 4;
   EXPECT_THAT(verify_bundle(maker.write(), {}),
-              ElementsAre(HasSubstr("denoiser.pt: has "), HasSubstr("tokenizer.model: has 14 bytes")));
+              ElementsAre(HasSubstr("denoiser.pt: has "), HasSubstr("tokenizer.model: has " + std::to_string(kModel.size()) + " bytes")));
+}
+
+TEST(VerifyBundle, NamesATokenizerThatCannotBeRead) {
+  BundleMaker maker;
+  maker.files["tokenizer.model"] = "not really one";
+  EXPECT_THAT(verify_bundle(maker.write(), {}), ElementsAre(StartsWith("tokenizer.model: not a sentencepiece model")));
 }
 
 TEST(VerifyBundle, NamesAModuleWhoseRowsDependOnTheirBatch) {

@@ -101,8 +101,7 @@ REFUSALS = [
 def test_leading_is_refused_where_it_would_not_start_in_noise(run, steps, reason):
     ended = run("schedule", "--steps", steps)
     assert (ended.code, ended.out) == (2, "")
-    hint = " (to draw the prompt 'schedule': steplapse generate schedule)"
-    assert ended.lines() == [f"steplapse: --steps {steps}: {reason}{hint}"]
+    assert ended.lines() == [f"steplapse: --steps {steps}: {reason}"]
 
 
 @pytest.mark.parametrize("schedule, steps, first", [("leading", 1, 1), ("linspace", 1, 0)])

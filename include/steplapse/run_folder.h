@@ -12,11 +12,11 @@ namespace steplapse {
 class RunFolder {
  public:
   /// Makes the folder ready for a new run, and holds it.
-  /// @throws OutputError  it holds a run already (without `overwrite`, which deletes the files of that run and no
-  ///                      other), another process writes there, or it can't be made.
+  /// @throws OutputError  it holds a run already, or files named like one's (with `overwrite` the files of a run, told
+  ///                      by its log, are deleted, and no other), another process writes there, or it can't be made.
   static RunFolder create(const std::filesystem::path& path, bool overwrite);
 
-  /// For a run that could not begin: takes its files away, and the folder where nothing else is in it.
+  /// For a run that could not begin: takes its files away, and the folder if it was made for it.
   void discard() noexcept;
 
   const std::filesystem::path& path() const { return path_; }
@@ -25,13 +25,14 @@ class RunFolder {
   ~RunFolder();
 
  private:
-  RunFolder(std::filesystem::path path, int lock) : path_(std::move(path)), lock_(lock) {}
+  RunFolder(std::filesystem::path path, int lock, bool made) : path_(std::move(path)), lock_(lock), made_(made) {}
   std::filesystem::path path_;
   int lock_;
+  bool made_;
 };
 
 /// @throws OutputError  what RunFolder::create would say of a run already there, before anything is loaded.
-void refuse_existing_run(const std::filesystem::path& path);
+void refuse_existing_run(const std::filesystem::path& path, bool overwrite);
 
 /// runs/20261123-151200-red-apple-948574399; a number is added where that exists.
 std::filesystem::path default_run_folder(const std::string& prompt, uint64_t seed);
