@@ -102,6 +102,7 @@ std::string run_json(const RunLog& log) {
   auto facts = nlohmann::json::parse(log.facts_json());
   // What the log keeps as text for SQLite's sake becomes what it is.
   facts["seed"] = std::stoull(facts.at("seed").get<std::string>());
+  facts["threads"] = std::stoi(facts.at("threads").get<std::string>());
   for (const char* key : {"levels", "init_noise_shape"}) facts[key] = nlohmann::json::parse(facts.at(key).get<std::string>());
   facts["init_noise_given"] = facts.at("init_noise_given") == 1;
   return facts.dump(2) + "\n";

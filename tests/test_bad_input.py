@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 import pytest
 import sentencepiece
-from conftest import accept_files
+from conftest import PROGRAM, accept_files
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
@@ -616,3 +616,33 @@ def test_a_small_disk_that_fills_up_ends_the_run_in_one_line_with_nothing_half_w
         assert_nothing_is_half_written(disk)
     finally:
         subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+# ---- what a shell can hand over
+
+def test_a_prompt_that_begins_with_a_hyphen_stands_behind_two(run):
+    assert run("--dry-run", "--seed", 1, "--", "-x").out.startswith("would draw '-x', seed 1")
+
+
+def test_a_prompt_with_a_nul_is_refused(run, tmp_path):
+    ended = run("-", stdin=b"a\0b")
+    assert ended.code == 2
+    assert ended.lines() == ["steplapse: PROMPT: holds a NUL character, which no picture's text can"]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_name_with_a_line_end_is_shown_on_one_line(run):
+    ended = run("red apple", "--model", "no\nsuch")
+    assert ended.code == 3 and len(ended.lines()) == 1
+
+
+def test_names_too_long_for_a_file_system_are_refused(run):
+    assert run("red apple", "--out", 300 * "x").code == 4
+    assert run("red apple", "--model", 300 * "x").code == 3
+
+
+def test_an_output_that_takes_nothing_is_exit_code_4(tiny_bundle):
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run([PROGRAM, "schedule", "--json", "--model", tiny_bundle], stdout=full,
+                               stderr=subprocess.PIPE, text=True)
+    assert (ended.returncode, ended.stderr) == (4, "steplapse: standard output: cannot write\n")

@@ -85,7 +85,7 @@ def test_a_seed_gives_the_same_bytes_again_and_another_seed_does_not(guided, sta
 
 def test_threads_are_as_asked_and_recorded(run, tmp_path):
     assert run("red apple", *FIVE, "--frames", "none", "--threads", 1, "--out", "one", OMP_NUM_THREADS="2").code == 0
-    assert facts(tmp_path / "one")["threads"] == "1"
+    assert facts(tmp_path / "one")["threads"] == 1
 
 
 # ---- which files
@@ -558,6 +558,29 @@ def test_a_second_signal_ends_the_run_at_once(begin, tmp_path):
     assert process.returncode in (130, 143)
     assert not (out / "final.png").exists() and not (out / "run.json").exists()
     assert_whole(out)
+
+
+def test_a_reader_of_the_log_makes_the_run_wait_and_does_not_end_it(begin, tmp_path):
+    process = begin("red apple", "--steps", 300, "--seed", 1, "--frames", "none", "--out", "out")
+    log = tmp_path / "out/run.sqlite"
+    wait_for(lambda: log.exists() and log.stat().st_size > 0, process)
+    reader = sqlite3.connect(log)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM calls").fetchone()  # from here nobody can commit
+    time.sleep(3)
+    assert process.poll() is None
+    reader.close()
+    assert process.wait() == 0, process.communicate()
+    assert facts(tmp_path / "out")["ended"] == "done"
+
+
+def test_overwriting_takes_nothing_where_no_log_says_that_a_run_was_there(run, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/final.png").write_text("the user's own")
+    ended = run("red apple", *FIVE, "--out", "out", "--overwrite")
+    assert ended.lines() == ["steplapse: out: holds final.png without a run's log, so it is not ours to replace; name "
+                             "another --out"]
+    assert ended.code == 4 and (tmp_path / "out/final.png").read_text() == "the user's own"
 
 
 def test_a_run_killed_anywhere_leaves_no_half_file_and_can_be_replaced(begin, run, tmp_path):

@@ -11,7 +11,6 @@
 
 #include "steplapse/noise_level.h"
 #include "steplapse/png.h"
-#include "steplapse/run_log.h"
 #include "steplapse/tensor.h"
 
 namespace steplapse {
@@ -37,6 +36,18 @@ struct FrameSelection {
 
 /// @throws UsageError  a step that a run of n steps does not have, a window that ends before it begins.
 void check_frames(const FrameSelection& selection, int64_t steps);
+
+/// How far the picture moved at a step, against the last x0 frame before it. Pixels are 0..255.
+struct FrameChange {
+  double mean_abs;        ///< mean absolute difference of pixels
+  double psnr;            ///< 10 log10(255² / MSE) in dB; infinite for equal pictures
+  int64_t compared_step;  ///< the step of the frame compared with
+};
+
+/// Milliseconds spent on the frames of one step.
+struct FrameTimes {
+  double decode = 0, encode = 0, write = 0;
+};
 
 /// A picture to be made. `level` is where its latents stand: the level asked at for x0, the level reached for xt.
 struct FrameOrder {

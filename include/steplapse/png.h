@@ -16,8 +16,7 @@ struct PngText {
 /// A picture as the bytes of a PNG file: 8 bits, RGB, no date, so the same input gives the same bytes.
 ///
 /// @param pixels  [height, width, 3], row by row from the top
-/// @param texts   written before the pixels, in this order. As Pillow does, whose files web UIs read: tEXt where
-/// Latin-1
+/// @param texts   written before the pixels, in this order. As Pillow does, whose files web UIs read: tEXt where Latin-1
 ///                has all the characters, otherwise iTXt, uncompressed.
 /// @throws std::invalid_argument  pixels that are not height * width * 3, a picture above 2 GB, a keyword or text that
 ///                                PNG can't hold.

@@ -9,21 +9,10 @@
 #include <vector>
 
 #include "steplapse/engine.h"
+#include "steplapse/frames.h"
 #include "steplapse/plan.h"
 
 namespace steplapse {
-
-/// How far the picture moved at a step, against the last x0 frame before it. Pixels are 0..255.
-struct FrameChange {
-  double mean_abs;        ///< mean absolute difference of pixels
-  double psnr;            ///< 10 log10(255² / MSE) in dB; infinite for equal pictures
-  int64_t compared_step;  ///< the step of the frame compared with
-};
-
-/// Milliseconds spent on the frames of one step.
-struct FrameTimes {
-  double decode = 0, encode = 0, write = 0;
-};
 
 /// A row of steps.csv: docs/run-folder.md has each column's meaning and unit.
 struct StepRow {

@@ -3,7 +3,7 @@
 
 #include <cstdio>
 
-#include "steplapse/generate.h"
+#include "steplapse/sample.h"
 
 double rms(const at::Tensor& x) { return x.square().mean().sqrt().item<double>(); }
 

@@ -1,4 +1,4 @@
-#include "steplapse/generate.h"
+#include "steplapse/sample.h"
 
 namespace steplapse {
 namespace {
