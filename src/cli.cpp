@@ -38,6 +38,7 @@ constexpr const char* kOverview = R"(steplapse draws a picture from a prompt and
   steplapse model verify DIR    is the bundle sound
   steplapse model prompts WORD  what the model was taught
 
+A prompt that is also a command's name needs generate before it: steplapse generate schedule
 Exit codes: 0 done, 1 run failed, 2 usage, 3 bundle refused, 4 output or disk, 5 memory, 130 and 143 ended by a signal.
 )";
 

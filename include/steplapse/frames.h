@@ -75,7 +75,8 @@ FrameChange change_between(const Picture& before, const Picture& now, int64_t st
 
 /// Makes frames beside the sampler: one worker decodes, in the order of `submit` and one at a time (so that the
 /// decoder's rounding never depends on what waits), another encodes and writes. At most eight frames wait; past that
-/// `submit` does. A failure comes out of the next `submit` or of `finish`.
+/// `submit` does. (On two CPU cores that costs a run what decoding between its steps does, and with a slow disk or a GPU
+/// less.) A failure comes out of the next `submit` or of `finish`.
 class FrameWriter {
  public:
   using Decode = std::function<Tensor(const FrameOrder&)>;
