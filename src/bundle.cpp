@@ -6,10 +6,10 @@
 #include <torch/version.h>
 
 #include <new>
-#include <sstream>
 
 #include "bundle_file.h"
 #include "program.h"
+#include "shape_text.h"
 #include "steplapse/error.h"
 #include "steplapse/safetensors.h"
 #include "steplapse/text.h"
@@ -74,12 +74,6 @@ at::Device device_named(const std::string& name) {
 
 // ---- Weights
 
-std::string text_of(at::IntArrayRef shape) {
-  std::ostringstream text;
-  text << shape;
-  return text.str();
-}
-
 /// The tensors of the file must be those of model.json, one for one.
 void check_tensors(const std::string& path, const NamedTensors& tensors, const Manifest::Module& module) {
   for (const auto& [name, wanted] : module.tensors) {
@@ -88,8 +82,8 @@ void check_tensors(const std::string& path, const NamedTensors& tensors, const M
       throw BundleError(path + ": " + in_quotes(name) + " is missing, model.json asks for it");
     const Tensor& tensor = found->second;
     if (tensor.sizes() != at::IntArrayRef(wanted.shape)) {
-      throw BundleError(path + ": " + in_quotes(name) + " is " + text_of(tensor.sizes()) + ", model.json asks for " +
-                        text_of(wanted.shape));
+      throw BundleError(path + ": " + in_quotes(name) + " is " + shape_text(tensor.sizes()) + ", model.json asks for " +
+                        shape_text(wanted.shape));
     }
     if (safetensors_dtype(tensor.scalar_type()) != wanted.dtype) {
       throw BundleError(path + ": " + in_quotes(name) + " is " + safetensors_dtype(tensor.scalar_type()) +

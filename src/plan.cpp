@@ -6,6 +6,7 @@
 #include <random>
 #include <sstream>
 
+#include "shape_text.h"
 #include "steplapse/error.h"
 #include "steplapse/text.h"
 #include "steplapse/tokenizer.h"
@@ -23,12 +24,6 @@ std::string checked_prompt(const std::string& flag, const std::string& text) {
   if (!is_utf8(text)) throw UsageError(flag + ": not valid UTF-8");
   if (text.find('\0') != std::string::npos) throw UsageError(flag + ": holds a NUL character, which no picture's text can");
   return nfc(text);
-}
-
-std::string shape_text(at::IntArrayRef shape) {
-  std::ostringstream text;
-  text << shape;
-  return text.str();
 }
 
 Schedule planned_schedule(const TrainingNoise& noise, Spacing spacing, int64_t steps, std::vector<std::string>& warnings) {

@@ -1,9 +1,9 @@
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 
-#include <sstream>
 
 #include "bundle_file.h"
+#include "shape_text.h"
 #include "steplapse/bundle.h"
 #include "steplapse/error.h"
 #include "steplapse/prompts.h"
@@ -19,12 +19,6 @@ double tolerance_of(const Manifest& manifest) { return manifest.compute_dtype ==
 
 /// A forward pass of one module: inputs of `rows` rows in, tensors out.
 using Pass = std::function<std::vector<Tensor>(int64_t begin, int64_t rows)>;
-
-std::string text_of(at::IntArrayRef shape) {
-  std::ostringstream text;
-  text << shape;
-  return text.str();
-}
 
 void check_row(const std::string& name, const Tensor& found, const Tensor& alone, double tolerance) {
   if (!found.isfinite().all().item<bool>()) throw Error(ExitCode::run_failed, name + ": answers are not finite");
@@ -46,8 +40,8 @@ void check_batches(const std::string& name, const Pass& pass, const std::vector<
       std::vector<int64_t> wanted = i < shapes.size() ? shapes[i] : alone[0].at(i).sizes().slice(1).vec();
       wanted.insert(wanted.begin(), rows);
       if (answers[i].sizes() != at::IntArrayRef(wanted)) {
-        throw Error(ExitCode::run_failed, name + ": answers " + text_of(answers[i].sizes()) + " at batch " +
-                                              std::to_string(rows) + ", wanted " + text_of(wanted));
+        throw Error(ExitCode::run_failed, name + ": answers " + shape_text(answers[i].sizes()) + " at batch " +
+                                              std::to_string(rows) + ", wanted " + shape_text(wanted));
       }
       for (int64_t row = 0; row < rows; ++row) check_row(name, answers[i][row], alone[row][i][0], tolerance);
     }

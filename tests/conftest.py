@@ -16,6 +16,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
+from safetensors.numpy import load_file
 
 ROOT = Path(__file__).resolve().parent.parent
 TIMEOUT = 120  # seconds; a tiny run needs two on an idle machine
@@ -82,6 +84,21 @@ def accept_files(bundle: Path) -> None:
         content = (bundle / name).read_bytes()
         entry.update(size=len(content), sha256=hashlib.sha256(content).hexdigest())
     (bundle / "model.json").write_text(json.dumps(manifest))
+
+
+def assert_readable(path: Path) -> bool:
+    """A picture, JSON, safetensors or CSV file is whole. Returns whether it is one of these."""
+    if path.suffix == ".png":
+        Image.open(path).load()
+    elif path.suffix == ".json":
+        json.loads(path.read_text())
+    elif path.suffix == ".safetensors":
+        load_file(path)
+    elif path.suffix == ".csv":
+        assert path.read_text().endswith("\n")
+    else:
+        return False
+    return True
 
 
 @dataclasses.dataclass
