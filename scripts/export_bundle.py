@@ -194,6 +194,7 @@ def export_module(wrapper, eager, make_inputs, sizes, folder: Path, name: str, s
     return {
         "program": f"{name}.pt",
         "weights": f"{name}.safetensors",
+        "compute_dtype": next(key for key, dtype in DTYPES.items() if dtype == compute),
         "tensors": {key: {"dtype": SAFETENSORS_NAMES[t.dtype], "shape": list(t.shape)} for key, t in held.items()},
     }
 
@@ -312,13 +313,14 @@ def describe_files(folder: Path) -> dict:
 
 def export_bundle(pipeline: Pipeline, out: Path, *, name: str, source: str, licence: str, store: str = "float16",
                   compute: str = "float32", sizes=None, tiny_decoder=None, latents=None, prompts=None,
-                  steps: int = 30, sampler: str = "ddim", guidance_scale: float = 7.5, replace: bool = False) -> None:
+                  steps: int = 30, sampler: str = "ddim", guidance_scale: float = 7.5, max_chunks: int = 1, replace: bool = False) -> None:
     """Writes `pipeline` to the bundle folder `out`.
 
     sizes         manifest's `sizes.allowed`; only the default size unless given.
     tiny_decoder  an AutoencoderTiny for previews.
     latents       [N, C, h, w], as the denoiser makes them, on which the linear decoder is fitted; noise unless given.
     prompts       what the model was taught: [{"name": ..., "keywords": [...]}, ...].
+    max_chunks    how many windows of tokens a prompt may fill.
     replace       put the new bundle in the place of an old one instead of refusing.
     """
     out = Path(out)
@@ -411,14 +413,15 @@ def export_bundle(pipeline: Pipeline, out: Path, *, name: str, source: str, lice
             "files": describe_files(folder),
             "modules": modules,
             "tokenizers": [tokenizer],
+            "max_chunks": max_chunks,
+            "clip_skip": 1,
             "latent_channels": channels,
             "downscale": downscale,
             "sizes": {"default": default_size, "allowed": sizes},
-            "compute_dtype": compute,
             "no_negative_prompt": "encode_empty",
             "training_noise": describe_training_noise(pipeline.scheduler),
             "defaults": {"steps": steps, "sampler": sampler, "guidance_scale": guidance_scale},
-            "verified": {"batches": VERIFIED_BATCHES, "sizes": verified_sizes},
+            "verified": {"batches": VERIFIED_BATCHES, "sizes": verified_sizes, "chunks": [1, 2]},
             "prompts": None if prompts is None else "prompts.json",
         }
         # Last, so that a folder with a model.json is a whole bundle.

@@ -141,7 +141,7 @@ jit::Module load_module(const fs::path& folder, const Manifest& manifest, const 
   check_tensors(weights.path(), tensors, spec);
 
   jit::Module module = read_program(program_path, program, device);
-  const at::ScalarType dtype = dtype_named(manifest.compute_dtype);
+  const at::ScalarType dtype = dtype_named(spec.compute_dtype);
   for (auto& [name, tensor] : tensors) {
     tensor = tensor.to(device, tensor.is_floating_point() ? dtype : tensor.scalar_type());
   }

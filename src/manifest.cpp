@@ -21,6 +21,8 @@ using nlohmann::json;
 
 constexpr int64_t kLargest = int64_t{1} << 53;  // what JSON's numbers hold exactly
 constexpr size_t kLongestText = 4096;
+constexpr int64_t kMostChunks = 1000;
+constexpr int64_t kMostLayers = 1000;
 
 /// A value of model.json and where it stands there, so that what is wrong with it can be said in one line.
 class Value {
@@ -160,8 +162,9 @@ Manifest::TensorSpec tensor_of(const Value& value) {
 }
 
 Manifest::Module module_of(const Value& value, const Manifest& manifest) {
-  value.with_keys({"program", "weights", "tensors"});
-  Manifest::Module module{file_key(value["program"], manifest), file_key(value["weights"], manifest), {}};
+  value.with_keys({"program", "weights", "compute_dtype", "tensors"});
+  Manifest::Module module{file_key(value["program"], manifest), file_key(value["weights"], manifest),
+                          value["compute_dtype"].one_of({"float32", "float16", "bfloat16"}), {}};
   for (const auto& [name, tensor] : value["tensors"].entries()) module.tensors[name] = tensor_of(tensor);
   return module;
 }
@@ -273,10 +276,11 @@ Manifest::Defaults defaults_of(const Value& value, const TrainingNoise& noise) {
 }
 
 Manifest::Verified verified_of(const Value& value, int64_t downscale) {
-  value.with_keys({"batches", "sizes"});
+  value.with_keys({"batches", "sizes", "chunks"});
   Manifest::Verified verified;
   for (const Value& batch : value["batches"].list(0, 1000)) verified.batches.push_back(batch.integer(1, 65536));
   for (const Value& size : value["sizes"].list(0, 1000)) verified.sizes.push_back(size_of(size, downscale));
+  for (const Value& chunks : value["chunks"].list(0, 1000)) verified.chunks.push_back(chunks.integer(1, kMostChunks));
   return verified;
 }
 
@@ -294,7 +298,7 @@ Manifest manifest_of(const std::string& file, const json& root) {
   check_format(file, root);
   const Value value(file, "", root);
   value.with_keys({"format", "version", "name", "source", "licence", "files", "modules", "tokenizers",
-                   "latent_channels", "downscale", "sizes", "compute_dtype", "no_negative_prompt", "training_noise",
+                   "max_chunks", "clip_skip", "latent_channels", "downscale", "sizes", "no_negative_prompt", "training_noise",
                    "defaults", "verified", "prompts"});
   Manifest manifest;
   value["version"].integer(1, 1);
@@ -311,7 +315,8 @@ Manifest manifest_of(const std::string& file, const json& root) {
   manifest.latent_channels = value["latent_channels"].integer(1, 4096);
   manifest.downscale = value["downscale"].integer(1, 4096);
   read_sizes(value["sizes"], manifest);
-  manifest.compute_dtype = value["compute_dtype"].one_of({"float32", "float16", "bfloat16"});
+  manifest.max_chunks = value["max_chunks"].integer(1, kMostChunks);
+  manifest.clip_skip = value["clip_skip"].integer(1, kMostLayers);
   manifest.no_negative_prompt = value["no_negative_prompt"].one_of({"encode_empty", "zeros"});
   manifest.training_noise = noise_of(value["training_noise"]);
   manifest.defaults = defaults_of(value["defaults"], manifest.training_noise);
@@ -370,7 +375,7 @@ std::string module_line(const Manifest& manifest, const std::string& name, const
   line << std::fixed << "  " << name << std::string(name.size() < 18 ? 18 - name.size() : 1, ' ') << parameters / 1e6
        << " M parameters, " << static_cast<double>(manifest.files.at(module.weights).size) / 1e6 << " MB";
   for (const std::string& dtype : dtypes) line << (dtype == *dtypes.begin() ? " of " : ", ") << dtype;
-  line << "\n";
+  line << ", computes in " << module.compute_dtype << "\n";
   return line.str();
 }
 
@@ -416,7 +421,8 @@ std::string describe(const Manifest& manifest) {
        << module_line(manifest, "denoiser", manifest.denoiser);
   for (const auto& [name, module] : manifest.decoders) text << module_line(manifest, "decoders." + name, module);
   for (const auto& tokenizer : manifest.tokenizers) text << tokenizer_line(tokenizer);
-  text << "computes in:      " << manifest.compute_dtype << "\nlatents:          " << manifest.latent_channels
+  text << "prompts:          at most " << manifest.max_chunks << " chunks of tokens, clip skip " << manifest.clip_skip
+       << "\nlatents:          " << manifest.latent_channels
        << " channels, 1/" << manifest.downscale
        << " of the picture's sides\nsizes:            " << text_of(manifest.default_size) << " by default; "
        << sizes_text(manifest) << "\n"

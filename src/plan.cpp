@@ -95,11 +95,33 @@ struct Encodable {
   std::vector<Tensor> ids, weights;
 };
 
+/// [bos] pieces... [eos] pad..., and the end of the prompt that did not fit.
+struct Window {
+  std::vector<int64_t> ids;
+  std::string cut;
+};
+
+Window window_of(const Tokenizer& tokenizer, std::string_view prompt) {
+  const Manifest::Tokenizer& spec = tokenizer.spec();
+  Window window;
+  if (spec.bos) window.ids.push_back(*spec.bos);
+  for (const Piece& piece : tokenizer.pieces(prompt)) {
+    if (static_cast<int64_t>(window.ids.size()) + spec.eos.has_value() == spec.length) {
+      window.cut = prompt.substr(std::min(prompt.find_first_not_of(" \t\r\n", piece.begin), prompt.size()));
+      break;
+    }
+    window.ids.push_back(piece.id);
+  }
+  if (spec.eos) window.ids.push_back(*spec.eos);
+  window.ids.resize(static_cast<size_t>(spec.length), spec.pad);
+  return window;
+}
+
 Encodable tokenized(const std::vector<Tokenizer>& tokenizers, const std::string& what, const std::string& prompt,
                     std::vector<std::string>& warnings) {
   Encodable input;
   for (const Tokenizer& tokenizer : tokenizers) {
-    const Tokens tokens = tokenizer.encode(prompt);
+    const Window tokens = window_of(tokenizer, prompt);
     const auto length = static_cast<int64_t>(tokens.ids.size());
     input.ids.push_back(at::tensor(tokens.ids, at::kLong).view({1, 1, length}));
     input.weights.push_back(at::ones({1, 1, length}));
@@ -133,7 +155,7 @@ Plan make_plan(const Manifest& manifest, const Settings& settings) {
 EncodedPrompts encode_prompts(const Bundle& bundle, const Plan& plan) {
   std::vector<Tokenizer> tokenizers;
   for (const auto& spec : bundle.manifest().tokenizers) {
-    tokenizers.emplace_back(spec, bundle.read_file(spec.files.front()));
+    tokenizers.push_back(tokenizer_of(bundle, spec));
   }
   EncodedPrompts encoded;
   encoded.guidance.scale = plan.recipe.guidance_scale;

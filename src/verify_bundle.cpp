@@ -15,7 +15,7 @@ namespace {
 using Report = std::function<void(const std::string&)>;
 
 /// Matrix kernels round differently at other batch sizes; anything structural is far above this.
-double tolerance_of(const Manifest& manifest) { return manifest.compute_dtype == "float32" ? 1e-3 : 5e-2; }
+double tolerance_of(const Manifest::Module& module) { return module.compute_dtype == "float32" ? 1e-3 : 5e-2; }
 
 /// A forward pass of one module: inputs of `rows` rows in, tensors out.
 using Pass = std::function<std::vector<Tensor>(int64_t begin, int64_t rows)>;
@@ -107,19 +107,18 @@ void check_modules(const Bundle& bundle, Verification& verification) {
   const Manifest& manifest = bundle.manifest();
   for (const auto& spec : manifest.tokenizers) {
     verification.check("tokenizer " + spec.files.front() + ": reads a prompt",
-                       [&] { Tokenizer(spec, bundle.read_file(spec.files.front())).encode("red apple"); });
+                       [&] { tokenizer_of(bundle, spec).pieces("red apple"); });
   }
   if (manifest.prompts) {
     verification.check("prompts " + *manifest.prompts + ": can be read",
                        [&] { parse_prompts(bundle.read_file(*manifest.prompts), *manifest.prompts); });
   }
   const Inputs inputs(manifest);
-  const double tolerance = tolerance_of(manifest);
   const std::string batches = ": batches of 1, 2 and 3 answer alike, row for row";
   const Pass encode = [&](int64_t begin, int64_t rows) {
     return bundle.encode_text(rows_of(inputs.ids, begin, rows), rows_of(inputs.weights, begin, rows));
   };
-  if (!verification.check("text encoder" + batches, [&] { check_batches("text encoder", encode, {}, tolerance); })) {
+  if (!verification.check("text encoder" + batches, [&] { check_batches("text encoder", encode, {}, tolerance_of(manifest.text_encoder)); })) {
     return;  // nothing to ask the denoiser with
   }
   const std::vector<Tensor> conditioning = encode(0, 3);
@@ -127,16 +126,17 @@ void check_modules(const Bundle& bundle, Verification& verification) {
     return {bundle.denoise(inputs.latents.narrow(0, begin, rows), inputs.timesteps.narrow(0, begin, rows),
                            rows_of(conditioning, begin, rows))};
   };
-  verification.check("denoiser" + batches,
-                     [&] { check_batches("denoiser", denoise, {inputs.latents.sizes().slice(1).vec()}, tolerance); });
+  verification.check("denoiser" + batches, [&] {
+    check_batches("denoiser", denoise, {inputs.latents.sizes().slice(1).vec()}, tolerance_of(manifest.denoiser));
+  });
   const auto [width, height] = manifest.default_size;
-  for (const auto& [name, ignored] : manifest.decoders) {
+  for (const auto& [name, module] : manifest.decoders) {
     const Pass decode = [&, decoder = name](int64_t begin, int64_t rows) -> std::vector<Tensor> {
       return {bundle.decode(decoder, inputs.latents.narrow(0, begin, rows))};
     };
     const std::string title = "decoder '" + name + "'";
-    verification.check(title + batches, [&, width = width, height = height] {
-      check_batches(title, decode, {{3, height, width}}, tolerance);
+    verification.check(title + batches, [&, &module = module, width = width, height = height] {
+      check_batches(title, decode, {{3, height, width}}, tolerance_of(module));
     });
   }
 }

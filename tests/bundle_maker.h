@@ -37,7 +37,8 @@ class BundleMaker {
     }
     files["tokenizer.model"] = kModel;
     const auto module = [](const std::string& name) {
-      return nlohmann::json{{"program", name + ".pt"}, {"weights", name + ".safetensors"}};
+      return nlohmann::json{
+          {"program", name + ".pt"}, {"weights", name + ".safetensors"}, {"compute_dtype", "float32"}};
     };
     manifest = {
         {"format", "steplapse-bundle"},
@@ -59,7 +60,8 @@ class BundleMaker {
         {"latent_channels", 4},
         {"downscale", 4},
         {"sizes", {{"default", {16, 16}}, {"allowed", {{16, 16}}}}},
-        {"compute_dtype", "float32"},
+        {"max_chunks", 1},
+        {"clip_skip", 1},
         {"no_negative_prompt", "encode_empty"},
         {"training_noise",
          {{"alphas_cumprod", {0.9, 0.5, 0.1}},
@@ -69,7 +71,7 @@ class BundleMaker {
           {"final_alpha_cumprod", 0.9},
           {"clip_sample_range", nullptr}}},
         {"defaults", {{"steps", 3}, {"sampler", "ddim"}, {"guidance_scale", 5.0}}},
-        {"verified", {{"batches", {1}}, {"sizes", {{16, 16}}}}},
+        {"verified", {{"batches", {1}}, {"sizes", {{16, 16}}}, {"chunks", {1}}}},
         {"prompts", nullptr},
     };
     for (const std::string name : {"text_encoder", "denoiser"}) describe_tensors(manifest["modules"][name], name);

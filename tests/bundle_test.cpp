@@ -81,7 +81,7 @@ TEST(Bundle, CastsWeightsToItsComputeDtype) {
     return bundle.denoise(at::ones({1, 4, 4, 4}), at::zeros({1}), {at::zeros({1, 4, 2})}).mean().item<double>();
   };
   EXPECT_EQ(answer(), 1.0009765625);
-  maker.manifest["compute_dtype"] = "bfloat16";
+  maker.manifest["modules"]["denoiser"]["compute_dtype"] = "bfloat16";
   EXPECT_EQ(answer(), 1);
 }
 
@@ -89,7 +89,7 @@ TEST(Bundle, LeavesIntegersAsTheyAre) {
   BundleMaker maker;
   maker.weights["denoiser"]["gain"] = at::full({1}, (int64_t{1} << 40) + 1, at::kLong);
   maker.manifest["modules"]["denoiser"]["tensors"]["gain"]["dtype"] = "I64";
-  maker.manifest["compute_dtype"] = "float16";
+  maker.manifest["modules"]["denoiser"]["compute_dtype"] = "float16";
   const Bundle bundle = load_bundle(maker.write());
   const Tensor answer = bundle.denoise(at::ones({1, 4, 4, 4}), at::zeros({1}), {at::zeros({1, 4, 2})});
   EXPECT_EQ(answer.mean().item<double>(), static_cast<double>(1.0f * ((int64_t{1} << 40) + 1)));

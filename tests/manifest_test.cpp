@@ -76,7 +76,10 @@ TEST(Manifest, IsReadAsItsPageShowsIt) {
   EXPECT_EQ(manifest.latent_channels, 4);
   EXPECT_EQ(manifest.downscale, 4);
   EXPECT_EQ(manifest.default_size, (Manifest::Size{16, 16}));
-  EXPECT_EQ(manifest.compute_dtype, "float32");
+  EXPECT_EQ(manifest.denoiser.compute_dtype, "float32");
+  EXPECT_EQ(manifest.max_chunks, 1);
+  EXPECT_EQ(manifest.clip_skip, 1);
+  EXPECT_EQ(manifest.verified.chunks, (std::vector<int64_t>{1, 2}));
   EXPECT_EQ(manifest.no_negative_prompt, "encode_empty");
   EXPECT_EQ(manifest.training_noise.alphas_cumprod, (std::vector<double>{0.99915, 0.99831}));
   EXPECT_EQ(manifest.training_noise.prediction_type, PredictionType::epsilon);
@@ -122,7 +125,9 @@ TEST(Manifest, SaysWhatIsWrongWithAValue) {
   EXPECT_EQ(refusal_of("/latent_channels", -1), "'latent_channels' is -1, wanted a whole number from 1 to 4096");
   EXPECT_EQ(refusal_of("/latent_channels", UINT64_MAX),
             "'latent_channels' is 18446744073709551615, wanted a whole number from 1 to 4096");
-  EXPECT_EQ(refusal_of("/compute_dtype", "int8"), "'compute_dtype' is \"int8\", wanted float32 or float16 or bfloat16");
+  EXPECT_EQ(refusal_of("/modules/denoiser/compute_dtype", "int8"),
+            "'modules.denoiser.compute_dtype' is \"int8\", wanted float32 or float16 or bfloat16");
+  EXPECT_EQ(refusal_of("/max_chunks", 0), "'max_chunks' is 0, wanted a whole number from 1 to 1000");
   EXPECT_EQ(refusal_of("/no_negative_prompt", nullptr), "'no_negative_prompt' is null, wanted encode_empty or zeros");
   EXPECT_EQ(refusal_of("/training_noise/prediction_type", "flow"),
             "'training_noise.prediction_type' is \"flow\", wanted epsilon or v_prediction or sample");

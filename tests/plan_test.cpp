@@ -27,7 +27,8 @@ Manifest toy() {
   manifest.downscale = 4;
   manifest.default_size = {16, 16};
   manifest.allowed_sizes = std::vector<Manifest::Size>{{16, 16}, {24, 16}};
-  manifest.compute_dtype = "float32";
+  manifest.max_chunks = 1;
+  manifest.clip_skip = 1;
   manifest.no_negative_prompt = "encode_empty";
   for (int t = 0; t < 1000; ++t) manifest.training_noise.alphas_cumprod.push_back(std::exp(-0.005 * (t + 1)));
   manifest.training_noise.prediction_type = PredictionType::v_prediction;

@@ -26,6 +26,7 @@ struct Manifest {
   struct Module {
     std::string program;  ///< keys of `files`
     std::string weights;
+    std::string compute_dtype;  ///< float32, float16 or bfloat16
     std::map<std::string, TensorSpec> tensors;
   };
   struct Tokenizer {
@@ -50,6 +51,7 @@ struct Manifest {
   struct Verified {
     std::vector<int64_t> batches;
     std::vector<Size> sizes;
+    std::vector<int64_t> chunks;
   };
 
   std::string name, source, licence;
@@ -60,7 +62,8 @@ struct Manifest {
   int64_t latent_channels, downscale;
   Size default_size;
   std::variant<std::vector<Size>, SizeRange> allowed_sizes;
-  std::string compute_dtype;       ///< float32, float16 or bfloat16
+  int64_t max_chunks;              ///< of `length` tokens each, that a prompt may have
+  int64_t clip_skip;               ///< which layer of the text encoder was exported: 1 is the last
   std::string no_negative_prompt;  ///< encode_empty or zeros
   TrainingNoise training_noise;
   Defaults defaults;

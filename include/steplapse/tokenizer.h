@@ -10,31 +10,38 @@
 
 namespace steplapse {
 
-/// A prompt as a text encoder takes it.
-struct Tokens {
-  std::vector<int64_t> ids;         ///< [length]: [bos] pieces... [eos] pad...
-  std::vector<std::string> pieces;  ///< those that fitted
-  std::string cut;                  ///< the end of the prompt that did not fit, as it was written; empty: all did
-  int64_t unknown = 0;              ///< how many of `pieces` the tokenizer has never seen
+/// A token of a prompt.
+struct Piece {
+  int64_t id;
+  std::string text;      ///< as the vocabulary spells it: "cat</w>", "▁cat"
+  size_t begin;          ///< the byte of the prompt where it starts
+  bool unknown = false;  ///< the tokenizer has never seen it
 };
 
 /// Cuts prompts into pieces as a bundle's tokenizer does.
 class Tokenizer {
  public:
-  /// @param model  the bytes of the spec's file
-  /// @throws BundleError  a kind that is not supported, a file that is no such model, no room for bos and eos
-  Tokenizer(const Manifest::Tokenizer& spec, std::string_view model);
+  /// @param files  the bytes of spec.files, in their order
+  /// @throws BundleError  the wrong number of files, or one that is no such model
+  Tokenizer(const Manifest::Tokenizer& spec, const std::vector<std::string>& files);
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
   ~Tokenizer();
 
-  /// @param prompt  valid UTF-8
-  Tokens encode(std::string_view prompt) const;
+  /// Without bos, eos and padding, however long.
+  /// @param text  valid UTF-8
+  std::vector<Piece> pieces(std::string_view text) const;
+
+  const Manifest::Tokenizer& spec() const { return spec_; }
 
  private:
   struct Model;
   Manifest::Tokenizer spec_;
   std::unique_ptr<Model> model_;
 };
+
+/// One of a bundle's own.
+/// @throws BundleError
+Tokenizer tokenizer_of(const Bundle& bundle, const Manifest::Tokenizer& spec);
 
 }  // namespace steplapse
