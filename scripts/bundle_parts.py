@@ -1,0 +1,195 @@
+"""A pipeline's parts as its bundle will compute: which family it is, what each module is made of, and the tokenizers."""
+
+import json
+import tempfile
+from pathlib import Path
+
+import torch
+from diffusers import DDIMScheduler
+
+import bundle_modules
+from bundle_programs import ExportError
+from pipeline import SentencePieceTokenizer
+
+# What the linear decoder is fitted on, if no latents are given: x0 at each step of short runs, at half the size.
+FIT_PROMPTS = ["a photo of a red apple on a wooden table", "a mountain lake at sunset, oil painting", ""]
+FIT_STEPS = 6
+
+
+def refuse_lost_numbers(name: str, tensor: torch.Tensor, stored: torch.Tensor) -> None:
+    if tensor.isfinite().all() and not stored.isfinite().all():
+        raise ExportError(f"{name} holds numbers that {stored.dtype} can't: use bfloat16 or float32")
+
+
+def as_stored(module: torch.nn.Module, store: torch.dtype, compute: torch.dtype) -> torch.nn.Module:
+    """The module that computes with what the bundle will hold: weights rounded to `store`, then cast to `compute`."""
+
+    def convert(name, tensor):
+        if not tensor.is_floating_point() or tensor.dtype == store == compute:
+            return tensor.cpu()
+        rounded = tensor.cpu().to(store)
+        refuse_lost_numbers(name, tensor, rounded)
+        return rounded.to(compute)
+
+    return bundle_modules.converted(module, convert)
+
+
+def is_sdxl(unet) -> bool:
+    return unet.config.get("addition_embed_type") == "text_time"
+
+
+def check_unet(unet, vae) -> None:
+    config = unet.config
+    for key in ("class_embed_type", "encoder_hid_dim_type", "time_cond_proj_dim"):
+        if config.get(key) is not None:
+            raise ExportError(f"the UNet's config has {key} {config[key]}, which this exporter does not know")
+    if config.get("addition_embed_type") not in (None, "text_time"):
+        raise ExportError(f"the UNet's config has addition_embed_type {config['addition_embed_type']}, wanted none, or "
+                          "text_time as SDXL has it")
+    channels = vae.config.latent_channels
+    if not channels == config.in_channels == config.out_channels:
+        raise ExportError(f"the UNet takes {config.in_channels} channels and gives {config.out_channels}, "
+                          f"latents have {channels}")
+
+
+class Parts:
+    """A pipeline as its bundle will compute: weights rounded, each part in its dtype. The pipeline stays as it was."""
+
+    def __init__(self, pipeline, store: torch.dtype, compute: torch.dtype, clip_skip: int | None):
+        check_unet(pipeline.unet, pipeline.vae)
+        self.sdxl = is_sdxl(pipeline.unet)
+        # SDXL's own decoder overflows in 16 bits, and its config says so (diffusers keeps to it for SDXL alone).
+        upcast = self.sdxl and bool(pipeline.vae.config.get("force_upcast"))
+        self.store = {"decoder": torch.float32 if upcast else store, "other": store}
+        self.compute = {"decoder": torch.float32 if upcast else compute, "other": compute}
+        self.unet = as_stored(pipeline.unet, store, compute)
+        self.vae = as_stored(pipeline.vae, self.store["decoder"], self.compute["decoder"])
+        names = ["text_encoder", "text_encoder_2"] if self.sdxl else ["text_encoder"]
+        for name in names:
+            if getattr(pipeline, name, None) is None:
+                raise ExportError(f"the pipeline has no {name}: an SDXL refiner can't make a picture alone")
+        self.text_encoders = [as_stored(getattr(pipeline, name), store, compute) for name in names]
+        self.tokenizers = [pipeline.tokenizer, pipeline.tokenizer_2] if self.sdxl else [pipeline.tokenizer]
+        self.scheduler = pipeline.scheduler
+        self.clip_skip = clip_skip or (2 if self.sdxl else 1)
+        self.channels = self.vae.config.latent_channels
+        self.downscale = 2 ** (len(self.vae.config.block_out_channels) - 1)
+        side = self.unet.config.sample_size * self.downscale
+        self.default_size = [side, side]
+        zeros = self.sdxl and pipeline.config.get("force_zeros_for_empty_prompt", True)
+        self.no_negative_prompt = "zeros" if zeros else "encode_empty"
+
+    def length(self, i: int) -> int:
+        """Tokens in a window of text encoder i."""
+        tokenizer, positions = self.tokenizers[i], self.text_encoders[i].config.max_position_embeddings
+        own = tokenizer.length if isinstance(tokenizer, SentencePieceTokenizer) else tokenizer.model_max_length
+        return min(own, positions)
+
+    # As the pipeline itself computes.
+
+    def encode(self, *ids_and_weights):
+        sequences, pooled = [], ()
+        for encoder, ids in zip(self.text_encoders, ids_and_weights[::2]):
+            answer = encoder(ids.flatten(0, 1), output_hidden_states=True)
+            hidden = answer.hidden_states[-self.clip_skip]
+            if not self.sdxl:
+                hidden = encoder.final_layer_norm(hidden)
+            sequences.append(hidden.float().reshape(len(ids), -1, hidden.shape[-1]))
+            if self.sdxl and encoder is self.text_encoders[-1]:
+                pooled = (answer.text_embeds.float().reshape(*ids.shape[:2], -1)[:, 0],)
+        return torch.cat(sequences, -1), *pooled
+
+    def denoise(self, latents, timesteps, conditioning, *pooled):
+        dtype, added = self.unet.dtype, None
+        if pooled:
+            height, width = (side * self.downscale for side in latents.shape[2:])
+            sizes = torch.tensor([[height, width, 0, 0, height, width]]).expand(len(latents), -1)
+            added = {"text_embeds": pooled[0].to(dtype), "time_ids": sizes}
+        return self.unet(latents.to(dtype), timesteps, conditioning.to(dtype), added_cond_kwargs=added).sample.float()
+
+    def decode(self, latents):
+        config = self.vae.config
+        latents = (latents / config.scaling_factor + (config.shift_factor or 0.0)).to(self.vae.dtype)
+        return self.vae.decode(latents).sample.float().clamp(-1, 1)
+
+    # As the bundle has them.
+
+    def text_module(self):
+        last = len(self.text_encoders) - 1
+        return bundle_modules.TextEncoder([
+            bundle_modules.EncoderLayers(bundle_modules.shared(encoder), self.clip_skip, normed=not self.sdxl,
+                                         pooled=self.sdxl and i == last)
+            for i, encoder in enumerate(self.text_encoders)])
+
+    def denoiser_module(self):
+        unet = bundle_modules.shared(self.unet)
+        return (bundle_modules.DenoiserWithSize(unet, self.downscale) if self.sdxl else bundle_modules.Denoiser(unet))
+
+    def full_decoder_module(self):
+        return bundle_modules.FullDecoder(bundle_modules.shared(self.vae))
+
+    def tiny_decoder_module(self, tiny):
+        tiny_downscale = 2 ** (len(tiny.config.decoder_block_out_channels) - 1)
+        if tiny.config.latent_channels != self.channels or tiny_downscale != self.downscale:
+            raise ExportError(f"the tiny decoder takes {tiny.config.latent_channels} channels at 1/{tiny_downscale} of "
+                              f"the picture's size, the model has {self.channels} at 1/{self.downscale}")
+        return bundle_modules.TinyDecoder(as_stored(tiny, self.store["other"], self.compute["other"]))
+
+
+@torch.no_grad()
+def latents_of_short_runs(parts: Parts, generator: torch.Generator) -> torch.Tensor:
+    """[N, C, h, w]: what the pipeline itself takes for clean latents, at each step of a few short runs."""
+    scheduler = DDIMScheduler.from_config(parts.scheduler.config)
+    scheduler.set_timesteps(FIT_STEPS)
+    side = max(parts.unet.config.sample_size // 2, 2 ** (len(parts.unet.config.block_out_channels) - 1))
+    x = torch.randn(len(FIT_PROMPTS), parts.channels, side, side, generator=generator) * scheduler.init_noise_sigma
+    inputs = []
+    for i, tokenizer in enumerate(parts.tokenizers):
+        ids = torch.stack([token_ids(tokenizer, parts.length(i), prompt) for prompt in FIT_PROMPTS])[:, None]
+        inputs += [ids, torch.ones(ids.shape)]
+    conditioning = parts.encode(*inputs)
+    estimates = []
+    for t in scheduler.timesteps:
+        step = scheduler.step(parts.denoise(x, t.float().expand(len(x)), *conditioning), t, x)
+        x = step.prev_sample
+        estimates.append(step.pred_original_sample)
+    return torch.cat(estimates)
+
+
+# --- tokenizers ----------------------------------------------------------------------------------------------
+
+
+def token_ids(tokenizer, length: int, prompt: str) -> torch.Tensor:
+    """[length] int64, as the pipeline itself would ask its text encoder."""
+    if isinstance(tokenizer, SentencePieceTokenizer):
+        return tokenizer([prompt])[0]
+    return torch.tensor(tokenizer(prompt, padding="max_length", max_length=length, truncation=True).input_ids)
+
+
+def clip_vocabulary(tokenizer) -> dict[str, str]:
+    """vocab.json and merges.txt of a CLIPTokenizer."""
+    with tempfile.TemporaryDirectory() as scratch:
+        tokenizer.save_pretrained(scratch)
+        whole = json.loads((Path(scratch) / "tokenizer.json").read_text())["model"]
+    merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in whole["merges"]]
+    return {"vocab.json": json.dumps(whole["vocab"], ensure_ascii=False) + "\n",
+            "merges.txt": "\n".join(["#version: 0.2", *merges]) + "\n"}
+
+
+def write_tokenizer(tokenizer, length: int, number: int, folder: Path) -> dict:
+    """The tokenizer's files, and what the manifest says of it. What an earlier one wrote alike serves both."""
+    if isinstance(tokenizer, SentencePieceTokenizer):
+        (folder / "tokenizer.model").write_bytes(tokenizer.serialized)
+        ids = tokenizer.processor
+        return {"kind": "sentencepiece", "files": ["tokenizer.model"], "length": length,
+                "bos": ids.bos_id(), "eos": ids.eos_id(), "pad": ids.pad_id()}
+    if not type(tokenizer).__name__.startswith("CLIPTokenizer"):
+        raise ExportError(f"the tokenizer is a {type(tokenizer).__name__}, a bundle has sentencepiece or clip_bpe")
+    files = []
+    for name, text in clip_vocabulary(tokenizer).items():
+        if number > 1 and (folder / name).read_text() != text:
+            name = name.replace(".", f"_{number}.")
+        (folder / name).write_text(text)
+        files.append(name)
+    return {"kind": "clip_bpe", "files": files, "length": length, "bos": tokenizer.bos_token_id,
+            "eos": tokenizer.eos_token_id, "pad": tokenizer.pad_token_id}
