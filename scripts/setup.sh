@@ -77,14 +77,16 @@ install_packages() {
     fail_missing
 }
 
-# Installs a requirements file into .venv, unless a copy of it there says that this was done.
+# Installs a requirements file into .venv, unless a copy of it there says that this was done. What follows the file and
+# the size of its download goes to pip.
 install_requirements() {
   local file=$1 size=$2
+  shift 2
   local done_mark=".venv/installed-${file##*/}"
   if cmp -s "$file" "$done_mark"; then return; fi
   say "pip installs $(grep -o '^[^#].*' "$file" | paste -sd ' ') into .venv: $size"
   .venv/bin/python -m pip --version >/dev/null 2>&1 || python3 -m venv .venv
-  .venv/bin/python -m pip install -r "$file" ||
+  .venv/bin/python -m pip install "$@" -r "$file" ||
     fail "pip could not install $file (another libtorch: STEPLAPSE_TORCH=DIR, a folder with include/ and lib/)"
   cp "$file" "$done_mark"
 }
@@ -105,4 +107,7 @@ fi
 if $with_torch; then
   install_requirements scripts/requirements.txt 'a 200 MB download for the CPU build, 2.7 GB for the CUDA build'
 fi
-if $with_tests; then install_requirements scripts/requirements-dev.txt 'a 60 MB download'; fi
+if $with_tests; then
+  install_requirements scripts/requirements-dev.txt 'a 60 MB download'
+  install_requirements scripts/requirements-no-deps.txt 'a 2 MB download' --no-deps
+fi
