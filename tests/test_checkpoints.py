@@ -1,6 +1,7 @@
 """What scripts/checkpoints.py promises. Nothing here reaches a network: every socket refuses to connect."""
 
 import copy
+import hashlib
 import json
 import pickle
 import socket
@@ -248,3 +249,270 @@ def test_a_single_file_answers_as_the_pipeline_it_was_made_from(made, suffix, tm
     source = made.load(file)
     assert type(source.pipeline) is type(made.pipeline)
     assert_same(source.pipeline, made.pipeline)
+
+
+def test_only_what_is_needed_is_read(sd1, tmp_path):
+    extra = {"model_ema.decay": torch.tensor(0.9999), "model_ema.diffusion_modeltime_embed0weight": torch.zeros(2, 2),
+             "alphas_cumprod": torch.zeros(1000), "first_stage_model.loss.logvar": torch.zeros(())}
+    save_file({**sd1.tensors, **extra}, tmp_path / "training.safetensors")
+    assert_same(sd1.load(tmp_path / "training.safetensors").pipeline, sd1.pipeline)
+
+
+def test_text_encoder_keys_may_lack_a_level(sd1, tmp_path):
+    short = {key.replace("transformer.text_model.", "transformer."): tensor for key, tensor in sd1.tensors.items()}
+    assert not short.keys() >= sd1.tensors.keys()
+    save_file(short, tmp_path / "short.safetensors")
+    assert_same(sd1.load(tmp_path / "short.safetensors").pipeline, sd1.pipeline)
+
+
+def test_each_part_keeps_the_type_it_has_in_the_file(sdxl, tmp_path):
+    types = {"model.": torch.float16, "first_": torch.float32, "conditioner.embedders.0": torch.float16,
+             "conditioner.embedders.1": torch.bfloat16}
+    mixed = {key: tensor.to(next(dtype for prefix, dtype in types.items() if key.startswith(prefix)))
+             for key, tensor in sdxl.tensors.items() if tensor.is_floating_point()}
+    save_file(mixed, tmp_path / "mixed.safetensors")
+    pipeline = sdxl.load(tmp_path / "mixed.safetensors").pipeline
+    parts = ("unet", "vae", "text_encoder", "text_encoder_2")
+    assert [getattr(pipeline, part).dtype for part in parts] == [*types.values()]
+    pipeline = sdxl.load(tmp_path / "mixed.safetensors", torch_dtype=torch.float16).pipeline
+    assert {parameter.dtype for part in parts for parameter in getattr(pipeline, part).parameters()} == {torch.float16}
+
+
+def test_eight_bit_weights_become_float16(sd1, tmp_path):
+    small = {key: tensor.to(torch.float8_e4m3fn) if key.startswith("model.") else tensor for key, tensor in sd1.tensors.items()}
+    save_file(small, tmp_path / "small.safetensors")
+    unet = sd1.load(tmp_path / "small.safetensors").pipeline.unet
+    assert unet.dtype == torch.float16
+    assert torch.equal(unet.conv_in.weight, small["model.diffusion_model.input_blocks.0.0.weight"].to(torch.float16))
+
+
+def test_the_description_names_the_file_and_its_hash(sd1, tmp_path):
+    file = tmp_path / "named.safetensors"
+    file.write_bytes(sd1.file.read_bytes())
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert sd1.load(file).description == f"named.safetensors (SD 1.x, SHA-256 {sha256})"
+
+
+def test_nothing_is_printed(made, capfd):
+    made.load()
+    assert capfd.readouterr() == ("", "")
+
+
+# --- what a UNet predicts ----------------------------------------------------------------------------------------
+
+
+def with_markers(made, folder, *markers):
+    save_file({**made.tensors, **{marker: torch.zeros(0) for marker in markers}}, folder / "marked.safetensors")
+    return folder / "marked.safetensors"
+
+
+def test_markers_in_the_file_say_what_it_predicts(sdxl, tmp_path):
+    assert sdxl.load().pipeline.scheduler.config.prediction_type == "epsilon"
+    config = sdxl.load(with_markers(sdxl, tmp_path, "v_pred")).pipeline.scheduler.config
+    assert (config.prediction_type, config.rescale_betas_zero_snr) == ("v_prediction", False)
+    scheduler = sdxl.load(with_markers(sdxl, tmp_path, "v_pred", "ztsnr")).pipeline.scheduler
+    assert (scheduler.config.prediction_type, scheduler.config.timestep_spacing) == ("v_prediction", "trailing")
+    assert scheduler.alphas_cumprod[-1] == 0  # no signal is left
+
+
+def test_what_the_caller_says_it_predicts_wins(sdxl, tmp_path):
+    source = sdxl.load(with_markers(sdxl, tmp_path, "v_pred"), prediction_type="epsilon")
+    assert source.pipeline.scheduler.config.prediction_type == "epsilon"
+
+
+class OfGaussianData(torch.nn.Module):
+    """The exact answer where x0 is N(0, s²): x0 = alpha s² x / (alpha² s² + sigma²), and eps from it."""
+
+    def __init__(self, kind, s):
+        super().__init__()
+        self.kind, self.s, self.dtype = kind, s, torch.float32
+
+    def forward(self, x, timestep, conditioning):
+        alpha = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64).square().neg().add(1).cumprod(0)[timestep].sqrt()
+        alpha = alpha.float().item()
+        sigma = (1 - alpha**2) ** 0.5
+        x0 = alpha * self.s**2 * x / (alpha**2 * self.s**2 + sigma**2)
+        eps = (x - alpha * x0) / sigma
+        answer = {"epsilon": eps, "v_prediction": alpha * eps - sigma * x0, "between": 0.5 * x}[self.kind]
+        return type("Answer", (), {"sample": answer})
+
+
+@pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
+@pytest.mark.parametrize("s", [0.5, 1, 1.5])
+def test_one_answer_to_noise_tells_epsilon_from_v(kind, s):
+    assert single_file.measure_prediction_type(OfGaussianData(kind, s), torch.zeros(1, 77, 8), Path("x.ckpt")) == kind
+
+
+def test_an_answer_between_the_two_asks_the_caller():
+    with pytest.raises(CheckpointError) as caught:
+        single_file.measure_prediction_type(OfGaussianData("between", 1), torch.zeros(1, 77, 8), Path("x.ckpt"))
+    assert str(caught.value) == (
+        "x.ckpt: whether the UNet predicts noise or velocity is not in the file, and its answer to pure noise is 0.50 of it "
+        "(noise: 1, velocity: 0); say --prediction-type epsilon or v_prediction")
+
+
+# --- the configs that come with us -------------------------------------------------------------------------------
+
+# Published sizes: of the checkpoints' own tensors, and what model cards say.
+SIZES = {("sd1", "unet"): 859_520_964, ("sd2", "unet"): 865_910_724, ("sdxl", "unet"): 2_567_463_684,
+         ("sd1", "vae"): 83_653_863, ("sd2", "vae"): 83_653_863, ("sdxl", "vae"): 83_653_863,
+         ("sd1", "text_encoder"): 123_060_480, ("sd2", "text_encoder"): 340_387_840,
+         ("sdxl", "text_encoder"): 123_060_480, ("sdxl", "text_encoder_2"): 694_659_840}
+
+
+@pytest.mark.parametrize("family, part", SIZES)
+def test_shipped_configs_have_the_published_sizes(family, part):
+    index = json.loads((CONFIGS / family / "model_index.json").read_text())
+    model_class = single_file.part_class(index, part)
+    with torch.device("meta"):
+        if part in ("unet", "vae"):
+            model = model_class.from_config(model_class.load_config(CONFIGS / family / part))
+        else:
+            model = model_class(CLIPTextConfig.from_pretrained(CONFIGS / family / part))
+    assert sum(parameter.numel() for parameter in model.parameters()) == SIZES[family, part]
+
+
+@pytest.mark.parametrize("family", ["sd1", "sd2", "sdxl"])
+def test_shipped_noise_is_stable_diffusions(family):
+    # beta_t = (sqrt(0.00085) .. sqrt(0.012))²; at the last timestep alpha² is 0.0047, as the papers on zero SNR give it.
+    config = json.loads((CONFIGS / family / "scheduler/scheduler_config.json").read_text())
+    scheduler = getattr(diffusers, config.pop("_class_name")).from_config(config)
+    assert scheduler.alphas_cumprod[-1].item() == pytest.approx(0.068265**2, rel=1e-3)
+
+
+def test_the_vocabulary_is_clips():
+    tokenizer = make_clip_tokenizer()
+    assert len(tokenizer) == 49408
+    assert tokenizer("a photo of a cat").input_ids == [49406, 320, 1125, 539, 320, 2368, 49407]
+    assert tokenizer("", padding="max_length").input_ids == [49406] + 76 * [49407]
+    assert make_clip_tokenizer(pad_token="!")("", padding="max_length").input_ids == [49406, 49407] + 75 * [0]
+
+
+# --- LoRA --------------------------------------------------------------------------------------------------------
+
+RANK, ALPHA = 4, 2.0
+
+
+def lora_pair(weight, seed):
+    """down and up for this weight, convolutions' as convolutions."""
+    random = torch.Generator().manual_seed(seed)
+    kernel = weight.shape[2:]
+    return (torch.randn(RANK, weight.shape[1], *kernel, generator=random),
+            torch.randn(weight.shape[0], RANK, *(1 for _ in kernel), generator=random))
+
+
+def weights_of(pipeline):
+    return {(part, name.removeprefix("text_model.")): tensor.clone()
+            for part in ("unet", "text_encoder", "text_encoder_2") if getattr(pipeline, part, None)
+            for name, tensor in getattr(pipeline, part).state_dict().items()}
+
+
+def save_kohya(path, pipeline, layers, seed, alpha=ALPHA):
+    """`layers`: name in the file -> (part, path). Returns what is to be added at a weight of 1."""
+    tensors, expected = {}, {}
+    for name, (part, layer) in layers.items():
+        weight = weights_of(pipeline)[part, f"{layer}.weight"]
+        down, up = lora_pair(weight, seed)
+        tensors.update({f"{name}.lora_down.weight": down, f"{name}.lora_up.weight": up, f"{name}.alpha": torch.tensor(alpha)})
+        expected[part, f"{layer}.weight"] = alpha / RANK * (up.flatten(1) @ down.flatten(1)).reshape(weight.shape)
+    save_file(tensors, path)
+    return expected
+
+
+SD1_LAYERS = {
+    "lora_unet_down_blocks_0_attentions_1_transformer_blocks_0_attn2_to_k":
+        ("unet", "down_blocks.0.attentions.1.transformer_blocks.0.attn2.to_k"),
+    "lora_unet_down_blocks_0_attentions_1_proj_in": ("unet", "down_blocks.0.attentions.1.proj_in"),
+    "lora_unet_up_blocks_1_resnets_2_conv1": ("unet", "up_blocks.1.resnets.2.conv1"),
+    "lora_te_text_model_encoder_layers_1_self_attn_q_proj": ("text_encoder", "encoder.layers.1.self_attn.q_proj"),
+    "lora_te_text_model_encoder_layers_0_mlp_fc2": ("text_encoder", "encoder.layers.0.mlp.fc2"),
+}
+SDXL_LAYERS = {
+    "lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_out_0":
+        ("unet", "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_out.0"),
+    "lora_unet_middle_block_1_transformer_blocks_1_ff_net_0_proj":
+        ("unet", "mid_block.attentions.0.transformer_blocks.1.ff.net.0.proj"),
+    "lora_unet_output_blocks_5_2_conv": ("unet", "up_blocks.1.upsamplers.0.conv"),
+    "lora_te1_text_model_encoder_layers_1_self_attn_v_proj": ("text_encoder", "encoder.layers.1.self_attn.v_proj"),
+    "lora_te2_text_model_encoder_layers_0_mlp_fc1": ("text_encoder_2", "encoder.layers.0.mlp.fc1"),
+}
+
+
+@pytest.mark.parametrize("family, layers", [("sd1", SD1_LAYERS), ("sdxl", SDXL_LAYERS)])
+def test_loras_add_up_in_the_weights_they_name(request, family, layers, tmp_path):
+    made = request.getfixturevalue(family)
+    one, two = tmp_path / "one.safetensors", tmp_path / "two.safetensors"
+    first = save_kohya(one, made.pipeline, layers, seed=1)
+    second = save_kohya(two, made.pipeline, dict(list(layers.items())[::2]), seed=2, alpha=1.0)
+    source = made.load(loras=[(one, 0.5), (two, -2)])
+    before, after = weights_of(made.pipeline), weights_of(source.pipeline)
+    for key, weight in before.items():
+        wanted = weight + 0.5 * first.get(key, 0) - 2 * second.get(key, 0)
+        torch.testing.assert_close(after[key], wanted, msg=lambda text, key=key: f"{key}: {text}")
+    assert source.description.split("; ")[1:] == [
+        f"LoRA {file.name} at {weight} (SHA-256 {__import__('hashlib').sha256(file.read_bytes()).hexdigest()})"
+        for file, weight in ((one, "0.5"), (two, "-2"))]
+    modules = [module for part in ("unet", "text_encoder") for module in getattr(source.pipeline, part).modules()]
+    assert not [module for module in modules if "lora" in type(module).__module__ or "peft" in type(module).__module__]
+    assert {type(module) for module in modules} == {
+        type(module) for part in ("unet", "text_encoder") for module in getattr(made.pipeline, part).modules()}
+
+
+@pytest.mark.parametrize("down, up, alpha", [
+    ("unet.{}.lora_A.weight", "unet.{}.lora_B.weight", None),
+    ("base_model.model.unet.{}.lora_A.default.weight", "base_model.model.unet.{}.lora_B.default.weight", None),
+    ("unet.{}.lora.down.weight", "unet.{}.lora.up.weight", "unet.{}.alpha"),
+])
+def test_diffusers_and_pefts_key_names(sd1, down, up, alpha, tmp_path):
+    path = "mid_block.attentions.0.transformer_blocks.0.attn1.to_q"
+    weight = weights_of(sd1.pipeline)["unet", f"{path}.weight"]
+    a, b = lora_pair(weight, 3)
+    tensors = {down.format(path): a, up.format(path): b, **({alpha.format(path): torch.tensor(1.0)} if alpha else {})}
+    save_file(tensors, tmp_path / "lora.safetensors")
+    merged = weights_of(sd1.load(loras=[(tmp_path / "lora.safetensors", 1)]).pipeline)["unet", f"{path}.weight"]
+    torch.testing.assert_close(merged, weight + (1.0 / RANK if alpha else 1) * b @ a)
+
+
+def test_old_attention_processors_key_names(sd1, tmp_path):
+    weight = weights_of(sd1.pipeline)["unet", "mid_block.attentions.0.transformer_blocks.0.attn1.to_out.0.weight"]
+    a, b = lora_pair(weight, 3)
+    name = "unet.mid_block.attentions.0.transformer_blocks.0.attn1.processor.to_out_lora"
+    save_file({f"{name}.down.weight": a, f"{name}.up.weight": b}, tmp_path / "lora.safetensors")
+    merged = weights_of(sd1.load(loras=[(tmp_path / "lora.safetensors", 1)]).pipeline)
+    torch.testing.assert_close(merged["unet", "mid_block.attentions.0.transformer_blocks.0.attn1.to_out.0.weight"], weight + b @ a)
+
+
+def test_pefts_alpha_is_in_the_metadata(sd1, tmp_path):
+    path = "mid_block.attentions.0.transformer_blocks.0.attn1.to_q"
+    weight = weights_of(sd1.pipeline)["unet", f"{path}.weight"]
+    a, b = lora_pair(weight, 3)
+    settings = {"unet.r": RANK, "unet.lora_alpha": 12}
+    save_file({f"unet.{path}.lora_A.weight": a, f"unet.{path}.lora_B.weight": b}, tmp_path / "lora.safetensors",
+              metadata={"lora_adapter_metadata": json.dumps(settings)})
+    merged = weights_of(sd1.load(loras=[(tmp_path / "lora.safetensors", 1)]).pipeline)
+    torch.testing.assert_close(merged["unet", f"{path}.weight"], weight + 12 / RANK * b @ a)
+
+
+@pytest.mark.parametrize("family", ["sd1", "sdxl"])
+def test_merging_every_layer_of_the_unet_agrees_with_peft(request, family, tmp_path):
+    # diffusers and peft find each layer in their own way; for SDXL the names are the original repository's.
+    made = request.getfixturevalue(family)
+    names = original_unet(made.pipeline.unet) if family == "sdxl" else made.pipeline.unet.state_dict()
+    tensors = {}
+    for n, (name, weight) in enumerate(names.items()):
+        if name.endswith(".weight") and weight.dim() > 1:
+            layer = "lora_unet_" + name.removesuffix(".weight").replace(".", "_")
+            down, up = lora_pair(weight, n)
+            tensors.update({f"{layer}.lora_down.weight": down, f"{layer}.lora_up.weight": up,
+                            f"{layer}.alpha": torch.tensor(ALPHA)})
+    save_file(tensors, tmp_path / "lora.safetensors")
+    other = copy.deepcopy(made.pipeline)
+    with quiet():
+        other.load_lora_weights(dict(tensors))
+        other.fuse_lora(lora_scale=0.7)
+        other.unload_lora_weights()
+    merged = made.load(loras=[(tmp_path / "lora.safetensors", 0.7)]).pipeline
+    before, wanted = weights_of(made.pipeline), weights_of(other)
+    for key, weight in weights_of(merged).items():
+        torch.testing.assert_close(weight, wanted[key], msg=lambda text, key=key: f"{key}: {text}")
+        assert torch.equal(weight, before[key]) == (key[0] != "unet" or weight.dim() == 1)
