@@ -30,6 +30,8 @@ import bundle_modules
 from bundle_parts import FIT_PROMPTS, FIT_STEPS, Parts, as_stored, latents_of_short_runs, write_tokenizer
 from bundle_programs import (DTYPES, SAFETENSORS_NAMES, TOLERANCE, ExportError, load_program, refuse_constants, verify,
                              write_program)
+from checkpoint_files import CheckpointError
+from checkpoints import load_pipeline
 from pipeline import SentencePieceTokenizer
 
 VERIFIED_BATCHES = [1, 2, 5]
@@ -74,6 +76,13 @@ def describe_files(folder: Path) -> dict:
 
 
 # --- the whole bundle ----------------------------------------------------------------------------------------
+
+
+def refuse_existing(out: Path, replace: bool) -> None:
+    if out.exists() and not replace:
+        raise ExportError(f"{out} exists already")
+    if out.exists() and not (out / "model.json").is_file():
+        raise ExportError(f"{out} is no bundle to replace: it has no model.json")
 
 
 def refuse_full_disk(parts: Parts, folder: Path) -> None:
@@ -195,10 +204,7 @@ def export_bundle(pipeline, out: Path, *, name: str, source: str, licence: str, 
     say           is told what was done, a line each.
     """
     out = Path(out)
-    if out.exists() and not replace:
-        raise ExportError(f"{out} exists already")
-    if out.exists() and not (out / "model.json").is_file():
-        raise ExportError(f"{out} is no bundle to replace: it has no model.json")
+    refuse_existing(out, replace)
     parts = Parts(pipeline, DTYPES[store or dtype], DTYPES[dtype], clip_skip)
     is_clip = not isinstance(parts.tokenizers[0], SentencePieceTokenizer)
     if sizes is None:
@@ -271,63 +277,110 @@ def export_bundle(pipeline, out: Path, *, name: str, source: str, licence: str, 
 
 def parse_sizes(text: str):
     """ "64x64,96x64" or "256:1024:8" (least, most, multiple)."""
-    if ":" in text:
-        least, most, multiple = (int(part) for part in text.split(":"))
-        return {"min": least, "max": most, "multiple": multiple}
-    return [[int(side) for side in size.split("x")] for size in text.split(",")]
+    try:
+        if ":" in text:
+            least, most, multiple = (int(part) for part in text.split(":"))
+            return {"min": least, "max": most, "multiple": multiple}
+        sizes = [[int(side) for side in size.split("x")] for size in text.split(",")]
+        if all(len(size) == 2 for size in sizes):
+            return sizes
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"'{text}' is no list of sizes: wanted 512x512,768x512, or 256:1024:8 for least, "
+                                     "most, multiple of each side")
+
+
+def parse_lora(text: str) -> tuple[Path, float]:
+    """ "FILE:WEIGHT"; the weight is 1 where there is none."""
+    file, colon, weight = text.rpartition(":")
+    if not colon:
+        return Path(text), 1.0
+    try:
+        return Path(file), float(weight)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}': '{weight}' is no number; wanted FILE:WEIGHT") from None
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("pipeline", nargs="?", type=Path, help="folder of a saved pipeline")
+    parser.add_argument("source", nargs="?", help="folder, checkpoint file, or owner/name at Hugging Face")
     parser.add_argument("out", type=Path, help="bundle folder to write; must not exist")
-    parser.add_argument("--name", help="what pictures' metadata call the model (default: the name of OUT)")
-    parser.add_argument("--source", default="", help="where the model came from")
-    parser.add_argument("--licence", default="", help="the weights' licence")
-    parser.add_argument("--store", choices=DTYPES, default="float16", help="how weights are stored (default: float16)")
-    parser.add_argument("--compute", choices=DTYPES, default="float32", help="what they are cast to (default: float32)")
-    parser.add_argument("--sizes", type=parse_sizes, help="allowed sizes: 64x64,96x64 or 256:1024:8")
-    parser.add_argument("--tiny-decoder", type=Path, help="folder of an AutoencoderTiny, for previews")
-    parser.add_argument("--latents", type=Path, help="safetensors file with `latents` to fit the linear decoder on")
-    parser.add_argument("--prompts", type=Path, help="JSON file of what the model was taught")
-    parser.add_argument("--steps", type=int, default=30)
-    parser.add_argument("--guidance-scale", type=float, default=7.5)
-    parser.add_argument("--replace", action="store_true", help="put the new bundle in the place of an old one")
+    model = parser.add_argument_group("the model")
+    model.add_argument("--revision", help="branch, tag or commit of a Hugging Face id")
+    model.add_argument("--config", type=Path, help="folder of component configs for a checkpoint file of another shape")
+    model.add_argument("--prediction-type", choices=["epsilon", "v_prediction", "sample"],
+                       help="what the UNet predicts (default: what SOURCE says)")
+    model.add_argument("--lora", type=parse_lora, nargs="+", action="extend", default=[], metavar="FILE:WEIGHT",
+                       help="merge these into the weights")
+    model.add_argument("--clip-skip", type=int, metavar="N",
+                       help="take the text encoder's last layer but N - 1, as web UIs count (default: 1, SDXL 2)")
+    bundle = parser.add_argument_group("the bundle")
+    bundle.add_argument("--dtype", choices=DTYPES, default="float32", help="what it computes in (default: float32)")
+    bundle.add_argument("--store", choices=DTYPES, help="what weights are stored in, if in something smaller")
+    bundle.add_argument("--sizes", type=parse_sizes, help="allowed sizes: 512x512,768x512 or 256:1024:8")
+    bundle.add_argument("--tiny-decoder", type=Path, metavar="DIR", help="folder of an AutoencoderTiny, for previews")
+    bundle.add_argument("--latents", type=Path, metavar="FILE",
+                        help="safetensors file with `latents` to fit the linear decoder on, in place of short runs")
+    bundle.add_argument("--prompts", type=Path, metavar="FILE", help="JSON file of what the model was taught")
+    bundle.add_argument("--steps", type=int, default=30, help="default of generate (30)")
+    bundle.add_argument("--guidance-scale", type=float, help="default of generate (7.5, SDXL 5)")
+    bundle.add_argument("--name", help="what pictures' metadata call the model (default: the name of OUT)")
+    bundle.add_argument("--licence", default="", help="the weights' licence")
+    bundle.add_argument("--source-text", help="where the model came from (default: SOURCE, revision, hashes, LoRAs)")
+    bundle.add_argument("--replace", action="store_true", help="put the new bundle in the place of an old one")
     tiny = parser.add_argument_group("a bundle for tests")
-    tiny.add_argument("--tiny", action="store_true", help="random weights instead of PIPELINE")
-    tiny.add_argument("--prediction", default="epsilon", choices=["epsilon", "v_prediction", "sample"])
+    tiny.add_argument("--tiny", action="store_true", help="random weights instead of SOURCE")
+    tiny.add_argument("--family", default="emoji", choices=["emoji", "sd1", "sd2", "sdxl"])
     tiny.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    if args.tiny == (args.pipeline is not None):
-        parser.error("give PIPELINE and OUT, or --tiny and OUT")
+    if args.tiny == (args.source is not None):
+        parser.error("give SOURCE and OUT, or --tiny and OUT")
     return args
+
+
+def tiny_pipeline(args):
+    prediction_type = args.prediction_type or "epsilon"
+    if args.family != "emoji":
+        from tiny_stable_diffusion import make_tiny_stable_diffusion
+
+        return make_tiny_stable_diffusion(args.family, prediction_type, args.seed)
+    from tiny_pipeline import make_tiny_pipeline
+
+    return make_tiny_pipeline(prediction_type, args.seed)
+
+
+def export(args, say) -> None:
+    options = {"name": args.name or args.out.name, "licence": args.licence, "dtype": args.dtype, "store": args.store,
+               "sizes": args.sizes, "steps": args.steps, "guidance_scale": args.guidance_scale,
+               "clip_skip": args.clip_skip, "replace": args.replace, "say": say}
+    refuse_existing(args.out, args.replace)  # before anything large is read
+    if args.tiny:
+        options.update(source="random weights, made for the tests", licence="Apache-2.0", guidance_scale=5.0)
+        export_bundle(tiny_pipeline(args), args.out, **options)
+        return
+    if args.tiny_decoder:
+        from diffusers import AutoencoderTiny
+
+        options["tiny_decoder"] = AutoencoderTiny.from_pretrained(args.tiny_decoder, local_files_only=True)
+    if args.latents:
+        options["latents"] = load_file(args.latents)["latents"]
+    if args.prompts:
+        options["prompts"] = json.loads(args.prompts.read_text())
+    say(f"loading {args.source}")
+    source = load_pipeline(args.source, revision=args.revision, loras=args.lora, config=args.config,
+                           prediction_type=args.prediction_type, torch_dtype=DTYPES[args.dtype])
+    options["source"] = args.source_text or source.description
+    export_bundle(source.pipeline, args.out, **options)
 
 
 def main() -> int:
     args = parse_arguments()
     # What a trace takes for constant is held against the eager module afterwards.
     warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
-    options = {"name": args.name or args.out.name, "source": args.source, "licence": args.licence, "store": args.store,
-               "compute": args.compute, "sizes": args.sizes, "steps": args.steps, "replace": args.replace,
-               "guidance_scale": args.guidance_scale}
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module="torch.jit")
     try:
-        if args.tiny:
-            from tiny_pipeline import make_tiny_pipeline
-
-            options.update(source="random weights, made for the tests", licence="Apache-2.0", store="float32",
-                           guidance_scale=5.0)
-            export_bundle(make_tiny_pipeline(args.prediction, args.seed), args.out, **options)
-            return 0
-        if args.tiny_decoder:
-            from diffusers import AutoencoderTiny
-
-            options["tiny_decoder"] = AutoencoderTiny.from_pretrained(args.tiny_decoder)
-        if args.latents:
-            options["latents"] = load_file(args.latents)["latents"]
-        if args.prompts:
-            options["prompts"] = json.loads(args.prompts.read_text())
-        export_bundle(Pipeline.from_pretrained(args.pipeline), args.out, **options)
-    except (ExportError, OSError) as error:
+        export(args, silent if args.tiny else lambda line: print(line, file=sys.stderr, flush=True))
+    except (ExportError, CheckpointError, OSError) as error:
         print(f"export_bundle.py: {error}", file=sys.stderr)
         return 1
     return 0

@@ -45,8 +45,9 @@ def make_tiny_bundle(*flags: str) -> Path:
     Made once for each version of the scripts, and kept; whoever needs it meanwhile waits for it.
     """
     recipe = hashlib.sha256(" ".join(flags).encode())
-    for script in ("export_bundle.py", "pipeline.py", "tiny_pipeline.py"):
-        recipe.update((ROOT / "scripts" / script).read_bytes())
+    for script in sorted((ROOT / "scripts").glob("*.py")):
+        if script.stem.startswith(("bundle_", "export_", "tiny_", "clip_", "pipeline")):
+            recipe.update(script.read_bytes())
     bundle = BUNDLES / recipe.hexdigest()[:12] / "tiny"
     bundle.parent.mkdir(parents=True, exist_ok=True)
     with open(bundle.parent / "lock", "w") as lock:

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "scripts"))
-from export_bundle import load_program
+from bundle_programs import load_program
 from pipeline import SentencePieceTokenizer
 
 torch.set_num_threads(1)

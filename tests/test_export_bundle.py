@@ -14,8 +14,9 @@ from safetensors.torch import load_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
+import bundle_programs
 import export_bundle
-from export_bundle import ExportError
+from bundle_programs import ExportError
 from tiny_pipeline import make_tiny_pipeline
 
 TEXT = {"name": "tiny", "source": "random weights, made for the tests", "licence": "Apache-2.0"}
@@ -85,7 +86,7 @@ class Export(unittest.TestCase):
 
     @torch.no_grad()
     def test_token_weights_keep_the_mean(self):
-        program = export_bundle.load_program(self.bundle / "text_encoder.pt",
+        program = bundle_programs.load_program(self.bundle / "text_encoder.pt",
                                              self.bundle / "text_encoder.safetensors", torch.float32)
         ids = self.pipeline.tokenizer(["red apple"])[None]
         weights = torch.ones(1, 1, 20)
@@ -121,7 +122,7 @@ class Export(unittest.TestCase):
         path = self.work / f"{name}.pt"
         torch.jit.trace(module, torch.zeros(2)).save(str(path))
         with self.assertRaises(ExportError) as caught:
-            export_bundle.refuse_constants(path)
+            bundle_programs.refuse_constants(path)
         return str(caught.exception)
 
     def test_a_program_that_names_a_device_is_refused(self):
