@@ -2,10 +2,12 @@
 
 #include <ATen/ATen.h>
 #include <ATen/DeviceAccelerator.h>
+#include <ATen/Parallel.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/version.h>
 
 #include <new>
+#include <optional>
 
 #include "bundle_file.h"
 #include "program.h"
@@ -74,13 +76,12 @@ at::Device device_named(const std::string& name) {
 
 // ---- Weights
 
-/// The tensors of the file must be those of model.json, one for one.
+/// What is in a file must be as model.json says.
 void check_tensors(const std::string& path, const NamedTensors& tensors, const Manifest::Module& module) {
-  for (const auto& [name, wanted] : module.tensors) {
-    const auto found = tensors.find(name);
-    if (found == tensors.end())
-      throw BundleError(path + ": " + in_quotes(name) + " is missing, model.json asks for it");
-    const Tensor& tensor = found->second;
+  for (const auto& [name, tensor] : tensors) {
+    const auto known = module.tensors.find(name);
+    if (known == module.tensors.end()) throw BundleError(path + ": " + in_quotes(name) + " is not in model.json");
+    const Manifest::TensorSpec& wanted = known->second;
     if (tensor.sizes() != at::IntArrayRef(wanted.shape)) {
       throw BundleError(path + ": " + in_quotes(name) + " is " + shape_text(tensor.sizes()) + ", model.json asks for " +
                         shape_text(wanted.shape));
@@ -90,9 +91,39 @@ void check_tensors(const std::string& path, const NamedTensors& tensors, const M
                         ", model.json asks for " + wanted.dtype);
     }
   }
-  for (const auto& [name, ignored] : tensors) {
-    if (!module.tensors.contains(name)) throw BundleError(path + ": " + in_quotes(name) + " is not in model.json");
+}
+
+/// The files of a module's weights, each hashed by a thread of its own: that takes longer than all else in loading.
+std::vector<std::optional<BundleFile>> open_weights(const fs::path& folder, const Manifest& manifest,
+                                                    const Manifest::Module& module) {
+  std::vector<std::optional<BundleFile>> files(module.weights.size());
+  at::parallel_for(0, static_cast<int64_t>(files.size()), 1, [&](int64_t begin, int64_t end) {
+    for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
+      files[i].emplace(folder, module.weights[i], manifest.files.at(module.weights[i]));
+    }
+  });
+  return files;
+}
+
+/// The tensors of model.json, one for one.
+NamedTensors map_weights(const fs::path& folder, const Manifest& manifest, const Manifest::Module& module) {
+  NamedTensors tensors;
+  for (const auto& file : open_weights(folder, manifest, module)) {
+    try {
+      NamedTensors part = map_safetensors(file->descriptor(), file->path());
+      check_tensors(file->path(), part, module);
+      tensors.merge(part);
+      if (!part.empty()) throw BundleError(file->path() + ": " + in_quotes(part.begin()->first) + " is in another file too");
+    } catch (const SafetensorsError& error) {
+      throw BundleError(error.what());
+    }
   }
+  for (const auto& [name, ignored] : module.tensors) {
+    if (tensors.contains(name)) continue;
+    throw BundleError((folder / module.weights.back()).string() + ": " + in_quotes(name) +
+                      " is missing, model.json asks for it");
+  }
+  return tensors;
 }
 
 at::ScalarType dtype_named(const std::string& name) {
@@ -131,14 +162,7 @@ jit::Module load_module(const fs::path& folder, const Manifest& manifest, const 
                         at::Device device) {
   const std::string program_path = (folder / spec.program).string();
   const std::string program = read_bundle_file(folder, spec.program, manifest.files.at(spec.program));
-  const BundleFile weights(folder, spec.weights, manifest.files.at(spec.weights));
-  NamedTensors tensors;
-  try {
-    tensors = map_safetensors(weights.descriptor(), weights.path());
-  } catch (const SafetensorsError& error) {
-    throw BundleError(error.what());
-  }
-  check_tensors(weights.path(), tensors, spec);
+  NamedTensors tensors = map_weights(folder, manifest, spec);
 
   jit::Module module = read_program(program_path, program, device);
   const at::ScalarType dtype = dtype_named(spec.compute_dtype);

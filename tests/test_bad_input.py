@@ -236,8 +236,8 @@ def set_key(place: str, value):
     (set_key("files", []), "'files' is a list of 0, wanted an object"),
     (set_key("training_noise.prediction_type", "flow"),
      "'training_noise.prediction_type' is \"flow\", wanted epsilon or v_prediction or sample"),
-    (set_key("modules.denoiser.weights", "elsewhere"),
-     "'modules.denoiser.weights' is \"elsewhere\", wanted a key of 'files'"),
+    (set_key("modules.denoiser.weights", ["elsewhere"]),
+     "'modules.denoiser.weights[0]' is \"elsewhere\", wanted a key of 'files'"),
     (set_key("version", 2), "is of version 2, this steplapse reads version 1; use a newer one"),
 ], ids=lambda value: value if isinstance(value, str) else "")
 def test_a_manifest_that_is_not_as_documented_is_refused(bundle, bundle_refusal, change, message):
