@@ -76,7 +76,9 @@ struct ClipBpe::Vocabulary {
 
   Vocabulary(std::string name, const std::string& content) : file(std::move(name)) {
     const json root = parsed(content);
-    if (!root.is_object()) throw BundleError(file + ": is " + shown(root) + ", wanted an object of tokens and their ids");
+    if (!root.is_object()) {
+      throw BundleError(file + ": is " + shown(root) + ", wanted an object of tokens and their ids");
+    }
     for (const auto& [text, id] : root.items()) add(text, id);
     check_ids();
   }

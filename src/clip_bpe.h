@@ -17,9 +17,9 @@ namespace steplapse {
 ///
 /// The ids are those of transformers' CLIPTokenizer (5.23.0, on tokenizers 0.23.3) with the same vocabulary and merges,
 /// for every text of characters that ICU knows. tokenizers goes by three Unicode versions: it composes accents as 9.0
-/// does, and so do we; what is a letter or a number it has from 16.0, lower case from 17.0, and here both are ICU's. With
-/// ICU 72, of 15.0, 5032 of the characters that came later get other ids: 5004 letters and numbers count as symbols, 55
-/// (27 of these among them) stay as they are in lower case.
+/// does, and so do we; what is a letter or a number it has from 16.0, lower case from 17.0, and here both are ICU's.
+/// With ICU 72, of 15.0, 5032 of the characters that came later get other ids: 5004 letters and numbers count as
+/// symbols, 55 (27 of these among them) have no lower case.
 ///
 /// bos, eos and pad are tokens wherever a prompt spells them exactly as the vocabulary does, before anything else is
 /// looked at: with the pad "!", as in Stable Diffusion 2, each "!" is one. So it is in transformers where these are
