@@ -120,9 +120,8 @@ def read_index(folder: Path) -> dict:
 def load_folder(folder: Path, torch_dtype: torch.dtype | None):
     index = read_index(folder)
     try:
-        if index.get("tokenizer", [None])[0] == "pipeline":
-            pipeline = Pipeline.from_pretrained(folder)
-            return pipeline
+        if (index.get("tokenizer") or [None])[0] == Pipeline.__module__:
+            return Pipeline.from_pretrained(folder)
         pipeline = load_parts(folder, index, torch_dtype)
     except CheckpointError:
         raise
@@ -179,7 +178,7 @@ def load_part(model_class, folder: Path, torch_dtype: torch.dtype | None):
 
 
 def choose_weights(names: list[str], torch_dtype: torch.dtype | None) -> list[str]:
-    """Of a part's files, those to load: safetensors before .bin; of two precisions the smaller only when that is asked for."""
+    """Of a part's files, those to load: safetensors before .bin; of two precisions the smaller only when it is asked for."""
     matches = [match for match in map(WEIGHTS.fullmatch, sorted(names)) if match]
     for kind in ("safetensors", "bin"):
         by_half = {half: [match[0] for match in matches if match["kind"] == kind and bool(match["fp16"]) == half]
@@ -200,15 +199,15 @@ def file_dtype(path: Path) -> torch.dtype | None:
 
 
 def fetch_folder(id: str, revision: str | None, torch_dtype: torch.dtype | None) -> Path:
-    """The folder in Hugging Face's cache, named as the commit, with what load_folder() reads; fetched where it isn't there."""
+    """The folder in Hugging Face's cache, named as the commit. What load_folder() reads is fetched where it isn't there."""
     import huggingface_hub
     from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
     at = f" at revision '{revision}'" if revision else ""
     try:
         model = huggingface_hub.HfApi().model_info(id, revision=revision)
-        names = [file.rfilename for file in model.siblings]
-        return Path(huggingface_hub.snapshot_download(id, revision=model.sha, allow_patterns=files_to_fetch(names, torch_dtype)))
+        files = files_to_fetch([file.rfilename for file in model.siblings], torch_dtype)
+        return Path(huggingface_hub.snapshot_download(id, revision=model.sha, allow_patterns=files))
     except GatedRepoError as error:
         raise CheckpointError(f"{id}: its owners want their terms accepted at Hugging Face first, and a login here: "
                               "hf auth login") from error
@@ -226,10 +225,9 @@ def fetch_folder(id: str, revision: str | None, torch_dtype: torch.dtype | None)
 
 def files_to_fetch(names: list[str], torch_dtype: torch.dtype | None) -> list[str]:
     """Of a repository's files, those of the parts, in one precision."""
-    parts = PIPELINES["StableDiffusionXLPipeline"]
-    wanted = [name for name in names if name == "model_index.json" or
-              re.fullmatch(r"(unet|vae|text_encoder|text_encoder_2|scheduler|tokenizer|tokenizer_2)/[^/]*\.(json|txt)", name)]
-    for part in parts:
+    settings = re.compile(r"model_index\.json|(unet|vae|text_encoder(_2)?|tokenizer(_2)?|scheduler)/[^/]*\.(json|txt)")
+    wanted = [name for name in names if settings.fullmatch(name)]
+    for part in PIPELINES["StableDiffusionXLPipeline"]:
         own = [name.removeprefix(f"{part}/") for name in names if name.startswith(f"{part}/")]
         wanted += [f"{part}/{name}" for name in choose_weights(own, torch_dtype)]
     return wanted

@@ -1,4 +1,4 @@
-"""What scripts/checkpoints.py promises. Nothing here reaches a network: every socket refuses to connect."""
+"""What scripts/checkpoints.py promises. No socket connects here."""
 
 import copy
 import hashlib
@@ -6,6 +6,7 @@ import json
 import pickle
 import socket
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ import single_file
 from checkpoint_files import CheckpointError
 from checkpoints import files_to_fetch, load_pipeline, quiet
 from clip_vocabulary import make_clip_tokenizer
+from lora import merge_loras
 from pipeline import Pipeline
 from tiny_pipeline import make_tiny_pipeline
 
@@ -31,13 +33,19 @@ CROSS, PLAIN = ("CrossAttnDownBlock2D", "CrossAttnUpBlock2D"), ("DownBlock2D", "
 
 
 @pytest.fixture(autouse=True)
-def no_network(monkeypatch):
-    def refuse(*_, **__):
+def attempts(monkeypatch):
+    """What tried to reach a network; a test that lets it try clears the list."""
+    attempts = []
+
+    def refuse(*arguments, **_):
+        attempts.append(arguments)
         raise OSError("this test has no network")
 
     for name in ("connect", "connect_ex"):
         monkeypatch.setattr(socket.socket, name, refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    yield attempts
+    assert attempts == []
 
 
 # --- tiny models, and their weights by the names of the original repositories ------------------------------------
@@ -225,7 +233,8 @@ def answers(pipeline):
     texts = [encoder(tokens[part.replace("text_encoder", "tokenizer")])
              for part in ("text_encoder", "text_encoder_2") if (encoder := getattr(pipeline, part, None))]
     context = torch.cat([text.last_hidden_state for text in texts], -1)
-    added = {"text_embeds": texts[-1].text_embeds, "time_ids": torch.tensor([[64, 64, 0, 0, 64, 64]])} if len(texts) > 1 else None
+    sizes = torch.tensor([[64, 64, 0, 0, 64, 64]])
+    added = {"text_embeds": texts[-1].text_embeds, "time_ids": sizes} if len(texts) > 1 else None
     latents = torch.randn(1, 4, 8, 8, generator=random)
     noise = pipeline.unet(latents, torch.tensor([500]), context, added_cond_kwargs=added).sample
     image = pipeline.vae.decode(latents).sample
@@ -279,7 +288,8 @@ def test_each_part_keeps_the_type_it_has_in_the_file(sdxl, tmp_path):
 
 
 def test_eight_bit_weights_become_float16(sd1, tmp_path):
-    small = {key: tensor.to(torch.float8_e4m3fn) if key.startswith("model.") else tensor for key, tensor in sd1.tensors.items()}
+    small = {key: tensor.to(torch.float8_e4m3fn) if key.startswith("model.") else tensor
+             for key, tensor in sd1.tensors.items()}
     save_file(small, tmp_path / "small.safetensors")
     unet = sd1.load(tmp_path / "small.safetensors").pipeline.unet
     assert unet.dtype == torch.float16
@@ -296,6 +306,32 @@ def test_the_description_names_the_file_and_its_hash(sd1, tmp_path):
 def test_nothing_is_printed(made, capfd):
     made.load()
     assert capfd.readouterr() == ("", "")
+
+
+# Tensors of UNet, VAE and text encoders in the published files.
+TENSORS = {"sd1": 686 + 248 + 197, "sd2": 686 + 248 + 294, "sdxl": 2515}
+
+
+@pytest.mark.parametrize("family", TENSORS)
+def test_every_tensor_of_a_full_size_file_finds_its_place(family, monkeypatch):
+    # On the meta device: names and shapes without numbers.
+    index = json.loads((CONFIGS / family / "model_index.json").read_text())
+    parts = {}
+    with torch.device("meta"):
+        for part in ("unet", "vae", "text_encoder", *(["text_encoder_2"] if family == "sdxl" else [])):
+            model_class = single_file.part_class(index, part)
+            parts[part] = model_class(CLIPTextConfig.from_pretrained(CONFIGS / family / part)) if "text" in part else \
+                model_class.from_config(model_class.load_config(CONFIGS / family / part))
+    tensors = original_checkpoint(types.SimpleNamespace(**parts), family)
+    if family == "sd2":  # the last layer is in the file, and not used
+        tensors.update({key.replace(".22.", ".23."): tensor for key, tensor in tensors.items() if "resblocks.22." in key})
+    assert len(tensors) == TENSORS[family]
+    monkeypatch.setattr(single_file, "read_weights", lambda path: (tensors, {}))
+    pipeline, _ = single_file.load_single_file(Path("full.safetensors"), prediction_type="v_prediction")
+    for part, model in parts.items():
+        assert {name: tensor.shape for name, tensor in getattr(pipeline, part).state_dict().items()} == \
+            {name: tensor.shape for name, tensor in model.state_dict().items()}
+    assert pipeline.unet.config.sample_size == {"sd1": 64, "sd2": 96, "sdxl": 128}[family]
 
 
 # --- what a UNet predicts ----------------------------------------------------------------------------------------
@@ -328,13 +364,13 @@ class OfGaussianData(torch.nn.Module):
         self.kind, self.s, self.dtype = kind, s, torch.float32
 
     def forward(self, x, timestep, conditioning):
-        alpha = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64).square().neg().add(1).cumprod(0)[timestep].sqrt()
-        alpha = alpha.float().item()
+        betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
+        alpha = (1 - betas).cumprod(0)[timestep].sqrt().item()
         sigma = (1 - alpha**2) ** 0.5
         x0 = alpha * self.s**2 * x / (alpha**2 * self.s**2 + sigma**2)
         eps = (x - alpha * x0) / sigma
         answer = {"epsilon": eps, "v_prediction": alpha * eps - sigma * x0, "between": 0.5 * x}[self.kind]
-        return type("Answer", (), {"sample": answer})
+        return types.SimpleNamespace(sample=answer)
 
 
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
@@ -353,7 +389,7 @@ def test_an_answer_between_the_two_asks_the_caller():
 
 # --- the configs that come with us -------------------------------------------------------------------------------
 
-# Published sizes: of the checkpoints' own tensors, and what model cards say.
+# The published models' numbers of parameters.
 SIZES = {("sd1", "unet"): 859_520_964, ("sd2", "unet"): 865_910_724, ("sdxl", "unet"): 2_567_463_684,
          ("sd1", "vae"): 83_653_863, ("sd2", "vae"): 83_653_863, ("sdxl", "vae"): 83_653_863,
          ("sd1", "text_encoder"): 123_060_480, ("sd2", "text_encoder"): 340_387_840,
@@ -413,7 +449,8 @@ def save_kohya(path, pipeline, layers, seed, alpha=ALPHA):
     for name, (part, layer) in layers.items():
         weight = weights_of(pipeline)[part, f"{layer}.weight"]
         down, up = lora_pair(weight, seed)
-        tensors.update({f"{name}.lora_down.weight": down, f"{name}.lora_up.weight": up, f"{name}.alpha": torch.tensor(alpha)})
+        tensors.update({f"{name}.lora_down.weight": down, f"{name}.lora_up.weight": up,
+                        f"{name}.alpha": torch.tensor(alpha)})
         expected[part, f"{layer}.weight"] = alpha / RANK * (up.flatten(1) @ down.flatten(1)).reshape(weight.shape)
     save_file(tensors, path)
     return expected
@@ -474,12 +511,13 @@ def test_diffusers_and_pefts_key_names(sd1, down, up, alpha, tmp_path):
 
 
 def test_old_attention_processors_key_names(sd1, tmp_path):
-    weight = weights_of(sd1.pipeline)["unet", "mid_block.attentions.0.transformer_blocks.0.attn1.to_out.0.weight"]
+    path = "mid_block.attentions.0.transformer_blocks.0.attn1"
+    weight = weights_of(sd1.pipeline)["unet", f"{path}.to_out.0.weight"]
     a, b = lora_pair(weight, 3)
-    name = "unet.mid_block.attentions.0.transformer_blocks.0.attn1.processor.to_out_lora"
+    name = f"unet.{path}.processor.to_out_lora"
     save_file({f"{name}.down.weight": a, f"{name}.up.weight": b}, tmp_path / "lora.safetensors")
     merged = weights_of(sd1.load(loras=[(tmp_path / "lora.safetensors", 1)]).pipeline)
-    torch.testing.assert_close(merged["unet", "mid_block.attentions.0.transformer_blocks.0.attn1.to_out.0.weight"], weight + b @ a)
+    torch.testing.assert_close(merged["unet", f"{path}.to_out.0.weight"], weight + b @ a)
 
 
 def test_pefts_alpha_is_in_the_metadata(sd1, tmp_path):
@@ -571,7 +609,7 @@ def test_prediction_type_of_a_folder_can_be_said(sd1, tmp_path):
     assert load_pipeline(folder, prediction_type="v_prediction").pipeline.scheduler.config.prediction_type == "v_prediction"
 
 
-def test_an_id_in_the_cache_needs_no_network(sd1, tmp_path, monkeypatch):
+def test_an_id_in_the_cache_needs_no_network(sd1, tmp_path, monkeypatch, attempts):
     commit = 40 * "a"
     cache = tmp_path / "models--someone--cats"
     save_folder(sd1, cache / "snapshots" / commit)
@@ -580,6 +618,8 @@ def test_an_id_in_the_cache_needs_no_network(sd1, tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     source = load_pipeline("someone/cats")
+    assert attempts
+    attempts.clear()
     assert source.description == f"someone/cats@{commit}"
     assert_same(source.pipeline, sd1.pipeline)
 
@@ -652,7 +692,8 @@ def strangers():
         f"a LoRA: give the checkpoint it belongs to, and this file with --lora; {NO_MODEL}"
     yield {"unet.mid_block.x.lora_A.weight": [2, 2]}, \
         f"a LoRA: give the checkpoint it belongs to, and this file with --lora; {NO_MODEL}"
-    yield {"down_blocks.0.motion_modules.0.temporal_transformer.norm.weight": [2]}, f"an AnimateDiff motion module; {NO_MODEL}"
+    yield {"down_blocks.0.motion_modules.0.temporal_transformer.norm.weight": [2]}, \
+        f"an AnimateDiff motion module; {NO_MODEL}"
     yield {"control_model.time_embed.0.weight": [2, 2]}, f"a ControlNet; {NO_MODEL}"
     yield {"controlnet_cond_embedding.conv_in.weight": [2], "conv_in.weight": [2]}, f"a ControlNet; {NO_MODEL}"
     yield {f"{UNET}joint_blocks.0.x_block.mlp.fc1.weight": [2, 2]}, f"an SD 3 model; {NO_MODEL}"
@@ -720,14 +761,17 @@ def test_tensors_that_lack_or_do_not_fit_are_named(sd1, tmp_path):
     assert refusal(empty).startswith(f"{empty} can't be read as a checkpoint: ")
 
 
-def test_what_is_nowhere_is_said_to_be(tmp_path, monkeypatch):
+def test_what_is_nowhere_is_said_to_be(tmp_path, monkeypatch, attempts):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     nowhere = "no such file or folder, and no Hugging Face id, which is owner/name"
     for source in ("/nowhere/model.safetensors", "models/cat.ckpt", "cat", "a/b/c"):
         assert refusal(source) == f"{source}: {nowhere}"
     assert refusal("someone/cats", revision="v2").startswith(
-        "someone/cats at revision 'v2': no such folder here, none in Hugging Face's cache, and Hugging Face can't be reached: ")
+        "someone/cats at revision 'v2': no such folder here, none in Hugging Face's cache, "
+        "and Hugging Face can't be reached: ")
+    assert attempts
+    attempts.clear()
 
 
 def test_folders_that_are_no_such_pipeline_are_refused(sd1, tmp_path):
@@ -747,7 +791,8 @@ def test_folders_that_are_no_such_pipeline_are_refused(sd1, tmp_path):
 
 def test_options_that_mean_nothing_are_refused(sd1, tmp_path):
     assert refusal(sd1.file, revision="v2") == f"{sd1.file} is on this disk: only a Hugging Face id has revisions, not 'v2'"
-    assert refusal(tmp_path, config="x") == f"{tmp_path} is no single file: a folder and an id bring their own configs, not x"
+    assert refusal(tmp_path, config="x") == (
+        f"{tmp_path} is no single file: a folder and an id bring their own configs, not x")
 
 
 def test_loras_that_do_not_fit_are_refused(sd1, sdxl, tmp_path):
@@ -755,12 +800,17 @@ def test_loras_that_do_not_fit_are_refused(sd1, sdxl, tmp_path):
     key = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_q"
     pair = {f"{key}.lora_down.weight": torch.zeros(2, 16), f"{key}.lora_up.weight": torch.zeros(16, 2)}
 
+    def refusal_of_file():
+        with pytest.raises(CheckpointError) as caught:
+            merge_loras(sd1.pipeline, [(file, 1)])
+        return str(caught.value)
+
     def refusal_of(tensors):
         save_file(tensors, file)
-        return refusal(sd1.file, config=sd1.config, loras=[(file, 1)])
+        return refusal_of_file()
 
     save_kohya(file, sdxl.pipeline, SDXL_LAYERS, seed=1)
-    assert refusal(sd1.file, config=sd1.config, loras=[(file, 1)]) == (
+    assert refusal_of_file() == (
         f"{file}: 2 of its 5 layers have no place in this model, "
         "'lora_te2_text_model_encoder_layers_0_mlp_fc1.alpha' for one: was it made for another family?")
     assert refusal_of({**pair, f"{key}.lora_down.weight": torch.zeros(2, 1024)}) == (
@@ -769,13 +819,14 @@ def test_loras_that_do_not_fit_are_refused(sd1, sdxl, tmp_path):
     assert refusal_of({f"{key}.lora_down.weight": torch.zeros(2, 16)}) == (
         f"{file}: '{key}.lora_down.weight' has no counterpart, a layer of a LoRA has up and down")
     assert refusal_of({**pair, "something.else": torch.zeros(1)}) == (
-        f"{file}: 'something.else' is no part of a LoRA; wanted: keys that end as '.lora_down.weight', '.lora_A.weight' or '.alpha'")
+        f"{file}: 'something.else' is no part of a LoRA; "
+        "wanted: keys that end as '.lora_down.weight', '.lora_A.weight' or '.alpha'")
     assert refusal_of({**pair, f"{key}.dora_scale": torch.zeros(1)}) == (
         f"{file} is a DoRA file ('{key}.dora_scale'); wanted: a LoRA, which has only up, down and alpha")
     assert refusal_of({}) == f"{file} holds no weights; wanted: a LoRA"
     assert refusal_of({**pair, f"{key}.lora_up.weight": torch.full((16, 2), torch.nan)}) == (
         f"{file}: '{key}.lora_down.weight' leaves the range of torch.float32 once merged")
     file.write_bytes(b"not at all")
-    assert refusal(sd1.file, config=sd1.config, loras=[(file, 1)]).startswith(f"{file} is no whole safetensors file: ")
+    assert refusal_of_file().startswith(f"{file} is no whole safetensors file: ")
     missing = tmp_path / "missing.safetensors"
     assert refusal(sd1.file, config=sd1.config, loras=[(missing, 1)]) == f"{missing}: no such file"
