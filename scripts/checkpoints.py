@@ -52,7 +52,7 @@ def load_pipeline(source: str | Path, *, revision: str | None = None, loras=(), 
         raise CheckpointError(f"{source} is on this disk: only a Hugging Face id has revisions, not '{revision}'")
     if config and not path.is_file():
         raise CheckpointError(f"{source} is no single file: a folder and an id bring their own configs, not {config}")
-    with quiet():
+    with quiet(), one_line(source):
         if path.is_dir():
             pipeline, description = load_folder(path, torch_dtype), f"folder {path.resolve().name}"
         elif path.is_file():
@@ -100,6 +100,19 @@ def quiet():
             transformers.logging.enable_progress_bar()
 
 
+@contextlib.contextmanager
+def one_line(place):
+    """What the libraries raise, which is most of the types there are, as one line."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except (OSError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{place}: {first_line(error)}") from error
+    except Exception as error:
+        raise CheckpointError(f"{place}: {type(error).__name__}: {first_line(error)}") from error
+
+
 # --- a diffusers folder --------------------------------------------------------------------------------------
 
 
@@ -119,14 +132,12 @@ def read_index(folder: Path) -> dict:
 
 def load_folder(folder: Path, torch_dtype: torch.dtype | None):
     index = read_index(folder)
-    try:
-        if (index.get("tokenizer") or [None])[0] == Pipeline.__module__:
-            return Pipeline.from_pretrained(folder)
-        pipeline = load_parts(folder, index, torch_dtype)
-    except CheckpointError:
-        raise
-    except Exception as error:  # these libraries raise most of the types there are
-        raise CheckpointError(f"{folder}: {first_line(error)}") from error
+    if (index.get("tokenizer") or [None])[0] == Pipeline.__module__:
+        pipeline = Pipeline.from_pretrained(folder)
+        for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder) if torch_dtype else ():
+            part.to(torch_dtype)
+        return pipeline
+    pipeline = load_parts(folder, index, torch_dtype)
     channels = pipeline.unet.config.in_channels
     if channels != 4:
         raise CheckpointError(f"{folder} is no text-to-image model: its UNet takes {channels} channels; wanted: 4")

@@ -791,6 +791,7 @@ def test_folders_that_are_no_such_pipeline_are_refused(sd1, tmp_path):
 
 def test_options_that_mean_nothing_are_refused(sd1, tmp_path):
     assert refusal(sd1.file, revision="v2") == f"{sd1.file} is on this disk: only a Hugging Face id has revisions, not 'v2'"
+    assert refusal(sd1.file, config=tmp_path).startswith(f"{sd1.file}: [Errno 2] No such file or directory: '{tmp_path}")
     assert refusal(tmp_path, config="x") == (
         f"{tmp_path} is no single file: a folder and an id bring their own configs, not x")
 
