@@ -8,8 +8,10 @@
 
 #include <new>
 #include <optional>
+#include <sstream>
 
 #include "bundle_file.h"
+#include "machine.h"
 #include "program.h"
 #include "shape_text.h"
 #include "steplapse/error.h"
@@ -35,17 +37,15 @@ std::string reason_in(const std::string& text) {
 template <class Task>
 auto with_errors(const std::string& place, const Task& task) {
   const auto fail = [&](const std::string& text) {
-    const std::string message = place + ": " + reason_in(text);
-    if (is_lack_of_memory(text))
-      throw MemoryError(message + "; a smaller --size or batch, or --device cpu, needs less");
-    throw Error(ExitCode::run_failed, message);
+    if (is_lack_of_memory(text)) throw out_of_memory(place, text);
+    throw Error(ExitCode::run_failed, place + ": " + reason_in(text));
   };
   try {
     return task();
   } catch (const Error&) {
     throw;
   } catch (const std::bad_alloc&) {
-    throw MemoryError(place + ": does not fit into memory; a smaller --size or batch needs less");
+    throw out_of_memory(place, "");
   } catch (const c10::Error& error) {
     fail(error.what_without_backtrace());
     throw;
@@ -158,6 +158,23 @@ void check_places(const std::string& path, const jit::Module& module, const Name
   }
 }
 
+/// Weights that are stored in another dtype become a copy; on a CPU too large a one would not fail but end the process.
+void check_memory(const std::string& path, const NamedTensors& tensors, at::ScalarType dtype, int64_t available) {
+  int64_t needed = 0;
+  for (const auto& [name, tensor] : tensors) {
+    if (tensor.is_floating_point() && tensor.scalar_type() != dtype) {
+      needed += tensor.numel() * static_cast<int64_t>(at::elementSize(dtype));
+    }
+  }
+  if (needed <= available) return;
+  std::ostringstream text;
+  text.precision(3);
+  text << path << ": its weights need " << static_cast<double>(needed) / 1e9 << " GB of memory as "
+       << at::toString(dtype) << ", there are " << static_cast<double>(available) / 1e9
+       << "; export the model with a smaller --dtype";
+  throw MemoryError(text.str());
+}
+
 jit::Module load_module(const fs::path& folder, const Manifest& manifest, const Manifest::Module& spec,
                         at::Device device) {
   const std::string program_path = (folder / spec.program).string();
@@ -166,6 +183,7 @@ jit::Module load_module(const fs::path& folder, const Manifest& manifest, const 
 
   jit::Module module = read_program(program_path, program, device);
   const at::ScalarType dtype = dtype_named(spec.compute_dtype);
+  if (device.is_cpu()) check_memory(program_path, tensors, dtype, available_memory());
   for (auto& [name, tensor] : tensors) {
     tensor = tensor.to(device, tensor.is_floating_point() ? dtype : tensor.scalar_type());
   }

@@ -147,7 +147,7 @@ void add_flags(CLI::App& command, GenerateFlags& flags) {
   add(running, "--out", flags.out, "DIR", "The run folder (runs/DATE-PROMPT-SEED)");
   command.add_flag("--overwrite", flags.overwrite, "Replace the run that is there")->group(running);
   add(running, "--device", flags.device, "NAME", "auto, cpu, cuda or cuda:N")->capture_default_str();
-  add(running, "--threads", flags.threads, "N", "CPU threads");
+  add(running, "--threads", flags.threads, "N", "CPU threads (OMP_NUM_THREADS, or one a core)");
   add(running, "--progress", flags.progress, "HOW", "auto, bar, lines, json or none")->capture_default_str();
   command.add_flag("--dry-run", flags.dry_run, "Say what would be done, and do nothing")->group(running);
   command.add_flag("--version", flags.version, "Print the version")->group(running);

@@ -6,8 +6,10 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <optional>
 
+#include "machine.h"
 #include "picture_text.h"
 #include "progress.h"
 #include "signals.h"
@@ -162,6 +164,15 @@ void check_decoder(const Manifest& manifest, const std::string& decoder) {
   throw UsageError("--decoder " + in_quotes(decoder) + ": " + manifest.name + " has " + known);
 }
 
+/// Unless somebody said how many, by flag or as OpenMP programs are told, one a core.
+void set_threads(int asked) {
+  if (asked > 0) {
+    at::set_num_threads(asked);
+  } else if (!std::getenv("OMP_NUM_THREADS")) {
+    at::set_num_threads(physical_cores());
+  }
+}
+
 int64_t frames_in(const FrameSelection& selection, int64_t steps) {
   int64_t frames = 0;
   for (int64_t step = 0; step <= steps; ++step) frames += selection.has_x0(step) + selection.has_xt(step);
@@ -286,7 +297,7 @@ int run_reporting(Options options, Progress& progress) {
     return 0;
   }
 
-  if (options.threads > 0) at::set_num_threads(options.threads);
+  set_threads(options.threads);
   const Bundle bundle = load_bundle(options.model, options.device, {options.decoder});
   warn_of_unknown_words(bundle, plan, progress);
   EncodedPrompts encoded = encode_prompts(bundle, plan);
