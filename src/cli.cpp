@@ -109,9 +109,21 @@ bool parse(CLI::App& command, std::vector<std::string> arguments) {
 /// The flags as they were written.
 struct GenerateFlags {
   std::string prompt, model, seed, steps, sampler, schedule, guidance_scale, negative_prompt, eta, size, frames = "x0",
-      every, at, from, to, decoder = "full", out, device = "auto", threads, rng = "cpu", latents, progress = "auto";
+      every, at, from, to, decoder = "full", out, device = "auto", threads, rng = "cpu", latents, progress = "auto",
+      prompt_syntax = "weights";
   bool dry_run = false, overwrite = false, version = false;
 };
+
+CLI::Option* add_prompt_syntax(CLI::App& command, std::string& value) {
+  return command
+      .add_option("--prompt-syntax", value, "weights ((word:1.4), [word] and BREAK as in web UIs) or plain (text as it is)")
+      ->type_name("NAME")
+      ->capture_default_str();
+}
+
+PromptSyntax prompt_syntax_of(const std::string& text) {
+  return prompt_syntax_named(choice_of("--prompt-syntax", text, {"weights", "plain"}));
+}
 
 void add_flags(CLI::App& command, GenerateFlags& flags) {
   const auto add = [&](const char* group, const char* name, std::string& value, const char* type, const char* help) {
@@ -121,6 +133,7 @@ void add_flags(CLI::App& command, GenerateFlags& flags) {
   const char* picture = "The picture";
   add(picture, "PROMPT", flags.prompt, "", "What to draw; - reads it from standard input, \"\" draws without one")->required();
   add(picture, "--negative-prompt", flags.negative_prompt, "TEXT", "What to steer away from");
+  add_prompt_syntax(command, flags.prompt_syntax)->group(picture);
   add(picture, "--seed", flags.seed, "N", "Which noise to start from (random, printed and recorded)");
   add(picture, "--size", flags.size, "WxH", "Width and height in pixels (the bundle's)");
 
@@ -202,6 +215,7 @@ Settings settings_of(const CLI::App& command, const GenerateFlags& flags) {
   Settings settings;
   settings.prompt = prompt_of(flags.prompt);
   if (given("--negative-prompt")) settings.negative_prompt = flags.negative_prompt;
+  settings.prompt_syntax = prompt_syntax_of(flags.prompt_syntax);
   if (given("--seed")) settings.seed = seed_number("--seed", flags.seed);
   settings.rng = rng_named(choice_of("--rng", flags.rng, {"cpu", "philox"}));
   if (given("--steps")) settings.steps = whole_number("--steps", flags.steps, 1, kAnyNumber);
