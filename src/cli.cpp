@@ -12,6 +12,7 @@
 #include "flag_values.h"
 #include "levels_json.h"
 #include "progress.h"
+#include "show_tokens.h"
 #include "steplapse/bundle.h"
 #include "steplapse/error.h"
 #include "steplapse/file_io.h"
@@ -34,6 +35,7 @@ constexpr const char* kOverview = R"(steplapse draws a picture from a prompt and
 
   steplapse [generate] PROMPT   draw, and write the run folder (flags below)
   steplapse schedule            the noise levels of a run
+  steplapse tokens PROMPT       what the network is given in place of the words
   steplapse model inspect DIR   what is in a bundle
   steplapse model verify DIR    is the bundle sound
   steplapse model prompts WORD  what the model was taught
@@ -330,6 +332,33 @@ int schedule(const std::vector<std::string>& arguments) {
   return 0;
 }
 
+// ---- tokens ------------------------------------------------------------------------------------------------------
+
+int tokens(const std::vector<std::string>& arguments) {
+  CLI::App command("What the network is given in place of a prompt: ids, pieces and weights, chunk by chunk", "steplapse tokens");
+  std::string prompt, negative_prompt, model, prompt_syntax = "weights", embeddings;
+  TokensOptions options;
+  command.add_option("PROMPT", prompt, "The prompt; - reads it from standard input")->type_name("")->required();
+  command.add_option("--negative-prompt", negative_prompt, "What to steer away from")->type_name("TEXT");
+  add_prompt_syntax(command, prompt_syntax);
+  command.add_option("--model", model, "The bundle's folder")->type_name("DIR");
+  command.add_flag("--json", options.json, "As JSON");
+  command.add_option("--embeddings", embeddings, "Write what the text encoder makes of it, as safetensors")->type_name("FILE");
+  command.add_flag("--overwrite", options.overwrite, "Replace the file that is there");
+  if (!parse(command, arguments)) return 0;
+
+  const bool writes = command.count("--embeddings") > 0;
+  if (writes && embeddings.empty()) throw UsageError("--embeddings '': wanted a file's name");
+  if (options.overwrite && !writes) throw UsageError("--overwrite: without --embeddings no file is written");
+  options.settings.prompt = prompt_of(prompt);
+  if (command.count("--negative-prompt") > 0) options.settings.negative_prompt = negative_prompt;
+  options.settings.prompt_syntax = prompt_syntax_of(prompt_syntax);
+  options.model = model.empty() ? default_model() : fs::path(model);
+  options.embeddings = embeddings;
+  show_tokens(options);
+  return 0;
+}
+
 // ---- model -------------------------------------------------------------------------------------------------------
 
 int verify(const fs::path& folder) {
@@ -393,14 +422,16 @@ int run_command_line(std::vector<std::string> arguments) {
       return 0;
     }
   }
-  if (first == "generate" || first == "schedule" || first == "model") arguments.erase(arguments.begin());
+  if (first == "generate" || first == "schedule" || first == "tokens" || first == "model") arguments.erase(arguments.begin());
   try {
     if (first == "schedule") return schedule(arguments);
+    if (first == "tokens") return tokens(arguments);
     if (first == "model") return model(arguments);
   } catch (const UsageError& error) {
     // Somebody may have meant the word as a prompt, or the start of one.
     const std::string text = error.what(), hint = "steplapse generate";
-    if (text.find("unexpected") == std::string::npos && text.find("unknown flag") == std::string::npos) throw;
+    const auto says = [&](const char* words) { return text.find(words) != std::string::npos; };
+    if (!says("unexpected") && !says("unknown flag") && !says("no PROMPT")) throw;
     throw UsageError(text + " (to draw the prompt '" + first + "': " + hint + " " + first + ")");
   }
   return generate(arguments);

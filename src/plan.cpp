@@ -98,10 +98,13 @@ void add(std::vector<std::string>& warnings, std::vector<std::string> more) {
   warnings.insert(warnings.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
 }
 
-/// "20 tokens", "3 chunks of 77 tokens"
-std::string window_text(const Manifest::Tokenizer& spec, int64_t max_chunks) {
-  const std::string tokens = std::to_string(spec.length) + " tokens";
-  return max_chunks == 1 ? tokens : std::to_string(max_chunks) + " chunks of " + tokens;
+std::string chunks_text(const Manifest::Tokenizer& spec, int64_t max_chunks) {
+  return std::to_string(max_chunks) + (max_chunks == 1 ? " chunk of " : " chunks of ") + std::to_string(spec.length) + " tokens";
+}
+
+/// Several tokenizers may have the same to say.
+void add_once(std::vector<std::string>& warnings, const std::string& warning) {
+  if (std::find(warnings.begin(), warnings.end(), warning) == warnings.end()) warnings.push_back(warning);
 }
 
 /// One prompt for every tokenizer.
@@ -111,13 +114,14 @@ std::vector<std::vector<Chunk>> tokenized(const std::vector<Tokenizer>& tokenize
   std::vector<std::vector<Chunk>> all;
   for (const Tokenizer& tokenizer : tokenizers) {
     ChunkedPrompt chunks = chunked(tokenizer, prompt.parts, max_chunks);
-    const std::string window = window_text(tokenizer.spec(), max_chunks);
+    const std::string room = chunks_text(tokenizer.spec(), max_chunks);
     if (chunks.passed_break) {
-      warnings.push_back("the " + what + " has more BREAKs than the model's " + window + " can follow; its last words go on "
-                         "in the same chunk");
+      add_once(warnings, "the " + what + " has a BREAK beyond the model's " + room + "; the words after it go on in the last");
     }
     if (!chunks.cut.empty()) {
-      warnings.push_back("the " + what + " is longer than the model's " + window + "; left out: " + in_quotes(chunks.cut));
+      add_once(warnings, "the " + what + " is longer than the model's " +
+                             (max_chunks == 1 ? std::to_string(tokenizer.spec().length) + " tokens" : room) +
+                             "; left out: " + in_quotes(chunks.cut));
     }
     all.push_back(std::move(chunks.chunks));
   }

@@ -67,7 +67,7 @@ TEST(EncodePrompts, WarnsOfWhatIsLeftOut) {
   EXPECT_THAT(encode("zeros", prompting("red BREAK red", "red red red red red"), 2).warnings,
               ElementsAre("the negative prompt is longer than the model's 2 chunks of 4 tokens; left out: 'red'"));
   EXPECT_THAT(encode("zeros", prompting("red BREAK red"), 1).warnings,
-              ElementsAre("the prompt has more BREAKs than the model's 4 tokens can follow; its last words go on in the same chunk"));
+              ElementsAre("the prompt has a BREAK beyond the model's 1 chunk of 4 tokens; the words after it go on in the last"));
 }
 
 }  // namespace
