@@ -273,7 +273,7 @@ class Parser {
   void refuse_editing(size_t closing) const {
     const std::optional<size_t> colon = colon_before(closing);
     if (!colon || !number_in(between(*colon, closing), std::chars_format::general)) return;
-    refuse_brackets(tokens_[closing].partner, "prompt editing, words that change on the way,", ":");
+    refuse_brackets(tokens_[closing].partner, "prompt editing (words that change on the way)", ":");
   }
 
   [[noreturn]] void refuse_alternation(size_t bar) const {
@@ -283,7 +283,7 @@ class Parser {
   [[noreturn]] void refuse_brackets(size_t opening, const std::string& what, const std::string& character) const {
     const size_t begin = tokens_[opening].begin, end = tokens_[tokens_[opening].partner].end;
     throw UsageError(location(begin) + ": " + in_quotes(prompt_.substr(begin, end - begin), kShown) + " asks for " + what +
-                     (what.ends_with(',') ? " which" : ", which") + " steplapse does not do; " + way_out(character));
+                     ", which steplapse does not do; " + way_out(character));
   }
 
   void check_weights() const {

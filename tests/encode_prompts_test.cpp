@@ -46,6 +46,37 @@ TEST(EncodePrompts, BothBranchesHaveAsManyChunks) {
   EXPECT_TRUE(at::equal(longer.guidance.uncond[0], rows({1, 3, 3, 2, 1, 3, 2, 0}, std::vector<double>(8, 1))));
 }
 
+/// Two tokenizers over the same model: two pieces a chunk, padded with 0, and five, padded with 9.
+TokenizedPrompts tokenize_twice(const Settings& settings, int64_t max_chunks) {
+  testing::BundleMaker maker;
+  maker.manifest["max_chunks"] = max_chunks;
+  const Manifest manifest = read_manifest(maker.write());
+  std::vector<Tokenizer> tokenizers;
+  tokenizers.emplace_back(Manifest::Tokenizer{"sentencepiece", {"a"}, 4, 1, 2, 0}, std::vector{kModel});
+  tokenizers.emplace_back(Manifest::Tokenizer{"sentencepiece", {"a"}, 7, 1, 2, 9}, std::vector{kModel});
+  return tokenize_prompts(manifest, tokenizers, make_plan(manifest, settings));
+}
+
+TEST(TokenizePrompts, AllTokenizersHaveAsManyChunks) {
+  const TokenizedPrompts prompts = tokenize_twice(prompting("red red red"), 2);
+  ASSERT_EQ(prompts.prompt.size(), 2u);
+  ASSERT_EQ(prompts.negative.size(), 2u);
+  std::vector<size_t> used;
+  for (const auto* branch : {&prompts.prompt, &prompts.negative}) {
+    for (const auto& chunks : *branch) {
+      ASSERT_EQ(chunks.size(), 2u);
+      for (const Chunk& chunk : chunks) used.push_back(chunk.pieces.size());
+    }
+  }
+  EXPECT_THAT(used, ElementsAre(2, 1, 3, 0, 0, 0, 0, 0));
+}
+
+TEST(TokenizePrompts, WarnsForEachTokenizerOfWhatItLeavesOut) {
+  EXPECT_THAT(tokenize_twice(prompting("red red red red red s"), 1).warnings,
+              ElementsAre("the prompt is longer than the model's 4 tokens; left out: 'red red red s'",
+                          "the prompt is longer than the model's 7 tokens; left out: 's'"));
+}
+
 TEST(EncodePrompts, NoNegativePromptMayBeZerosOfTheSameShape) {
   const EncodedPrompts zeros = encode("zeros", prompting("red red red"));
   EXPECT_TRUE(at::equal(zeros.guidance.uncond.at(0), at::zeros({1, 8, 2})));

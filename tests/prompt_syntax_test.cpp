@@ -216,7 +216,7 @@ TEST(PromptSyntax, WeightsBeyondAHundredAreRefused) {
 
 TEST(PromptSyntax, WordsThatChangeOnTheWayAreRefused) {
   const std::string way_out = " steplapse does not do; for the text itself write '\\";
-  const std::string editing = " asks for prompt editing, words that change on the way, which" + way_out + ":', or --prompt-syntax plain";
+  const std::string editing = " asks for prompt editing (words that change on the way), which" + way_out + ":', or --prompt-syntax plain";
   for (const std::string bracket : {"[red:blue:0.5]", "[red::4]", "[:blue: 1e1 ]", "[blue:3]", "[(red:1.2):+.5]"}) {
     expect_refusal("a " + bracket + " b", "PROMPT, column 3: '" + bracket + "'" + editing);
   }

@@ -147,7 +147,7 @@ CANNOT = "which steplapse does not do; for the text itself write"
     ("(red:\x1b[2J)", f"PROMPT, column 6: '\\u{{1b}}[2J' after ':' in '(red:\\u{{1b}}[2J)', {WEIGHT}"),
     ("(red:1000)", "PROMPT, column 2: the weight of 'red' comes to 1000, wanted -100 to 100; for the text itself write "
                    "'\\:', or --prompt-syntax plain"),
-    ("[red:blue:0.5] apple", "PROMPT, column 1: '[red:blue:0.5]' asks for prompt editing, words that change on the way, "
+    ("[red:blue:0.5] apple", "PROMPT, column 1: '[red:blue:0.5]' asks for prompt editing (words that change on the way), "
                              f"{CANNOT} '\\:', or --prompt-syntax plain"),
     ("[red|blue] apple", f"PROMPT, column 1: '[red|blue]' asks for alternating words, {CANNOT} '\\|', or --prompt-syntax plain"),
 ])
