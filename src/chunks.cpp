@@ -31,7 +31,10 @@ Chunk split_off(Chunk& chunk, size_t count) {
 class Dealer {
  public:
   Dealer(const Manifest::Tokenizer& spec, int64_t max_chunks, size_t comma_reach)
-      : spec_(spec), room_(room_in_chunk(spec)), max_chunks_(static_cast<size_t>(max_chunks)), comma_reach_(comma_reach) {}
+      : spec_(spec),
+        room_(room_in_chunk(spec)),
+        max_chunks_(static_cast<size_t>(max_chunks)),
+        comma_reach_(comma_reach) {}
 
   /// @return false where there is no more room
   bool deal(const Piece& piece, double weight) {

@@ -118,7 +118,7 @@ struct GenerateFlags {
 
 CLI::Option* add_prompt_syntax(CLI::App& command, std::string& value) {
   return command
-      .add_option("--prompt-syntax", value, "weights ((word:1.4), [word] and BREAK as in web UIs) or plain (text as it is)")
+      .add_option("--prompt-syntax", value, "weights: (word:1.4), [word] and BREAK as in web UIs; or plain text")
       ->type_name("NAME")
       ->capture_default_str();
 }
@@ -335,7 +335,8 @@ int schedule(const std::vector<std::string>& arguments) {
 // ---- tokens ------------------------------------------------------------------------------------------------------
 
 int tokens(const std::vector<std::string>& arguments) {
-  CLI::App command("What the network is given in place of a prompt: ids, pieces and weights, chunk by chunk", "steplapse tokens");
+  CLI::App command("What the network is given in place of a prompt: ids, pieces and weights, chunk by chunk",
+                   "steplapse tokens");
   std::string prompt, negative_prompt, model, prompt_syntax = "weights", embeddings;
   TokensOptions options;
   command.add_option("PROMPT", prompt, "The prompt; - reads it from standard input")->type_name("")->required();
@@ -343,7 +344,8 @@ int tokens(const std::vector<std::string>& arguments) {
   add_prompt_syntax(command, prompt_syntax);
   command.add_option("--model", model, "The bundle's folder")->type_name("DIR");
   command.add_flag("--json", options.json, "As JSON");
-  command.add_option("--embeddings", embeddings, "Write what the text encoder makes of it, as safetensors")->type_name("FILE");
+  command.add_option("--embeddings", embeddings, "Write what the text encoder makes of it, as safetensors")
+      ->type_name("FILE");
   command.add_flag("--overwrite", options.overwrite, "Replace the file that is there");
   if (!parse(command, arguments)) return 0;
 
@@ -422,7 +424,8 @@ int run_command_line(std::vector<std::string> arguments) {
       return 0;
     }
   }
-  if (first == "generate" || first == "schedule" || first == "tokens" || first == "model") arguments.erase(arguments.begin());
+  const std::vector<std::string> commands = {"generate", "schedule", "tokens", "model"};
+  if (std::count(commands.begin(), commands.end(), first) > 0) arguments.erase(arguments.begin());
   try {
     if (first == "schedule") return schedule(arguments);
     if (first == "tokens") return tokens(arguments);

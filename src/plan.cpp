@@ -99,7 +99,8 @@ void add(std::vector<std::string>& warnings, std::vector<std::string> more) {
 }
 
 std::string chunks_text(const Manifest::Tokenizer& spec, int64_t max_chunks) {
-  return std::to_string(max_chunks) + (max_chunks == 1 ? " chunk of " : " chunks of ") + std::to_string(spec.length) + " tokens";
+  return std::to_string(max_chunks) + (max_chunks == 1 ? " chunk of " : " chunks of ") + std::to_string(spec.length) +
+         " tokens";
 }
 
 /// Several tokenizers may have the same to say.
@@ -116,7 +117,8 @@ std::vector<std::vector<Chunk>> tokenized(const std::vector<Tokenizer>& tokenize
     ChunkedPrompt chunks = chunked(tokenizer, prompt.parts, max_chunks);
     const std::string room = chunks_text(tokenizer.spec(), max_chunks);
     if (chunks.passed_break) {
-      add_once(warnings, "the " + what + " has a BREAK beyond the model's " + room + "; the words after it go on in the last");
+      add_once(warnings, "the " + what + " has a BREAK beyond the model's " + room +
+                             "; the words after it go on in the last");
     }
     if (!chunks.cut.empty()) {
       add_once(warnings, "the " + what + " is longer than the model's " +
@@ -175,15 +177,16 @@ Plan make_plan(const Manifest& manifest, const Settings& settings) {
 
 std::string words_of(const Plan& plan) { return text_of(parse_syntax(plan.prompt, plan.prompt_syntax, kPrompt).parts); }
 
-TokenizedPrompts tokenize_prompts(const Manifest& manifest, const std::vector<Tokenizer>& tokenizers, const Plan& plan) {
+TokenizedPrompts tokenize_prompts(const Manifest& manifest, const std::vector<Tokenizer>& tokenizers,
+                                  const Plan& plan) {
   TokenizedPrompts prompts;
-  prompts.prompt = tokenized(tokenizers, manifest.max_chunks, "prompt",
-                             parse_syntax(plan.prompt, plan.prompt_syntax, kPrompt), prompts.warnings);
+  const ParsedPrompt prompt = parse_syntax(plan.prompt, plan.prompt_syntax, kPrompt);
+  prompts.prompt = tokenized(tokenizers, manifest.max_chunks, "prompt", prompt, prompts.warnings);
   const bool zeros = !plan.negative_prompt && manifest.no_negative_prompt == "zeros";
   if (plan.recipe.guidance_scale > 1 && !zeros) {
-    prompts.negative =
-        tokenized(tokenizers, manifest.max_chunks, "negative prompt",
-                  parse_syntax(plan.negative_prompt.value_or(""), plan.prompt_syntax, kNegativePrompt), prompts.warnings);
+    const ParsedPrompt negative =
+        parse_syntax(plan.negative_prompt.value_or(""), plan.prompt_syntax, kNegativePrompt);
+    prompts.negative = tokenized(tokenizers, manifest.max_chunks, "negative prompt", negative, prompts.warnings);
   }
   pad_with_empty_chunks(prompts);
   return prompts;

@@ -256,8 +256,9 @@ class Parser {
     const std::string_view said = between(colon, closing), found = trimmed(said);
     const size_t begin = found.empty() ? tokens_[closing].begin : static_cast<size_t>(found.data() - prompt_.data());
     const Token& opening = tokens_[tokens_[closing].partner];
-    throw UsageError(location(begin) + ": " + (found.empty() ? "nothing" : in_quotes(found, kShown)) + " after ':' in " +
-                     in_quotes(prompt_.substr(opening.begin, tokens_[closing].end - opening.begin), kShown) +
+    const std::string_view brackets = prompt_.substr(opening.begin, tokens_[closing].end - opening.begin);
+    throw UsageError(location(begin) + ": " + (found.empty() ? "nothing" : in_quotes(found, kShown)) +
+                     " after ':' in " + in_quotes(brackets, kShown) +
                      ", wanted a weight as in (word:1.2); " + way_out(":"));
   }
 
@@ -282,15 +283,16 @@ class Parser {
 
   [[noreturn]] void refuse_brackets(size_t opening, const std::string& what, const std::string& character) const {
     const size_t begin = tokens_[opening].begin, end = tokens_[tokens_[opening].partner].end;
-    throw UsageError(location(begin) + ": " + in_quotes(prompt_.substr(begin, end - begin), kShown) + " asks for " + what +
-                     ", which steplapse does not do; " + way_out(character));
+    throw UsageError(location(begin) + ": " + in_quotes(prompt_.substr(begin, end - begin), kShown) + " asks for " +
+                     what + ", which steplapse does not do; " + way_out(character));
   }
 
   void check_weights() const {
     for (const PromptPart& part : parts_) {
       if (std::abs(part.weight) <= kHeaviest || part.text.empty()) continue;
       throw UsageError(location(part.begin) + ": the weight of " + in_quotes(part.text, kShown) + " comes to " +
-                       shown(part.weight) + ", wanted " + shown(-kHeaviest) + " to " + shown(kHeaviest) + "; " + way_out(":"));
+                       shown(part.weight) + ", wanted " + shown(-kHeaviest) + " to " + shown(kHeaviest) + "; " +
+                       way_out(":"));
     }
   }
 
@@ -331,7 +333,9 @@ class Parser {
     return lines;
   }
 
-  std::string slice(const Token& token) const { return std::string(prompt_.substr(token.begin, token.end - token.begin)); }
+  std::string slice(const Token& token) const {
+    return std::string(prompt_.substr(token.begin, token.end - token.begin));
+  }
 
   std::string_view between(size_t token, size_t other) const {
     return prompt_.substr(tokens_[token].end, tokens_[other].begin - tokens_[token].end);

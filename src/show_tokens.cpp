@@ -85,7 +85,8 @@ void print_chunks(const std::string& what, const Specs& specs, const std::vector
     for (size_t i = 0; i < prompt[tokenizer].size(); ++i) {
       const Chunk& chunk = prompt[tokenizer][i];
       std::cout << what << ", tokenizer" << number << " (" << spec.kind << "), chunk " << i + 1 << " of "
-                << prompt[tokenizer].size() << ": " << chunk.pieces.size() << " of " << room_in_chunk(spec) << " used\n";
+                << prompt[tokenizer].size() << ": " << chunk.pieces.size() << " of " << room_in_chunk(spec)
+                << " used\n";
       print_chunk(spec, chunk);
     }
   }
@@ -118,13 +119,17 @@ ordered_json chunks_json(const Manifest::Tokenizer& spec, const Chunks& chunks) 
   return all;
 }
 
-void print_json(const Manifest& manifest, const Plan& plan, const TokenizedPrompts& prompts, const NamedTensors& embeddings) {
-  ordered_json json{{"prompt", plan.prompt}, {"negative_prompt", nullptr}, {"prompt_syntax", name_of(plan.prompt_syntax)},
+void print_json(const Manifest& manifest, const Plan& plan, const TokenizedPrompts& prompts,
+                const NamedTensors& embeddings) {
+  ordered_json json{{"prompt", plan.prompt},
+                    {"negative_prompt", nullptr},
+                    {"prompt_syntax", name_of(plan.prompt_syntax)},
                     {"tokenizers", ordered_json::array()}};
   if (plan.negative_prompt) json["negative_prompt"] = *plan.negative_prompt;
   for (size_t i = 0; i < manifest.tokenizers.size(); ++i) {
     const Manifest::Tokenizer& spec = manifest.tokenizers[i];
-    ordered_json tokenizer{{"kind", spec.kind}, {"length", spec.length}, {"chunks", chunks_json(spec, prompts.prompt[i])}};
+    ordered_json tokenizer{
+        {"kind", spec.kind}, {"length", spec.length}, {"chunks", chunks_json(spec, prompts.prompt[i])}};
     if (plan.negative_prompt) tokenizer["negative_chunks"] = chunks_json(spec, prompts.negative[i]);
     json["tokenizers"].push_back(tokenizer);
   }

@@ -19,11 +19,11 @@ struct Chunk {
 struct ChunkedPrompt {
   std::vector<Chunk> chunks;   ///< at least one
   std::string cut;             ///< the words that found no room
-  bool passed_break = false;   ///< words stand after a BREAK for which there was no further chunk: they go on in the last
+  bool passed_break = false;   ///< words go on in the last chunk though a BREAK before them asked for another
 };
 
 /// Deals a prompt's pieces out to chunks. Each part is cut into pieces alone. Where a chunk fills up and its last comma
-/// is one of the last 20 pieces, what stands after the comma moves on to the next chunk, unless words were lost by that.
+/// is one of the last 20 pieces, what stands after the comma moves on to the next chunk, unless that cuts words off.
 ///
 /// @param parts       what parse_syntax gives
 /// @param max_chunks  1 or more: what is beyond is cut
