@@ -153,7 +153,7 @@ std::map<std::string, std::string> provenance(const Manifest& manifest, const Op
 void warn_of_unknown_words(const Bundle& bundle, const Plan& plan, Progress& progress) {
   const auto& file = bundle.manifest().prompts;
   if (!file) return;
-  const auto warning = unknown_warning(parse_prompts(bundle.read_file(*file), *file), plan.prompt);
+  const auto warning = unknown_warning(parse_prompts(bundle.read_file(*file), *file), words_of(plan));
   if (warning) progress.warning(*warning);
 }
 

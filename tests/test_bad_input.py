@@ -505,8 +505,8 @@ def test_a_size_for_which_there_is_no_memory_is_said_to_be_so(run, refusal, chan
         pytest.skip("this libtorch does not even load into 3 GB")
     message = refusal(MEMORY, "red apple", "--model", changed_bundle(any_size), "--steps", 3, "--size", "65536x65536",
                       preexec_fn=with_3_gb)
-    # 4 channels of 8192 x 8192 float32 are 1 GiB, and the noise is drawn in float32 too.
-    assert message.startswith("out of memory, 1.07 GB more needed; a smaller --size or a bundle")
+    # The noise: 4 channels of 16384 x 16384, float32.
+    assert message.startswith("out of memory, 4.29 GB more needed; a smaller --size or a bundle")
 
 
 # ---- runs that fail
