@@ -84,8 +84,6 @@ class EncoderLayers(torch.nn.Module):
         super().__init__()
         model = getattr(clip, "text_model", clip)
         layers = list(model.encoder.layers)
-        if not 1 <= clip_skip <= len(layers):
-            raise ValueError(f"clip skip {clip_skip}: the text encoder has {len(layers)} layers")
         kept = len(layers) - clip_skip + 1
         self.embeddings, self.layers = model.embeddings, torch.nn.ModuleList(layers[:kept])
         self.rest = torch.nn.ModuleList(layers[kept:] if pooled else [])

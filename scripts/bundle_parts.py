@@ -38,7 +38,7 @@ def is_sdxl(unet) -> bool:
     return unet.config.get("addition_embed_type") == "text_time"
 
 
-def check_unet(unet, vae) -> None:
+def check_networks(unet, vae) -> None:
     config = unet.config
     for key in ("class_embed_type", "encoder_hid_dim_type", "time_cond_proj_dim"):
         if config.get(key) is not None:
@@ -46,6 +46,9 @@ def check_unet(unet, vae) -> None:
     if config.get("addition_embed_type") not in (None, "text_time"):
         raise ExportError(f"the UNet's config has addition_embed_type {config['addition_embed_type']}, wanted none, or "
                           "text_time as SDXL has it")
+    for key in ("latents_mean", "latents_std"):
+        if vae.config.get(key) is not None:
+            raise ExportError(f"the autoencoder's config has {key}, which this exporter does not know")
     channels = vae.config.latent_channels
     if not channels == config.in_channels == config.out_channels:
         raise ExportError(f"the UNet takes {config.in_channels} channels and gives {config.out_channels}, "
@@ -56,7 +59,7 @@ class Parts:
     """A pipeline as its bundle will compute: weights rounded, each part in its dtype. The pipeline stays as it was."""
 
     def __init__(self, pipeline, store: torch.dtype, compute: torch.dtype, clip_skip: int | None):
-        check_unet(pipeline.unet, pipeline.vae)
+        check_networks(pipeline.unet, pipeline.vae)
         self.sdxl = is_sdxl(pipeline.unet)
         # SDXL's own decoder overflows in 16 bits, and its config says so (diffusers keeps to it for SDXL alone).
         upcast = self.sdxl and bool(pipeline.vae.config.get("force_upcast"))
@@ -71,7 +74,10 @@ class Parts:
         self.text_encoders = [as_stored(getattr(pipeline, name), store, compute) for name in names]
         self.tokenizers = [pipeline.tokenizer, pipeline.tokenizer_2] if self.sdxl else [pipeline.tokenizer]
         self.scheduler = pipeline.scheduler
-        self.clip_skip = clip_skip or (2 if self.sdxl else 1)
+        self.clip_skip = (2 if self.sdxl else 1) if clip_skip is None else clip_skip
+        layers = min(encoder.config.num_hidden_layers for encoder in self.text_encoders)
+        if not 1 <= self.clip_skip <= layers:
+            raise ExportError(f"clip skip {clip_skip}: the text encoder has {layers} layers")
         self.channels = self.vae.config.latent_channels
         self.downscale = 2 ** (len(self.vae.config.block_out_channels) - 1)
         side = self.unet.config.sample_size * self.downscale

@@ -104,14 +104,14 @@ def refuse_constants(archive: Path) -> None:
             raise ExportError(f"{archive.name} carries a tensor of shape {list(node.t('value').shape)} in its code")
 
 
-def load_program(archive: Path, weights: list[Path], compute: torch.dtype):
+def load_program(archive: Path, weights: list[Path], compute: torch.dtype, device: str = "cpu"):
     """As steplapse loads it: the program, then each tensor put in its place by name."""
     program = torch.jit.load(str(archive))
     held = {name: tensor for file in weights for name, tensor in load_file(file).items()}
     for name in [key for key, _ in [*program.named_parameters(), *program.named_buffers()]]:
         value = held.pop(name)
         module, own = slot_of(program, name)
-        module.setattr(own, value.to(compute) if value.is_floating_point() else value)
+        module.setattr(own, value.to(device, compute if value.is_floating_point() else None))
     if held:
         raise ExportError(f"{weights[0].name}: nothing in {archive.name} is called {sorted(held)[0]}")
     return program.eval()
@@ -123,7 +123,11 @@ def as_tuple(answer) -> tuple:
 
 @torch.no_grad()
 def verify(program, eager, inputs, what: str, tolerance: float) -> None:
-    for found, wanted in zip(as_tuple(program(*inputs)), as_tuple(eager(*inputs)), strict=True):
+    try:
+        answer = program(*inputs)
+    except RuntimeError as error:
+        raise ExportError(f"{what}: the program fails: {str(error).strip().splitlines()[-1]}") from error
+    for found, wanted in zip(as_tuple(answer), as_tuple(eager(*inputs)), strict=True):
         if found.shape != wanted.shape or found.dtype != torch.float32:
             raise ExportError(f"{what}: the program answers {list(found.shape)} {found.dtype}, the pipeline "
                               f"{list(wanted.shape)}")

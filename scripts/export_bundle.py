@@ -214,6 +214,7 @@ def export_bundle(pipeline, out: Path, *, name: str, source: str, licence: str, 
             least = parts.downscale * 2 ** (len(parts.unet.config.block_out_channels) - 1)
             sizes = {"min": least, "max": max(LARGEST_SIDE, parts.default_size[0]), "multiple": parts.downscale}
     verified_sizes = sizes_to_verify(parts, sizes)
+    tiny = None if tiny_decoder is None else parts.tiny_decoder_module(tiny_decoder)
     noise = describe_training_noise(parts.scheduler)
 
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -228,8 +229,7 @@ def export_bundle(pipeline, out: Path, *, name: str, source: str, licence: str, 
         modules = {"text_encoder": exporter.text_encoder(), "denoiser": exporter.denoiser(channels_last)}
         full = parts.full_decoder_module()
         decoders = {"full": exporter.decoder("full", full, parts.decode, "decoder", channels_last)}
-        if tiny_decoder is not None:
-            tiny = parts.tiny_decoder_module(tiny_decoder)
+        if tiny is not None:
             decoders["tiny"] = exporter.decoder("tiny", tiny, bundle_modules.shared(tiny), "other", channels_last)
         if latents is None:
             say(f"decoder_linear: fitted to decoder_full on {len(FIT_PROMPTS)} runs of {FIT_STEPS} steps")

@@ -139,6 +139,20 @@ def run(start, tmp_path):
 
 
 @pytest.fixture
+def draw(run, tmp_path):
+    """draw("red apple", "--steps", 3) is the folder of a run that went well."""
+    folders = (tmp_path / f"run{i}" for i in range(100))
+
+    def draw(*arguments, frames: str = "none") -> Path:
+        folder = next(folders)
+        ended = run(*arguments, "--out", folder, "--frames", frames, "--progress", "none")
+        assert ended.code == 0, ended.err
+        return folder
+
+    return draw
+
+
+@pytest.fixture
 def begin(tiny_bundle, tmp_path):
     """begin("red apple", ...) starts the program and goes on: a Popen. What still runs at the test's end is killed."""
     begun = []

@@ -2,30 +2,19 @@
 
 import json
 import sqlite3
-import sys
 
 import numpy
 import pytest
 import torch
 from diffusers import DDIMScheduler
 from diffusers.image_processor import VaeImageProcessor
-from PIL import Image
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
-from conftest import ROOT
-
-sys.path.insert(0, str(ROOT / "scripts"))
+from parity import difference, final_of, noise_of, pixel_difference  # first: it finds scripts/
 from bundle_programs import load_program
 from pipeline import SentencePieceTokenizer
 
-torch.set_num_threads(1)
-torch.set_grad_enabled(False)
-
 SHAPE = (1, 4, 4, 4)
-
-
-def noise_of(seed: int) -> torch.Generator:
-    return torch.Generator("cpu").manual_seed(seed)
 
 
 class Reference:
@@ -71,10 +60,6 @@ class Reference:
         return x
 
 
-def final_of(run_folder):
-    return load_file(run_folder / "final.safetensors")["latents"]
-
-
 def calls_of(run_folder):
     """(timestep, cond, uncond or None) of each call in the log."""
     with sqlite3.connect(run_folder / "run.sqlite") as log:
@@ -84,26 +69,6 @@ def calls_of(run_folder):
         return None if blob is None else torch.from_numpy(numpy.frombuffer(blob, "<f4").reshape(shape).copy())
 
     return [(t, tensor(cond, json.loads(shape)), tensor(uncond, json.loads(shape))) for t, shape, cond, uncond in rows]
-
-
-def difference(found: torch.Tensor, wanted: torch.Tensor) -> float:
-    """The largest, as a share of max |x|."""
-    assert found.shape == wanted.shape
-    return ((found.double() - wanted.double()).abs().max() / wanted.abs().max()).item()
-
-
-@pytest.fixture
-def draw(run, tmp_path):
-    """draw("red apple", "--steps", 3) is the folder of a run that went well."""
-    folders = (tmp_path / f"run{i}" for i in range(100))
-
-    def draw(*arguments):
-        folder = next(folders)
-        ended = run(*arguments, "--out", folder, "--frames", "none", "--progress", "none")
-        assert ended.code == 0, ended.err
-        return folder
-
-    return draw
 
 
 # --- whole trajectories -----------------------------------------------------------------------------------------
@@ -143,8 +108,7 @@ def test_trajectories_end_where_diffusers_does(changed_bundle, draw, prediction,
 
     # And the picture of it: the decoder's answer as diffusers makes pixels of it.
     image = VaeImageProcessor().postprocess(reference.decoder(wanted), output_type="pil")[0]
-    pixels = numpy.asarray(Image.open(folder / "final.png")).astype(int)
-    assert abs(pixels - numpy.asarray(image)).max() <= 1
+    assert pixel_difference(folder / "final.png", image) <= 1
 
 
 def test_a_negative_prompt_steers_and_an_empty_one_is_the_same_as_none(draw):

@@ -277,7 +277,7 @@ def test_embeddings_are_what_the_text_encoder_answers(tokens, three_chunks, tmp_
     found = tokens("red apple, (blue:1.5) whale BREAK castle", "--negative-prompt", "[snow]", "--model", three_chunks,
                    "--embeddings", "x.safetensors")
     (tokenizer,) = found["tokenizers"]
-    encoder = load_program(three_chunks / "text_encoder.pt", three_chunks / "text_encoder.safetensors", torch.float32)
+    encoder = load_program(three_chunks / "text_encoder.pt", [three_chunks / "text_encoder.safetensors"], torch.float32)
     tensors = load_tensors(tmp_path / "x.safetensors")
     assert found["embeddings"] == {name: list(tensor.shape) for name, tensor in tensors.items()}
     assert tensors.keys() == {"conditioning_0", "negative_0"}
