@@ -1,7 +1,9 @@
 #include "steplapse/noise_level.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
+#include <functional>
 #include <sstream>
 #include <stdexcept>
 #include <utility>
@@ -9,10 +11,11 @@
 namespace steplapse {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, PredictionType>, 3> kPredictionTypes{{
+constexpr std::array<std::pair<std::string_view, PredictionType>, 4> kPredictionTypes{{
     {"epsilon", PredictionType::epsilon},
     {"v_prediction", PredictionType::v_prediction},
     {"sample", PredictionType::sample},
+    {"flow", PredictionType::flow},
 }};
 
 constexpr std::array<std::pair<std::string_view, Spacing>, 3> kSpacings{{
@@ -104,7 +107,32 @@ Schedule make_schedule(const TrainingNoise& noise, Spacing spacing, int64_t step
   NoiseLevel last{std::nullopt, std::sqrt(noise.final_alpha_cumprod), std::sqrt(1 - noise.final_alpha_cumprod)};
   if (last.sigma > 0) last.timestep = 0;
   schedule.levels.push_back(last);
+  schedule.alphas_cumprod = noise.alphas_cumprod;
   return schedule;
+}
+
+namespace {
+
+/// Where log(k) lies between the training timesteps, by linear interpolation.
+double timestep_of(const std::vector<double>& alphas_cumprod, double k) {
+  // k² = (1 - a) / a falls where a rises, so the search is for a = 1 / (1 + k²) in a falling list.
+  const double wanted = 1 / (1 + k * k);
+  const auto above = std::lower_bound(alphas_cumprod.begin(), alphas_cumprod.end(), wanted, std::greater<>());
+  if (above == alphas_cumprod.begin()) return 0;
+  if (above == alphas_cumprod.end()) return static_cast<double>(alphas_cumprod.size() - 1);
+  const auto log_ratio = [](double a) { return 0.5 * std::log((1 - a) / a); };
+  const double low = log_ratio(*(above - 1)), high = log_ratio(*above);
+  const auto t = static_cast<double>(above - alphas_cumprod.begin());
+  return std::isinf(high) ? t - 1 : t - 1 + (std::log(k) - low) / (high - low);
+}
+
+}  // namespace
+
+NoiseLevel Schedule::at(double k) const {
+  if (!(k > 0)) return {std::nullopt, 1, 0};
+  if (alphas_cumprod.empty()) return {1000 * k / (1 + k), 1 / (1 + k), k / (1 + k)};
+  const double alpha = std::isinf(k) ? 0 : 1 / std::sqrt(1 + k * k);
+  return {timestep_of(alphas_cumprod, k), alpha, std::isinf(k) ? 1 : k * alpha};
 }
 
 void check_levels(const Schedule& schedule) {

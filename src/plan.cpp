@@ -76,7 +76,7 @@ Recipe make_recipe(const Manifest& manifest, const Settings& settings, const Pla
     throw UsageError(error.what());
   }
   if (!(settings.eta >= 0 && settings.eta <= 1)) throw UsageError("--eta: wanted a number from 0 to 1");
-  recipe.options = {settings.eta, manifest.training_noise.clip_sample_range};
+  recipe.options = {.eta = settings.eta, .clip_sample_range = manifest.training_noise.clip_sample_range};
   recipe.schedule = std::move(schedule);
   recipe.prediction_type = manifest.training_noise.prediction_type;
   recipe.guidance_scale = settings.guidance_scale.value_or(manifest.defaults.guidance_scale);

@@ -81,13 +81,15 @@ Prediction prediction_of(PredictionType type, const Tensor& x, const Tensor& out
       return {alpha * x - sigma * output, alpha * output + sigma * x};
     case PredictionType::sample:
       return {output, (x - alpha * output) / sigma};
+    case PredictionType::flow:  // x = alpha x0 + sigma eps with alpha + sigma = 1, and output = eps - x0
+      return {x - sigma * output, x + alpha * output};
   }
   throw std::logic_error("a prediction type without a rule");
 }
 
 const std::vector<Sampler>& samplers() {
   static const std::vector<Sampler> table{
-      {"ddim", "DDIM", sample_ddim},
+      {.name = "ddim", .label = "DDIM", .start = sample_ddim, .eta = 0, .own_last_level = true},
   };
   return table;
 }

@@ -105,6 +105,13 @@ TEST(Prediction, InvertsTheTrainingNoiseForEveryType) {
   }
 }
 
+TEST(Prediction, InvertsFlow) {
+  const Tensor x0 = at::full({1}, 0.3), eps = at::full({1}, -1.2);
+  const Prediction p = prediction_of(PredictionType::flow, 0.2 * x0 + 0.8 * eps, eps - x0, {800.0, 0.2, 0.8});
+  EXPECT_NEAR(p.x0.item<double>(), 0.3, 1e-6);
+  EXPECT_NEAR(p.eps.item<double>(), -1.2, 1e-6);
+}
+
 TEST(Prediction, NamesTheLevelItCantBeToldAt) {
   const Tensor x = at::ones({1});
   EXPECT_THAT([&] { prediction_of(PredictionType::epsilon, x, x, {999.0, 0, 1}); },

@@ -94,5 +94,23 @@ TEST(Levels, MustBeFiniteAndFall) {
   EXPECT_NO_THROW(check_levels({{{999.0, 0, 1}, {0.0, 1, 0}}, 1}));
 }
 
+TEST(Schedule, FindsTheLevelsOfTheTableAndBetweenThem) {
+  TrainingNoise noise;
+  noise.alphas_cumprod = {0.9, 0.5, 0.1};
+  Schedule schedule = make_schedule(noise, Spacing::linspace, 3);
+  for (int64_t t = 0; t < 3; ++t) {
+    const NoiseLevel level = schedule.at(noise_ratio(noise.level(t)));
+    EXPECT_NEAR(level.timestep.value(), static_cast<double>(t), 1e-9);
+    EXPECT_NEAR(level.alpha, noise.level(t).alpha, 1e-12);
+    EXPECT_NEAR(level.sigma, noise.level(t).sigma, 1e-12);
+  }
+  // Half way between ratios 1/3 and 1 in the logarithm.
+  EXPECT_NEAR(schedule.at(std::sqrt(1.0 / 3)).timestep.value(), 0.5, 1e-9);
+  EXPECT_EQ(schedule.at(0), (NoiseLevel{std::nullopt, 1, 0}));
+  EXPECT_EQ(schedule.at(100).timestep, 2.0);
+  schedule.alphas_cumprod.clear();  // flow
+  EXPECT_EQ(schedule.at(3), (NoiseLevel{750.0, 0.25, 0.75}));
+}
+
 }  // namespace
 }  // namespace steplapse

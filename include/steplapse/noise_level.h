@@ -17,8 +17,12 @@ struct NoiseLevel {
   bool operator==(const NoiseLevel&) const = default;
 };
 
-/// What the denoiser answers: eps, v = alpha * eps - sigma * x0 (Salimans & Ho 2022, arXiv:2202.00512), or x0.
-enum class PredictionType { epsilon, v_prediction, sample };
+/// sigma / alpha, k-diffusion's sigma: falls from step to step; infinite at alpha 0.
+inline double noise_ratio(const NoiseLevel& level) { return level.sigma / level.alpha; }
+
+/// What the denoiser answers: eps, v = alpha * eps - sigma * x0 (Salimans & Ho 2022, arXiv:2202.00512), x0, or eps - x0
+/// where alpha = 1 - sigma (Lipman et al. 2023, arXiv:2210.02747).
+enum class PredictionType { epsilon, v_prediction, sample, flow };
 
 /// How a schedule spreads its steps over the training timesteps (Lin et al. 2023, arXiv:2305.08891, table 2).
 enum class Spacing { leading, linspace, trailing };
@@ -45,6 +49,11 @@ struct TrainingNoise {
 struct Schedule {
   std::vector<NoiseLevel> levels;  ///< n + 1 for n steps, noisiest first; the last has sigma 0 or is the model's own last
   double init_scale = 1;           ///< the start is unit noise times this
+  std::vector<double> alphas_cumprod = {};  ///< of the training noise, for at(); none for flow, where alpha = 1 - sigma
+
+  /// The level where sigma / alpha is this, for samplers that ask between the listed ones: its timestep is interpolated
+  /// in log(sigma / alpha) between training timesteps, as k-diffusion does, and stays inside the table.
+  NoiseLevel at(double noise_ratio) const;
 
   int64_t steps() const { return static_cast<int64_t>(levels.size()) - 1; }
 };

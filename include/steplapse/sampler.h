@@ -2,6 +2,7 @@
 
 #include <coroutine>
 #include <exception>
+#include <limits>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -128,7 +129,10 @@ inline StepAwaiter step_done(int64_t number, NoiseLevel level, Tensor x, Tensor 
 Prediction prediction_of(PredictionType type, const Tensor& x, const Tensor& output, const NoiseLevel& level);
 
 struct SamplerOptions {
-  double eta = 0;                           ///< share of fresh noise: 0 deterministic, 1 full
+  double eta = 0;  ///< share of fresh noise: 0 deterministic, 1 full
+  // Karras et al. 2022 (arXiv:2206.00364), algorithm 2: noise added where sigma / alpha lies in [s_tmin, s_tmax].
+  double s_churn = 0, s_tmin = 0, s_tmax = std::numeric_limits<double>::infinity();
+  double s_noise = 1;  ///< scale of all fresh noise
   std::optional<double> clip_sample_range = std::nullopt;  ///< x0 is clipped to plus and minus this
 
   bool operator==(const SamplerOptions&) const = default;
@@ -140,6 +144,15 @@ struct Sampler {
   std::string_view name;   ///< as on the command line
   std::string_view label;  ///< as web UIs write it into pictures
   Trajectory (*start)(Tensor x, Schedule schedule, SamplerOptions options, Noise noise);
+  int order = 1;              ///< how its error falls where it is deterministic: 2 is a quarter for twice the steps
+  double calls_a_step = 1;    ///< of the denoiser; the last step may need fewer
+  std::optional<double> eta;  ///< its default; none: it knows no eta, and draws by itself or not at all
+  bool churns = false;        ///< knows s_churn, s_tmin, s_tmax
+  bool fresh_noise = false;   ///< draws noise even where eta and s_churn are 0, or without them
+  bool own_steps = false;     ///< chooses its levels itself, between the schedule's first and last
+  bool own_last_level = false;  ///< ends at the model's own last level; the others at sigma 0
+  /// Other tools' names for it: "diffusers:DDIMScheduler", "a1111:DDIM", "comfyui:ddim", "sd.cpp:ddim", "k-diffusion:...".
+  std::vector<std::string_view> also = {};
 };
 
 const std::vector<Sampler>& samplers();
