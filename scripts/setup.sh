@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Installs what building and running steplapse need; with `test`, what its tests need besides. Says what it fetches
-# before it does, and leaves alone what is there. Where it can't install, it names what is missing.
+# Installs what building and running steplapse need; with `export`, what exporting models needs besides, and with `test`
+# what the tests need too. Says what it fetches before it does, and leaves alone what is there. Where it can't install, it
+# names what is missing.
 #
-#   scripts/setup.sh [test]
+#   scripts/setup.sh [export|test]
 #   STEPLAPSE_TORCH=DIR scripts/setup.sh    with an official libtorch, or a torch package's folder, in place of pip's
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -91,12 +92,17 @@ install_requirements() {
   cp "$file" "$done_mark"
 }
 
-with_tests=false
-if [[ ${1:-} == test ]]; then with_tests=true; fi
+with_tests=false with_export=false
+case ${1:-} in
+  '') ;;
+  export) with_export=true ;;
+  test) with_tests=true with_export=true ;;
+  *) fail "unknown '$1'; wanted: scripts/setup.sh [export|test]" ;;
+esac
 with_torch=true
 if [[ -n ${STEPLAPSE_TORCH:-} ]]; then with_torch=false; fi
 with_python=false
-if $with_tests || $with_torch; then with_python=true; fi
+if $with_export || $with_torch; then with_python=true; fi
 
 find_missing
 if ((${#missing[@]} > 0)); then
@@ -107,7 +113,7 @@ fi
 if $with_torch; then
   install_requirements scripts/requirements.txt 'a 200 MB download for the CPU build, 2.7 GB for the CUDA build'
 fi
-if $with_tests; then
+if $with_export; then
   install_requirements scripts/requirements-dev.txt 'a 60 MB download'
   install_requirements scripts/requirements-no-deps.txt 'a 2 MB download' --no-deps
 fi

@@ -222,7 +222,8 @@ class Run {
     log_.set_distances(recorder.distances_to(outcome.latents));
 
     const Summary summary = summarise(recorder, outcome.stopped ? "interrupted" : "done");
-    log_.set_totals({{"network_seconds", summary.network_seconds},
+    log_.set_totals({{"denoiser_load_seconds", bundle_.load_seconds().at("denoiser")},
+                     {"network_seconds", summary.network_seconds},
                      {"frame_seconds", summary.frame_seconds},
                      {"hidden_seconds", summary.hidden_seconds},
                      {"total_seconds", summary.total_seconds}});

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -18,6 +19,8 @@ class Bundle {
   const Manifest& manifest() const;
   const std::filesystem::path& folder() const;
   std::string device() const;  ///< where it runs: cpu, cuda:0
+  /// How long loading took: `text_encoder`, `denoiser`, `decoders`; hashing included.
+  const std::map<std::string, double>& load_seconds() const;
 
   /// @param ids      int64 [N, K, L], one per tokenizer
   /// @param weights  float32 [N, K, L], one per tokenizer
