@@ -3,6 +3,7 @@ answers as the module did."""
 
 import functools
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -10,6 +11,8 @@ from safetensors.torch import load_file, save_file
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 SAFETENSORS_NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.int64: "I64"}
+
+LARGEST_FILE = 512 << 20  # bytes of weights: files are hashed side by side when they are loaded
 
 # Largest difference between a program and its eager module, as a share of the largest answer. Batches of another
 # size take other paths through the matrix kernels, which round differently; anything structural is far above this.
@@ -26,21 +29,45 @@ def slot_of(program, name: str):
     return functools.reduce(getattr, path, program)._c, own
 
 
-def write_program(wrapper, inputs, folder: Path, name: str, store: torch.dtype) -> dict:
-    """Traces the module, and writes NAME.pt without weights and NAME.safetensors. Returns the tensors it wrote."""
+@dataclass
+class Written:
+    program: Path
+    weights: list[Path]
+    tensors: dict  # by the names they have in both
+
+
+def write_program(wrapper, inputs, folder: Path, name: str, store: torch.dtype) -> Written:
+    """Traces the module, and writes NAME.pt without weights, and its weights."""
     with torch.no_grad():
         program = torch.jit.trace(wrapper, inputs, check_trace=False)
     tensors = {**dict(program.named_parameters()), **dict(program.named_buffers())}
     held = {key: (t.data.to(store) if t.is_floating_point() else t).contiguous() for key, t in tensors.items()}
-    save_file(held, folder / f"{name}.safetensors")
+    weights = [folder / file for file in write_weights(held, folder, name)]
     for key, tensor in tensors.items():
         module, own = slot_of(program, key)
         module.setattr(own, torch.empty(0, dtype=tensor.dtype))  # not tensor.data: the pipeline's own module has it too
     program.save(str(folder / f"{name}.full.pt"))
     strip_records(folder / f"{name}.full.pt", folder / f"{name}.pt")
-    for path in (folder / f"{name}.pt", folder / f"{name}.safetensors"):
+    for path in (folder / f"{name}.pt", *weights):
         path.chmod(0o644)
-    return held
+    return Written(folder / f"{name}.pt", weights, held)
+
+
+def write_weights(tensors: dict, folder: Path, name: str) -> list[str]:
+    """NAME.safetensors, or NAME-00001-of-00004.safetensors and so on."""
+    parts, size = [{}], 0
+    for key, tensor in tensors.items():
+        if size > 0 and size + tensor.nbytes > LARGEST_FILE:
+            parts.append({})
+            size = 0
+        parts[-1][key] = tensor
+        size += tensor.nbytes
+    files = [f"{name}-{i:05}-of-{len(parts):05}.safetensors" for i in range(1, len(parts) + 1)]
+    if len(parts) == 1:
+        files = [f"{name}.safetensors"]
+    for file, part in zip(files, parts):
+        save_file(part, folder / file)
+    return files
 
 
 def strip_records(archive: Path, stripped: Path) -> None:
@@ -77,16 +104,16 @@ def refuse_constants(archive: Path) -> None:
             raise ExportError(f"{archive.name} carries a tensor of shape {list(node.t('value').shape)} in its code")
 
 
-def load_program(archive: Path, weights: Path, compute: torch.dtype, device: str = "cpu"):
+def load_program(archive: Path, weights: list[Path], compute: torch.dtype, device: str = "cpu"):
     """As steplapse loads it: the program, then each tensor put in its place by name."""
     program = torch.jit.load(str(archive))
-    held = load_file(weights)
+    held = {name: tensor for file in weights for name, tensor in load_file(file).items()}
     for name in [key for key, _ in [*program.named_parameters(), *program.named_buffers()]]:
         value = held.pop(name)
         module, own = slot_of(program, name)
         module.setattr(own, value.to(device, compute if value.is_floating_point() else None))
     if held:
-        raise ExportError(f"{weights.name}: nothing in {archive.name} is called {sorted(held)[0]}")
+        raise ExportError(f"{weights[0].name}: nothing in {archive.name} is called {sorted(held)[0]}")
     return program.eval()
 
 

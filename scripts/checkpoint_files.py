@@ -18,6 +18,8 @@ def read_weights(path: Path) -> tuple[dict, dict]:
 
     Not every value is a tensor: a training checkpoint has its `global_step`.
     """
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file")
     try:
         if path.suffix == ".safetensors":
             with safe_open(path, framework="pt") as file:
@@ -31,7 +33,7 @@ def read_weights(path: Path) -> tuple[dict, dict]:
     except (EOFError, RuntimeError, ValueError) as error:
         raise CheckpointError(f"{path} can't be read as a checkpoint: {first_line(error)}") from error
     except OSError as error:
-        raise CheckpointError(f"{path}: {error.strerror or first_line(error)}") from error
+        raise CheckpointError(f"{path}: {first_line(error)}") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} holds a {type(content).__name__}, a checkpoint is a dictionary of weights")
     weights = content.get("state_dict", content)

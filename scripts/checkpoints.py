@@ -52,7 +52,7 @@ def load_pipeline(source: str | Path, *, revision: str | None = None, loras=(), 
         raise CheckpointError(f"{source} is on this disk: only a Hugging Face id has revisions, not '{revision}'")
     if config and not path.is_file():
         raise CheckpointError(f"{source} is no single file: a folder and an id bring their own configs, not {config}")
-    with quiet():
+    with quiet(), one_line(source):
         if path.is_dir():
             pipeline, description = load_folder(path, torch_dtype), f"folder {path.resolve().name}"
         elif path.is_file():
@@ -91,13 +91,26 @@ def quiet():
     transformers.logging.disable_progress_bar()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)
+            warnings.simplefilter("ignore")
             yield
     finally:
         transformers.logging.set_verbosity(verbosity)
         diffusers.logging.set_verbosity(own_verbosity)
         if bars:
             transformers.logging.enable_progress_bar()
+
+
+@contextlib.contextmanager
+def one_line(place):
+    """What the libraries raise, which is most of the types there are, as one line."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except (OSError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{place}: {first_line(error)}") from error
+    except Exception as error:
+        raise CheckpointError(f"{place}: {type(error).__name__}: {first_line(error)}") from error
 
 
 # --- a diffusers folder --------------------------------------------------------------------------------------
@@ -119,15 +132,12 @@ def read_index(folder: Path) -> dict:
 
 def load_folder(folder: Path, torch_dtype: torch.dtype | None):
     index = read_index(folder)
-    try:
-        if index.get("tokenizer", [None])[0] == "pipeline":
-            pipeline = Pipeline.from_pretrained(folder)
-            return pipeline
-        pipeline = load_parts(folder, index, torch_dtype)
-    except CheckpointError:
-        raise
-    except Exception as error:  # these libraries raise most of the types there are
-        raise CheckpointError(f"{folder}: {first_line(error)}") from error
+    if (index.get("tokenizer") or [None])[0] == Pipeline.__module__:
+        pipeline = Pipeline.from_pretrained(folder)
+        for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder) if torch_dtype else ():
+            part.to(torch_dtype)
+        return pipeline
+    pipeline = load_parts(folder, index, torch_dtype)
     channels = pipeline.unet.config.in_channels
     if channels != 4:
         raise CheckpointError(f"{folder} is no text-to-image model: its UNet takes {channels} channels; wanted: 4")
@@ -179,7 +189,7 @@ def load_part(model_class, folder: Path, torch_dtype: torch.dtype | None):
 
 
 def choose_weights(names: list[str], torch_dtype: torch.dtype | None) -> list[str]:
-    """Of a part's files, those to load: safetensors before .bin; of two precisions the smaller only when that is asked for."""
+    """Of a part's files, those to load: safetensors before .bin; of two precisions the smaller only when it is asked for."""
     matches = [match for match in map(WEIGHTS.fullmatch, sorted(names)) if match]
     for kind in ("safetensors", "bin"):
         by_half = {half: [match[0] for match in matches if match["kind"] == kind and bool(match["fp16"]) == half]
@@ -200,15 +210,15 @@ def file_dtype(path: Path) -> torch.dtype | None:
 
 
 def fetch_folder(id: str, revision: str | None, torch_dtype: torch.dtype | None) -> Path:
-    """The folder in Hugging Face's cache, named as the commit, with what load_folder() reads; fetched where it isn't there."""
+    """The folder in Hugging Face's cache, named as the commit. What load_folder() reads is fetched where it isn't there."""
     import huggingface_hub
     from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
     at = f" at revision '{revision}'" if revision else ""
     try:
         model = huggingface_hub.HfApi().model_info(id, revision=revision)
-        names = [file.rfilename for file in model.siblings]
-        return Path(huggingface_hub.snapshot_download(id, revision=model.sha, allow_patterns=files_to_fetch(names, torch_dtype)))
+        files = files_to_fetch([file.rfilename for file in model.siblings], torch_dtype)
+        return Path(huggingface_hub.snapshot_download(id, revision=model.sha, allow_patterns=files))
     except GatedRepoError as error:
         raise CheckpointError(f"{id}: its owners want their terms accepted at Hugging Face first, and a login here: "
                               "hf auth login") from error
@@ -226,10 +236,9 @@ def fetch_folder(id: str, revision: str | None, torch_dtype: torch.dtype | None)
 
 def files_to_fetch(names: list[str], torch_dtype: torch.dtype | None) -> list[str]:
     """Of a repository's files, those of the parts, in one precision."""
-    parts = PIPELINES["StableDiffusionXLPipeline"]
-    wanted = [name for name in names if name == "model_index.json" or
-              re.fullmatch(r"(unet|vae|text_encoder|text_encoder_2|scheduler|tokenizer|tokenizer_2)/[^/]*\.(json|txt)", name)]
-    for part in parts:
+    settings = re.compile(r"model_index\.json|(unet|vae|text_encoder(_2)?|tokenizer(_2)?|scheduler)/[^/]*\.(json|txt)")
+    wanted = [name for name in names if settings.fullmatch(name)]
+    for part in PIPELINES["StableDiffusionXLPipeline"]:
         own = [name.removeprefix(f"{part}/") for name in names if name.startswith(f"{part}/")]
         wanted += [f"{part}/{name}" for name in choose_weights(own, torch_dtype)]
     return wanted

@@ -3,6 +3,7 @@
 The vocabulary is the 256 bytes, the same at a word's end, a symbol for each merge, and the two special ones.
 """
 
+import functools
 import gzip
 import importlib.util
 from pathlib import Path
@@ -30,6 +31,7 @@ def find_merges() -> Path:
                           "is not there: pip install --no-deps -r scripts/requirements-no-deps.txt")
 
 
+@functools.cache
 def read_merges() -> list[tuple[str, str]]:
     with gzip.open(find_merges(), "rt", encoding="utf-8") as lines:
         next(lines)  # the file's own version

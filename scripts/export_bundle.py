@@ -145,19 +145,20 @@ class Exporter:
         parts, wrapper = self.parts, wrapper.eval().requires_grad_(False)
         store, compute = parts.store[kind], parts.compute[kind]
         first, *_ = all_inputs
-        held = write_program(wrapper, first[1](), self.folder, name, store)
-        size = (self.folder / f"{name}.safetensors").stat().st_size
+        written = write_program(wrapper, first[1](), self.folder, name, store)
+        size = sum(path.stat().st_size for path in written.weights)
         self.say(f"{name}: traced, {size / 1e6:.1f} MB of weights written; comparing")
-        refuse_constants(self.folder / f"{name}.pt")
-        program = load_program(self.folder / f"{name}.pt", self.folder / f"{name}.safetensors", compute)
+        refuse_constants(written.program)
+        program = load_program(written.program, written.weights, compute)
         for what, make_inputs in all_inputs:
             verify(program, eager, make_inputs(), f"{name} at {what}", TOLERANCE[compute])
         self.say(f"{name}: answers as the pipeline does at {len(all_inputs)} shapes, {time.monotonic() - began:.1f} s")
         return {
-            "program": f"{name}.pt",
-            "weights": f"{name}.safetensors",
+            "program": written.program.name,
+            "weights": [path.name for path in written.weights],
             "compute_dtype": next(key for key, dtype in DTYPES.items() if dtype == compute),
-            "tensors": {key: {"dtype": SAFETENSORS_NAMES[t.dtype], "shape": list(t.shape)} for key, t in held.items()},
+            "tensors": {key: {"dtype": SAFETENSORS_NAMES[t.dtype], "shape": list(t.shape)}
+                        for key, t in written.tensors.items()},
         }
 
     def text_encoder(self) -> dict:

@@ -90,7 +90,8 @@ def read_layers(path: Path, tensors: dict) -> list[Layer]:
     for key, tensor in tensors.items():
         for word, kind in OTHER_KINDS.items():
             if word in key:
-                raise CheckpointError(f"{path} is a {kind} file ('{key}'); wanted: a LoRA, which has only up, down and alpha")
+                raise CheckpointError(f"{path} is a {kind} file ('{key}'); "
+                                      "wanted: a LoRA, which has only up, down and alpha")
         role, name = next(((role, key[:match.start()]) for pattern, role in ROLES
                            if (match := re.search(pattern + "$", key))), (None, ""))
         if role is None:
@@ -154,7 +155,7 @@ def read_settings(path: Path, metadata: dict) -> dict:
 
 @torch.no_grad()
 def merge_loras(pipeline, loras: list[tuple[Path, float]]) -> None:
-    """Adds each LoRA, times its weight, to the pipeline's own weights. All of a file is merged, or an error says why not."""
+    """Adds each LoRA, times its weight, to the pipeline's own weights: all of a file, or an error says why not."""
     modules = find_modules(pipeline)
     changes = {}  # of each module
     for path, weight in loras:

@@ -80,7 +80,8 @@ def detect_family(keys: list[str], shapes: dict[str, list[int]], path: Path) -> 
         if has("conditioner.embedders.0.model.") or labels[1] == REFINER_EMBEDDING:
             raise CheckpointError(f"{path} is an SDXL refiner; wanted: the base model")
         if has("cond_stage_model."):
-            raise CheckpointError(f"{path} is an SD 2.x unCLIP model, which is told a picture; wanted: a text-to-image model")
+            raise CheckpointError(f"{path} is an SD 2.x unCLIP model, which is told a picture; "
+                                  "wanted: a text-to-image model")
         return SDXL
     for family in (SD1, SD2):
         if has(*family.text_encoders.values()):
@@ -197,8 +198,9 @@ def measure_prediction_type(unet, conditioning: torch.Tensor, path: Path) -> str
         return "epsilon"
     if abs(share) < 0.3:
         return "v_prediction"
-    raise CheckpointError(f"{path}: whether the UNet predicts noise or velocity is not in the file, and its answer to pure "
-                          f"noise is {share:.2f} of it (noise: 1, velocity: 0); say --prediction-type epsilon or v_prediction")
+    raise CheckpointError(f"{path}: whether the UNet predicts noise or velocity is not in the file, and its answer to "
+                          f"pure noise is {share:.2f} of it (noise: 1, velocity: 0); say --prediction-type epsilon or "
+                          "v_prediction")
 
 
 @torch.no_grad()

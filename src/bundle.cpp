@@ -2,12 +2,16 @@
 
 #include <ATen/ATen.h>
 #include <ATen/DeviceAccelerator.h>
+#include <ATen/Parallel.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/version.h>
 
 #include <new>
+#include <optional>
+#include <sstream>
 
 #include "bundle_file.h"
+#include "machine.h"
 #include "program.h"
 #include "shape_text.h"
 #include "steplapse/error.h"
@@ -33,17 +37,15 @@ std::string reason_in(const std::string& text) {
 template <class Task>
 auto with_errors(const std::string& place, const Task& task) {
   const auto fail = [&](const std::string& text) {
-    const std::string message = place + ": " + reason_in(text);
-    if (is_lack_of_memory(text))
-      throw MemoryError(message + "; a smaller --size or batch, or --device cpu, needs less");
-    throw Error(ExitCode::run_failed, message);
+    if (is_lack_of_memory(text)) throw out_of_memory(place, text);
+    throw Error(ExitCode::run_failed, place + ": " + reason_in(text));
   };
   try {
     return task();
   } catch (const Error&) {
     throw;
   } catch (const std::bad_alloc&) {
-    throw MemoryError(place + ": does not fit into memory; a smaller --size or batch needs less");
+    throw out_of_memory(place, "");
   } catch (const c10::Error& error) {
     fail(error.what_without_backtrace());
     throw;
@@ -74,13 +76,12 @@ at::Device device_named(const std::string& name) {
 
 // ---- Weights
 
-/// The tensors of the file must be those of model.json, one for one.
+/// What is in a file must be as model.json says.
 void check_tensors(const std::string& path, const NamedTensors& tensors, const Manifest::Module& module) {
-  for (const auto& [name, wanted] : module.tensors) {
-    const auto found = tensors.find(name);
-    if (found == tensors.end())
-      throw BundleError(path + ": " + in_quotes(name) + " is missing, model.json asks for it");
-    const Tensor& tensor = found->second;
+  for (const auto& [name, tensor] : tensors) {
+    const auto known = module.tensors.find(name);
+    if (known == module.tensors.end()) throw BundleError(path + ": " + in_quotes(name) + " is not in model.json");
+    const Manifest::TensorSpec& wanted = known->second;
     if (tensor.sizes() != at::IntArrayRef(wanted.shape)) {
       throw BundleError(path + ": " + in_quotes(name) + " is " + shape_text(tensor.sizes()) + ", model.json asks for " +
                         shape_text(wanted.shape));
@@ -90,9 +91,39 @@ void check_tensors(const std::string& path, const NamedTensors& tensors, const M
                         ", model.json asks for " + wanted.dtype);
     }
   }
-  for (const auto& [name, ignored] : tensors) {
-    if (!module.tensors.contains(name)) throw BundleError(path + ": " + in_quotes(name) + " is not in model.json");
+}
+
+/// The files of a module's weights, each hashed by a thread of its own: that takes longer than all else in loading.
+std::vector<std::optional<BundleFile>> open_weights(const fs::path& folder, const Manifest& manifest,
+                                                    const Manifest::Module& module) {
+  std::vector<std::optional<BundleFile>> files(module.weights.size());
+  at::parallel_for(0, static_cast<int64_t>(files.size()), 1, [&](int64_t begin, int64_t end) {
+    for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
+      files[i].emplace(folder, module.weights[i], manifest.files.at(module.weights[i]));
+    }
+  });
+  return files;
+}
+
+/// The tensors of model.json, one for one.
+NamedTensors map_weights(const fs::path& folder, const Manifest& manifest, const Manifest::Module& module) {
+  NamedTensors tensors;
+  for (const auto& file : open_weights(folder, manifest, module)) {
+    try {
+      NamedTensors part = map_safetensors(file->descriptor(), file->path());
+      check_tensors(file->path(), part, module);
+      tensors.merge(part);
+      if (!part.empty()) throw BundleError(file->path() + ": " + in_quotes(part.begin()->first) + " is in another file too");
+    } catch (const SafetensorsError& error) {
+      throw BundleError(error.what());
+    }
   }
+  for (const auto& [name, ignored] : module.tensors) {
+    if (tensors.contains(name)) continue;
+    throw BundleError((folder / module.weights.back()).string() + ": " + in_quotes(name) +
+                      " is missing, model.json asks for it");
+  }
+  return tensors;
 }
 
 at::ScalarType dtype_named(const std::string& name) {
@@ -127,21 +158,32 @@ void check_places(const std::string& path, const jit::Module& module, const Name
   }
 }
 
+/// Weights that are stored in another dtype become a copy; on a CPU too large a one would not fail but end the process.
+void check_memory(const std::string& path, const NamedTensors& tensors, at::ScalarType dtype, int64_t available) {
+  int64_t needed = 0;
+  for (const auto& [name, tensor] : tensors) {
+    if (tensor.is_floating_point() && tensor.scalar_type() != dtype) {
+      needed += tensor.numel() * static_cast<int64_t>(at::elementSize(dtype));
+    }
+  }
+  if (needed <= available) return;
+  std::ostringstream text;
+  text.precision(3);
+  text << path << ": its weights need " << static_cast<double>(needed) / 1e9 << " GB of memory as "
+       << at::toString(dtype) << ", there are " << static_cast<double>(available) / 1e9
+       << "; export the model with a smaller --dtype";
+  throw MemoryError(text.str());
+}
+
 jit::Module load_module(const fs::path& folder, const Manifest& manifest, const Manifest::Module& spec,
                         at::Device device) {
   const std::string program_path = (folder / spec.program).string();
   const std::string program = read_bundle_file(folder, spec.program, manifest.files.at(spec.program));
-  const BundleFile weights(folder, spec.weights, manifest.files.at(spec.weights));
-  NamedTensors tensors;
-  try {
-    tensors = map_safetensors(weights.descriptor(), weights.path());
-  } catch (const SafetensorsError& error) {
-    throw BundleError(error.what());
-  }
-  check_tensors(weights.path(), tensors, spec);
+  NamedTensors tensors = map_weights(folder, manifest, spec);
 
   jit::Module module = read_program(program_path, program, device);
   const at::ScalarType dtype = dtype_named(spec.compute_dtype);
+  if (device.is_cpu()) check_memory(program_path, tensors, dtype, available_memory());
   for (auto& [name, tensor] : tensors) {
     tensor = tensor.to(device, tensor.is_floating_point() ? dtype : tensor.scalar_type());
   }

@@ -12,6 +12,7 @@
 #include "flag_values.h"
 #include "levels_json.h"
 #include "progress.h"
+#include "show_tokens.h"
 #include "steplapse/bundle.h"
 #include "steplapse/error.h"
 #include "steplapse/file_io.h"
@@ -34,6 +35,7 @@ constexpr const char* kOverview = R"(steplapse draws a picture from a prompt and
 
   steplapse [generate] PROMPT   draw, and write the run folder (flags below)
   steplapse schedule            the noise levels of a run
+  steplapse tokens PROMPT       what the network is given in place of the words
   steplapse model inspect DIR   what is in a bundle
   steplapse model verify DIR    is the bundle sound
   steplapse model prompts WORD  what the model was taught
@@ -109,9 +111,21 @@ bool parse(CLI::App& command, std::vector<std::string> arguments) {
 /// The flags as they were written.
 struct GenerateFlags {
   std::string prompt, model, seed, steps, sampler, schedule, guidance_scale, negative_prompt, eta, size, frames = "x0",
-      every, at, from, to, decoder = "full", out, device = "auto", threads, rng = "cpu", latents, progress = "auto";
+      every, at, from, to, decoder = "full", out, device = "auto", threads, rng = "cpu", latents, progress = "auto",
+      prompt_syntax = "weights";
   bool dry_run = false, overwrite = false, version = false;
 };
+
+CLI::Option* add_prompt_syntax(CLI::App& command, std::string& value) {
+  return command
+      .add_option("--prompt-syntax", value, "weights: (word:1.4), [word] and BREAK as in web UIs; or plain text")
+      ->type_name("NAME")
+      ->capture_default_str();
+}
+
+PromptSyntax prompt_syntax_of(const std::string& text) {
+  return prompt_syntax_named(choice_of("--prompt-syntax", text, {"weights", "plain"}));
+}
 
 void add_flags(CLI::App& command, GenerateFlags& flags) {
   const auto add = [&](const char* group, const char* name, std::string& value, const char* type, const char* help) {
@@ -121,6 +135,7 @@ void add_flags(CLI::App& command, GenerateFlags& flags) {
   const char* picture = "The picture";
   add(picture, "PROMPT", flags.prompt, "", "What to draw; - reads it from standard input, \"\" draws without one")->required();
   add(picture, "--negative-prompt", flags.negative_prompt, "TEXT", "What to steer away from");
+  add_prompt_syntax(command, flags.prompt_syntax)->group(picture);
   add(picture, "--seed", flags.seed, "N", "Which noise to start from (random, printed and recorded)");
   add(picture, "--size", flags.size, "WxH", "Width and height in pixels (the bundle's)");
 
@@ -147,7 +162,7 @@ void add_flags(CLI::App& command, GenerateFlags& flags) {
   add(running, "--out", flags.out, "DIR", "The run folder (runs/DATE-PROMPT-SEED)");
   command.add_flag("--overwrite", flags.overwrite, "Replace the run that is there")->group(running);
   add(running, "--device", flags.device, "NAME", "auto, cpu, cuda or cuda:N")->capture_default_str();
-  add(running, "--threads", flags.threads, "N", "CPU threads");
+  add(running, "--threads", flags.threads, "N", "CPU threads (OMP_NUM_THREADS, or one a core)");
   add(running, "--progress", flags.progress, "HOW", "auto, bar, lines, json or none")->capture_default_str();
   command.add_flag("--dry-run", flags.dry_run, "Say what would be done, and do nothing")->group(running);
   command.add_flag("--version", flags.version, "Print the version")->group(running);
@@ -202,6 +217,7 @@ Settings settings_of(const CLI::App& command, const GenerateFlags& flags) {
   Settings settings;
   settings.prompt = prompt_of(flags.prompt);
   if (given("--negative-prompt")) settings.negative_prompt = flags.negative_prompt;
+  settings.prompt_syntax = prompt_syntax_of(flags.prompt_syntax);
   if (given("--seed")) settings.seed = seed_number("--seed", flags.seed);
   settings.rng = rng_named(choice_of("--rng", flags.rng, {"cpu", "philox"}));
   if (given("--steps")) settings.steps = whole_number("--steps", flags.steps, 1, kAnyNumber);
@@ -316,6 +332,35 @@ int schedule(const std::vector<std::string>& arguments) {
   return 0;
 }
 
+// ---- tokens ------------------------------------------------------------------------------------------------------
+
+int tokens(const std::vector<std::string>& arguments) {
+  CLI::App command("What the network is given in place of a prompt: ids, pieces and weights, chunk by chunk",
+                   "steplapse tokens");
+  std::string prompt, negative_prompt, model, prompt_syntax = "weights", embeddings;
+  TokensOptions options;
+  command.add_option("PROMPT", prompt, "The prompt; - reads it from standard input")->type_name("")->required();
+  command.add_option("--negative-prompt", negative_prompt, "What to steer away from")->type_name("TEXT");
+  add_prompt_syntax(command, prompt_syntax);
+  command.add_option("--model", model, "The bundle's folder")->type_name("DIR");
+  command.add_flag("--json", options.json, "As JSON");
+  command.add_option("--embeddings", embeddings, "Write what the text encoder makes of it, as safetensors")
+      ->type_name("FILE");
+  command.add_flag("--overwrite", options.overwrite, "Replace the file that is there");
+  if (!parse(command, arguments)) return 0;
+
+  const bool writes = command.count("--embeddings") > 0;
+  if (writes && embeddings.empty()) throw UsageError("--embeddings '': wanted a file's name");
+  if (options.overwrite && !writes) throw UsageError("--overwrite: without --embeddings no file is written");
+  options.settings.prompt = prompt_of(prompt);
+  if (command.count("--negative-prompt") > 0) options.settings.negative_prompt = negative_prompt;
+  options.settings.prompt_syntax = prompt_syntax_of(prompt_syntax);
+  options.model = model.empty() ? default_model() : fs::path(model);
+  options.embeddings = embeddings;
+  show_tokens(options);
+  return 0;
+}
+
 // ---- model -------------------------------------------------------------------------------------------------------
 
 int verify(const fs::path& folder) {
@@ -379,14 +424,17 @@ int run_command_line(std::vector<std::string> arguments) {
       return 0;
     }
   }
-  if (first == "generate" || first == "schedule" || first == "model") arguments.erase(arguments.begin());
+  const std::vector<std::string> commands = {"generate", "schedule", "tokens", "model"};
+  if (std::count(commands.begin(), commands.end(), first) > 0) arguments.erase(arguments.begin());
   try {
     if (first == "schedule") return schedule(arguments);
+    if (first == "tokens") return tokens(arguments);
     if (first == "model") return model(arguments);
   } catch (const UsageError& error) {
     // Somebody may have meant the word as a prompt, or the start of one.
     const std::string text = error.what(), hint = "steplapse generate";
-    if (text.find("unexpected") == std::string::npos && text.find("unknown flag") == std::string::npos) throw;
+    const auto says = [&](const char* words) { return text.find(words) != std::string::npos; };
+    if (!says("unexpected") && !says("unknown flag") && !says("no PROMPT")) throw;
     throw UsageError(text + " (to draw the prompt '" + first + "': " + hint + " " + first + ")");
   }
   return generate(arguments);

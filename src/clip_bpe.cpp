@@ -28,7 +28,7 @@ using nlohmann::json;
 constexpr int64_t kLargestId = std::numeric_limits<int32_t>::max();
 constexpr std::string_view kWordEnd = "</w>";
 
-// Where the regular expressions of CLIP and GPT-2 cut, besides between letters, numbers and symbols.
+// Words by name, in the regular expressions that cut text; the rest of them goes by kinds of characters.
 constexpr std::string_view kSpecial[] = {"<|startoftext|>", "<|endoftext|>"};
 constexpr std::string_view kContractions[] = {"'s", "'t", "'re", "'ve", "'m", "'ll", "'d"};
 
@@ -76,7 +76,9 @@ struct ClipBpe::Vocabulary {
 
   Vocabulary(std::string name, const std::string& content) : file(std::move(name)) {
     const json root = parsed(content);
-    if (!root.is_object()) throw BundleError(file + ": is " + shown(root) + ", wanted an object of tokens and their ids");
+    if (!root.is_object()) {
+      throw BundleError(file + ": is " + shown(root) + ", wanted an object of tokens and their ids");
+    }
     for (const auto& [text, id] : root.items()) add(text, id);
     check_ids();
   }
@@ -276,7 +278,7 @@ void ClipBpe::append_words(std::string_view text, size_t begin, std::vector<Piec
     // Cut twice, as by CLIP's expression and then, in ByteLevel, by GPT-2's, which has no special tokens.
     Character::Span part = rest.first(Character::first_word(rest, /*special=*/true));
     rest = rest.subspan(part.size());
-    if (part[0].kind == Kind::space) continue;
+    if (part[0].kind == Kind::space) continue;  // of any length: it only parts words
     while (!part.empty()) {
       const size_t size = Character::first_word(part, /*special=*/false);
       append_word(part.first(size), pieces);

@@ -15,16 +15,17 @@ namespace steplapse {
 
 /// CLIP's tokenizer: text in lower case, cut into words, the bytes of a word joined pair by pair.
 ///
-/// The ids are those of transformers' CLIPTokenizer (5.23.0, on tokenizers 0.23.3) with the same vocabulary and merges
-/// for every text of characters that ICU knows. tokenizers knows Unicode 17, but for composing accents, where it knows
-/// 9.0, as we do here. So with ICU 72, of Unicode 15, 5004 characters that came with 15.1 to 17 have another class
-/// there (letters and numbers, here symbols), 55 of them another lower case.
+/// The ids are those of transformers' CLIPTokenizer (5.23.0, on tokenizers 0.23.3) with the same vocabulary and merges,
+/// for every text of characters that ICU knows. tokenizers goes by three Unicode versions: it composes accents as 9.0
+/// does, and so do we; what is a letter or a number it has from 16.0, lower case from 17.0, and here both are ICU's.
+/// With ICU 72, of 15.0, 5032 of the characters that came later get other ids: 5004 letters and numbers count as
+/// symbols, 55 (27 of these among them) have no lower case.
 ///
-/// bos, eos and pad are tokens of their own wherever a prompt spells them as the vocabulary does, and always, before
-/// anything else is looked at: with pad "!", as in Stable Diffusion 2, each "!" is a pad.
+/// bos, eos and pad are tokens wherever a prompt spells them exactly as the vocabulary does, before anything else is
+/// looked at: with the pad "!", as in Stable Diffusion 2, each "!" is one. So it is in transformers where these are
+/// declared not to be normalised, as they are when nothing is said; otherwise upper case would do, too.
 ///
-/// Source: byte-pair encoding of Sennrich et al. 2016 (arXiv:1508.07909), algorithm 1; on bytes, Radford et al. 2019
-/// (GPT-2), section 2.2.
+/// Source: byte-pair encoding of Sennrich et al. 2016 (arXiv:1508.07909), algorithm 1, over bytes.
 class ClipBpe {
  public:
   /// @param files  the bytes of spec.files: vocab.json, an object of tokens and their ids, among them each byte on its

@@ -3,6 +3,8 @@
 #include <c10/util/Exception.h>
 
 #include <new>
+#include <regex>
+#include <sstream>
 
 #include "steplapse/text.h"
 
@@ -14,7 +16,26 @@ std::string one_line(const std::string& text) { return escaped(text, std::string
 
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
+/// "4.29 GB", of "you tried to allocate 4290000000 bytes" or "Tried to allocate 4.00 GiB"; empty where it does not say.
+std::string amount_in(const std::string& text) {
+  std::smatch found;
+  if (std::regex_search(text, found, std::regex("[Tt]ried to allocate ([0-9.]+ [KMGT]iB)"))) return found[1];
+  if (!std::regex_search(text, found, std::regex("tried to allocate ([0-9]{1,18}) bytes"))) return "";
+  std::ostringstream amount;
+  amount.precision(3);
+  amount << std::stod(found[1]) / 1e9 << " GB";
+  return amount.str();
+}
+
 }  // namespace
+
+MemoryError out_of_memory(const std::string& place, const std::string& text) {
+  const std::string amount = amount_in(text), device = text.find("CUDA") == std::string::npos ? "" : " of the GPU";
+  return MemoryError((place.empty() ? "" : place + ": ") + "out of memory" + device +
+                     (amount.empty() ? "" : ", " + amount + " more needed") +
+                     "; a smaller --size or a bundle exported with a smaller --dtype needs less" +
+                     (device.empty() ? "" : ", --device cpu has more"));
+}
 
 bool is_lack_of_memory(const std::string& text) {
   return text.find("out of memory") != std::string::npos || text.find("can't allocate memory") != std::string::npos;
@@ -22,10 +43,10 @@ bool is_lack_of_memory(const std::string& text) {
 
 Failure failure_of(const std::exception& error) {
   if (const auto* ours = dynamic_cast<const Error*>(&error)) return {one_line(ours->what()), ours->code()};
-  if (dynamic_cast<const std::bad_alloc*>(&error)) return {"out of memory; a smaller --size may fit", ExitCode::memory};
+  if (dynamic_cast<const std::bad_alloc*>(&error)) return {out_of_memory("", "").what(), ExitCode::memory};
   const auto* torch = dynamic_cast<const c10::Error*>(&error);  // its own what() carries a stack trace
   const std::string text = first_line(torch ? torch->what_without_backtrace() : error.what());
-  if (torch && is_lack_of_memory(text)) return {"out of memory: " + text + "; a smaller --size may fit", ExitCode::memory};
+  if (torch && is_lack_of_memory(text)) return {out_of_memory("", text).what(), ExitCode::memory};
   return {one_line(text), ExitCode::run_failed};
 }
 

@@ -2,9 +2,11 @@
 #include <iostream>
 
 #include "cli.h"
+#include "machine.h"
 #include "steplapse/error.h"
 
 int main(int argc, char** argv) {
+  steplapse::keep_freed_memory();
   std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is then an error of the write, which says where
   try {
     const int code = steplapse::run_command_line({argv + 1, argv + argc});

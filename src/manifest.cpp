@@ -163,8 +163,10 @@ Manifest::TensorSpec tensor_of(const Value& value) {
 
 Manifest::Module module_of(const Value& value, const Manifest& manifest) {
   value.with_keys({"program", "weights", "compute_dtype", "tensors"});
-  Manifest::Module module{file_key(value["program"], manifest), file_key(value["weights"], manifest),
-                          value["compute_dtype"].one_of({"float32", "float16", "bfloat16"}), {}};
+  Manifest::Module module;
+  module.program = file_key(value["program"], manifest);
+  for (const Value& file : value["weights"].list(1, 1000)) module.weights.push_back(file_key(file, manifest));
+  module.compute_dtype = value["compute_dtype"].one_of({"float32", "float16", "bfloat16"});
   for (const auto& [name, tensor] : value["tensors"].entries()) module.tensors[name] = tensor_of(tensor);
   return module;
 }
@@ -364,16 +366,17 @@ int64_t elements_of(const Manifest::TensorSpec& tensor) {
 }
 
 std::string module_line(const Manifest& manifest, const std::string& name, const Manifest::Module& module) {
-  double parameters = 0;
+  double parameters = 0, bytes = 0;
   std::set<std::string> dtypes;
   for (const auto& [ignored, tensor] : module.tensors) {
     parameters += static_cast<double>(elements_of(tensor));
     dtypes.insert(tensor.dtype);
   }
+  for (const std::string& file : module.weights) bytes += static_cast<double>(manifest.files.at(file).size);
   std::ostringstream line;
   line.precision(2);
   line << std::fixed << "  " << name << std::string(name.size() < 18 ? 18 - name.size() : 1, ' ') << parameters / 1e6
-       << " M parameters, " << static_cast<double>(manifest.files.at(module.weights).size) / 1e6 << " MB";
+       << " M parameters, " << bytes / 1e6 << " MB";
   for (const std::string& dtype : dtypes) line << (dtype == *dtypes.begin() ? " of " : ", ") << dtype;
   line << ", computes in " << module.compute_dtype << "\n";
   return line.str();

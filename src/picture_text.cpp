@@ -21,6 +21,11 @@ std::string plain(double number) {
   return text.str();
 }
 
+/// Web UIs weigh brackets unless the text says otherwise.
+bool has_brackets(const Plan& plan) {
+  return (plan.prompt + plan.negative_prompt.value_or("")).find_first_of("([") != std::string::npos;
+}
+
 std::string parameters(const Manifest& manifest, const Plan& plan, const FrameOrder& order) {
   const Recipe& recipe = plan.recipe;
   std::ostringstream text;
@@ -30,6 +35,8 @@ std::string parameters(const Manifest& manifest, const Plan& plan, const FrameOr
        << ", CFG scale: " << plain(recipe.guidance_scale) << ", Seed: " << recipe.seed << ", Size: " << plan.size.width
        << 'x' << plan.size.height << ", Model hash: " << manifest.sha256.substr(0, 10)
        << ", Model: " << listed(manifest.name);
+  if (manifest.clip_skip != 1) text << ", Clip skip: " << manifest.clip_skip;
+  if (plan.prompt_syntax == PromptSyntax::plain && has_brackets(plan)) text << ", Emphasis: None";
   if (recipe.options.eta > 0) text << ", Eta: " << plain(recipe.options.eta);
   text << ", RNG: " << (recipe.rng == Rng::cpu ? "CPU" : "NV");
   if (order.kind != "final") text << ", Step: " << order.step;
@@ -41,7 +48,8 @@ ordered_json settings_json(const Manifest& manifest, const Plan& plan) {
   const Recipe& recipe = plan.recipe;
   ordered_json settings{{"prompt", plan.prompt}, {"negative_prompt", nullptr}};
   if (plan.negative_prompt) settings["negative_prompt"] = *plan.negative_prompt;
-  settings.update({{"seed", recipe.seed},
+  settings.update({{"prompt_syntax", name_of(plan.prompt_syntax)},
+                   {"seed", recipe.seed},
                    {"rng", name_of(recipe.rng)},
                    {"steps", plan.steps()},
                    {"sampler", recipe.sampler},

@@ -2,7 +2,9 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <random>
 #include <sstream>
 
@@ -90,55 +92,76 @@ Recipe make_recipe(const Manifest& manifest, const Settings& settings, const Pla
   return recipe;
 }
 
-/// ids and weights of one prompt for every tokenizer, each [1, 1, L].
-struct Encodable {
-  std::vector<Tensor> ids, weights;
-};
+constexpr const char *kPrompt = "PROMPT", *kNegativePrompt = "--negative-prompt";
 
-/// [bos] pieces... [eos] pad..., and the end of the prompt that did not fit.
-struct Window {
-  std::vector<int64_t> ids;
-  std::string cut;
-};
-
-Window window_of(const Tokenizer& tokenizer, std::string_view prompt) {
-  const Manifest::Tokenizer& spec = tokenizer.spec();
-  Window window;
-  if (spec.bos) window.ids.push_back(*spec.bos);
-  for (const Piece& piece : tokenizer.pieces(prompt)) {
-    if (static_cast<int64_t>(window.ids.size()) + spec.eos.has_value() == spec.length) {
-      window.cut = prompt.substr(std::min(prompt.find_first_not_of(" \t\r\n", piece.begin), prompt.size()));
-      break;
-    }
-    window.ids.push_back(piece.id);
-  }
-  if (spec.eos) window.ids.push_back(*spec.eos);
-  window.ids.resize(static_cast<size_t>(spec.length), spec.pad);
-  return window;
+void add(std::vector<std::string>& warnings, std::vector<std::string> more) {
+  warnings.insert(warnings.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
 }
 
-Encodable tokenized(const std::vector<Tokenizer>& tokenizers, const std::string& what, const std::string& prompt,
-                    std::vector<std::string>& warnings) {
-  Encodable input;
+std::string chunks_text(const Manifest::Tokenizer& spec, int64_t max_chunks) {
+  return std::to_string(max_chunks) + (max_chunks == 1 ? " chunk of " : " chunks of ") + std::to_string(spec.length) +
+         " tokens";
+}
+
+/// Several tokenizers may have the same to say.
+void add_once(std::vector<std::string>& warnings, const std::string& warning) {
+  if (std::find(warnings.begin(), warnings.end(), warning) == warnings.end()) warnings.push_back(warning);
+}
+
+/// One prompt for every tokenizer.
+std::vector<std::vector<Chunk>> tokenized(const std::vector<Tokenizer>& tokenizers, int64_t max_chunks,
+                                          const std::string& what, const ParsedPrompt& prompt,
+                                          std::vector<std::string>& warnings) {
+  std::vector<std::vector<Chunk>> all;
   for (const Tokenizer& tokenizer : tokenizers) {
-    const Window tokens = window_of(tokenizer, prompt);
-    const auto length = static_cast<int64_t>(tokens.ids.size());
-    input.ids.push_back(at::tensor(tokens.ids, at::kLong).view({1, 1, length}));
-    input.weights.push_back(at::ones({1, 1, length}));
-    if (!tokens.cut.empty()) {
-      warnings.push_back("the " + what + " is longer than the model's " + std::to_string(length) +
-                         " tokens; left out: " + in_quotes(tokens.cut));
+    ChunkedPrompt chunks = chunked(tokenizer, prompt.parts, max_chunks);
+    const std::string room = chunks_text(tokenizer.spec(), max_chunks);
+    if (chunks.passed_break) {
+      add_once(warnings, "the " + what + " has a BREAK beyond the model's " + room +
+                             "; the words after it go on in the last");
     }
+    if (!chunks.cut.empty()) {
+      add_once(warnings, "the " + what + " is longer than the model's " +
+                             (max_chunks == 1 ? std::to_string(tokenizer.spec().length) + " tokens" : room) +
+                             "; left out: " + in_quotes(chunks.cut));
+    }
+    all.push_back(std::move(chunks.chunks));
   }
-  return input;
+  return all;
+}
+
+/// All to the length of the longest, so that they go through the network together.
+void pad_with_empty_chunks(TokenizedPrompts& prompts) {
+  size_t most = 0;
+  for (const auto* branch : {&prompts.prompt, &prompts.negative}) {
+    for (const auto& chunks : *branch) most = std::max(most, chunks.size());
+  }
+  for (auto* branch : {&prompts.prompt, &prompts.negative}) {
+    for (auto& chunks : *branch) chunks.resize(most);
+  }
+}
+
+std::vector<Tensor> encoded(const Bundle& bundle, const std::vector<std::vector<Chunk>>& prompt) {
+  const std::vector<Manifest::Tokenizer>& specs = bundle.manifest().tokenizers;
+  std::vector<Tensor> ids, weights;
+  for (size_t i = 0; i < specs.size(); ++i) {
+    ids.push_back(ids_tensor(specs[i], prompt.at(i)));
+    weights.push_back(weights_tensor(specs[i], prompt.at(i)));
+  }
+  return bundle.encode_text(ids, weights);
 }
 
 }  // namespace
 
 Plan make_plan(const Manifest& manifest, const Settings& settings) {
   Plan plan;
-  plan.prompt = checked_prompt("PROMPT", settings.prompt);
-  if (settings.negative_prompt) plan.negative_prompt = checked_prompt("--negative-prompt", *settings.negative_prompt);
+  plan.prompt_syntax = settings.prompt_syntax;
+  plan.prompt = checked_prompt(kPrompt, settings.prompt);
+  add(plan.warnings, parse_syntax(plan.prompt, plan.prompt_syntax, kPrompt).warnings);
+  if (settings.negative_prompt) {
+    plan.negative_prompt = checked_prompt(kNegativePrompt, *settings.negative_prompt);
+    add(plan.warnings, parse_syntax(*plan.negative_prompt, plan.prompt_syntax, kNegativePrompt).warnings);
+  }
   plan.size = settings.size.value_or(manifest.default_size);
   check_size(manifest, plan.size);
   plan.spacing = settings.schedule.value_or(manifest.training_noise.timestep_spacing);
@@ -152,25 +175,35 @@ Plan make_plan(const Manifest& manifest, const Settings& settings) {
   return plan;
 }
 
+std::string words_of(const Plan& plan) { return text_of(parse_syntax(plan.prompt, plan.prompt_syntax, kPrompt).parts); }
+
+TokenizedPrompts tokenize_prompts(const Manifest& manifest, const std::vector<Tokenizer>& tokenizers,
+                                  const Plan& plan) {
+  TokenizedPrompts prompts;
+  const ParsedPrompt prompt = parse_syntax(plan.prompt, plan.prompt_syntax, kPrompt);
+  prompts.prompt = tokenized(tokenizers, manifest.max_chunks, "prompt", prompt, prompts.warnings);
+  const bool zeros = !plan.negative_prompt && manifest.no_negative_prompt == "zeros";
+  if (plan.recipe.guidance_scale > 1 && !zeros) {
+    const ParsedPrompt negative =
+        parse_syntax(plan.negative_prompt.value_or(""), plan.prompt_syntax, kNegativePrompt);
+    prompts.negative = tokenized(tokenizers, manifest.max_chunks, "negative prompt", negative, prompts.warnings);
+  }
+  pad_with_empty_chunks(prompts);
+  return prompts;
+}
+
 EncodedPrompts encode_prompts(const Bundle& bundle, const Plan& plan) {
   std::vector<Tokenizer> tokenizers;
-  for (const auto& spec : bundle.manifest().tokenizers) {
-    tokenizers.push_back(tokenizer_of(bundle, spec));
-  }
-  EncodedPrompts encoded;
-  encoded.guidance.scale = plan.recipe.guidance_scale;
-  const Encodable prompt = tokenized(tokenizers, "prompt", plan.prompt, encoded.warnings);
-  encoded.guidance.cond = bundle.encode_text(prompt.ids, prompt.weights);
-  if (!encoded.guidance.asks_uncond()) return encoded;
+  for (const auto& spec : bundle.manifest().tokenizers) tokenizers.push_back(tokenizer_of(bundle, spec));
+  TokenizedPrompts prompts = tokenize_prompts(bundle.manifest(), tokenizers, plan);
 
-  if (!plan.negative_prompt && bundle.manifest().no_negative_prompt == "zeros") {
-    for (const Tensor& cond : encoded.guidance.cond) encoded.guidance.uncond.push_back(at::zeros_like(cond));
-    return encoded;
+  Guidance guidance{.cond = encoded(bundle, prompts.prompt), .uncond = {}, .scale = plan.recipe.guidance_scale};
+  if (!prompts.negative.empty()) {
+    guidance.uncond = encoded(bundle, prompts.negative);
+  } else if (guidance.asks_uncond()) {
+    for (const Tensor& cond : guidance.cond) guidance.uncond.push_back(at::zeros_like(cond));
   }
-  const Encodable negative =
-      tokenized(tokenizers, "negative prompt", plan.negative_prompt.value_or(""), encoded.warnings);
-  encoded.guidance.uncond = bundle.encode_text(negative.ids, negative.weights);
-  return encoded;
+  return {std::move(guidance), std::move(prompts.warnings)};
 }
 
 Trajectory start(const Recipe& recipe) {

@@ -6,8 +6,10 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <optional>
 
+#include "machine.h"
 #include "picture_text.h"
 #include "progress.h"
 #include "signals.h"
@@ -151,7 +153,7 @@ std::map<std::string, std::string> provenance(const Manifest& manifest, const Op
 void warn_of_unknown_words(const Bundle& bundle, const Plan& plan, Progress& progress) {
   const auto& file = bundle.manifest().prompts;
   if (!file) return;
-  const auto warning = unknown_warning(parse_prompts(bundle.read_file(*file), *file), plan.prompt);
+  const auto warning = unknown_warning(parse_prompts(bundle.read_file(*file), *file), words_of(plan));
   if (warning) progress.warning(*warning);
 }
 
@@ -160,6 +162,15 @@ void check_decoder(const Manifest& manifest, const std::string& decoder) {
   std::string known;
   for (const auto& [name, module] : manifest.decoders) known += (known.empty() ? "" : ", ") + name;
   throw UsageError("--decoder " + in_quotes(decoder) + ": " + manifest.name + " has " + known);
+}
+
+/// Unless somebody said how many, by flag or as OpenMP programs are told, one a core.
+void set_threads(int asked) {
+  if (asked > 0) {
+    at::set_num_threads(asked);
+  } else if (!std::getenv("OMP_NUM_THREADS")) {
+    at::set_num_threads(physical_cores());
+  }
 }
 
 int64_t frames_in(const FrameSelection& selection, int64_t steps) {
@@ -286,7 +297,7 @@ int run_reporting(Options options, Progress& progress) {
     return 0;
   }
 
-  if (options.threads > 0) at::set_num_threads(options.threads);
+  set_threads(options.threads);
   const Bundle bundle = load_bundle(options.model, options.device, {options.decoder});
   warn_of_unknown_words(bundle, plan, progress);
   EncodedPrompts encoded = encode_prompts(bundle, plan);

@@ -100,6 +100,7 @@ RunLog RunLog::create(const std::filesystem::path& path, const Plan& plan,
   for (const auto& [key, value] : texts) put(key, value);
   put("prompt", plan.prompt);
   put("negative_prompt", plan.negative_prompt);
+  put("prompt_syntax", name_of(plan.prompt_syntax));
   put("seed", std::to_string(recipe.seed));  // text: SQLite's integers end at 2^63
   put("rng", name_of(recipe.rng));
   put("steps", plan.steps());

@@ -38,7 +38,7 @@ class BundleMaker {
     files["tokenizer.model"] = kModel;
     const auto module = [](const std::string& name) {
       return nlohmann::json{
-          {"program", name + ".pt"}, {"weights", name + ".safetensors"}, {"compute_dtype", "float32"}};
+          {"program", name + ".pt"}, {"weights", {name + ".safetensors"}}, {"compute_dtype", "float32"}};
     };
     manifest = {
         {"format", "steplapse-bundle"},

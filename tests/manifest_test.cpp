@@ -61,10 +61,10 @@ TEST(Manifest, IsReadAsItsPageShowsIt) {
   EXPECT_EQ(manifest.files.at("text_encoder.pt").size, 4096);
   EXPECT_EQ(manifest.files.at("text_encoder.pt").sha256.substr(0, 8), "e3b0c442");
   EXPECT_EQ(manifest.text_encoder.program, "text_encoder.pt");
-  EXPECT_EQ(manifest.text_encoder.weights, "text_encoder.safetensors");
+  EXPECT_EQ(manifest.text_encoder.weights, std::vector<std::string>{"text_encoder.safetensors"});
   EXPECT_EQ(manifest.text_encoder.tensors.at("embed.weight"), (Manifest::TensorSpec{"F32", {64, 16}}));
   EXPECT_EQ(manifest.denoiser.program, "denoiser.pt");
-  EXPECT_EQ(manifest.decoders.at("linear").weights, "decoder_linear.safetensors");
+  EXPECT_EQ(manifest.decoders.at("linear").weights, std::vector<std::string>{"decoder_linear.safetensors"});
   EXPECT_EQ(manifest.decoders.size(), 2u);
   ASSERT_EQ(manifest.tokenizers.size(), 1u);
   EXPECT_EQ(manifest.tokenizers[0].kind, "sentencepiece");

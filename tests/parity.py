@@ -44,7 +44,7 @@ def tokens_of(bundle, entry: dict, prompts: list[str]) -> torch.Tensor:
 
 def text_program_told_by_transformers(bundle, prompts: list[str]) -> tuple:
     """What the bundle's text encoder answers: (sequence,), or (sequence, pooled) for SDXL."""
-    program = load_program(bundle / "text_encoder.pt", bundle / "text_encoder.safetensors", torch.float32)
+    program = load_program(bundle / "text_encoder.pt", [bundle / "text_encoder.safetensors"], torch.float32)
     ids = [tokens_of(bundle, entry, prompts) for entry in manifest_of(bundle)["tokenizers"]]
     return program(*(value for one in ids for value in (one, torch.ones(one.shape))))
 

@@ -110,6 +110,20 @@ TEST(Plan, PromptsAreComposed) {
   EXPECT_THAT(plan.negative_prompt, Optional(StrEq("\u00c5")));
 }
 
+TEST(Plan, PromptsAreKeptAsTheyWereWritten) {
+  const Plan plan = make_plan(toy(), with([](Settings& s) { s.prompt = "(red:1.4) [apple"; }));
+  EXPECT_EQ(plan.prompt, "(red:1.4) [apple");
+  EXPECT_EQ(words_of(plan), "red [apple");
+  EXPECT_THAT(plan.warnings,
+              ElementsAre("PROMPT, column 11: '[' has no partner and is text; where it is meant so, write '\\['"));
+  const Plan plain = make_plan(toy(), with([](Settings& s) {
+                                 s.prompt = "(red:1.4) [apple";
+                                 s.prompt_syntax = PromptSyntax::plain;
+                               }));
+  EXPECT_EQ(words_of(plain), "(red:1.4) [apple");
+  EXPECT_THAT(plain.warnings, IsEmpty());
+}
+
 // ---- the start ----------------------------------------------------------------------------------------------------
 
 TEST(Plan, StartsAtTheFirstDrawOfTheSeedsStream) {
@@ -218,6 +232,15 @@ TEST(Plan, RefusesPromptsThatAreTooLongOrNoText) {
                  "--negative-prompt: 100001 bytes, at most 100000 wanted");
   expect_refusal([](Settings& s) { s.prompt = "caf\xe9"; }, "PROMPT: not valid UTF-8");
   expect_refusal([](Settings& s) { s.negative_prompt = "\xff"; }, "--negative-prompt: not valid UTF-8");
+}
+
+TEST(Plan, RefusesSyntaxThatIsNoneInEitherPrompt) {
+  expect_refusal([](Settings& s) { s.prompt = "(red:big)"; },
+                 "PROMPT, column 6: 'big' after ':' in '(red:big)', wanted a weight as in (word:1.2); for the text itself write "
+                 "'\\:', or --prompt-syntax plain");
+  expect_refusal([](Settings& s) { s.negative_prompt = "[red|blue]"; },
+                 "--negative-prompt, column 1: '[red|blue]' asks for alternating words, which steplapse does not do; for the text "
+                 "itself write '\\|', or --prompt-syntax plain");
 }
 
 TEST(Plan, RefusesSchedulesThatTheModelCantRun) {

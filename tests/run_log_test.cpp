@@ -78,7 +78,7 @@ class Log : public testing::Test {
 
   RunLog create(const Recipe& recipe) {
     fs::remove(path_);
-    return RunLog::create(path_, {"red apple", "blue", {16, 16}, Spacing::leading, recipe, {}}, {{"version", "1.2"}});
+    return RunLog::create(path_, {"red apple", "blue", PromptSyntax::plain, {16, 16}, Spacing::leading, recipe, {}}, {{"version", "1.2"}});
   }
 
   /// Writes the log of a run and gives what it ended with.
@@ -182,6 +182,7 @@ TEST_F(Log, HasTheFactsOfTheRun) {
   const auto facts = nlohmann::json::parse(RunLog::open(path_).facts_json());
   EXPECT_EQ(facts.at("prompt"), "red apple");
   EXPECT_EQ(facts.at("negative_prompt"), "blue");
+  EXPECT_EQ(facts.at("prompt_syntax"), "plain");
   EXPECT_EQ(facts.at("version"), "1.2");
   EXPECT_EQ(facts.at("seed"), "7");
   EXPECT_EQ(facts.at("steps"), kSteps);
@@ -331,7 +332,7 @@ TEST_F(Log, IsToldFromOtherFiles) {
 
 TEST_F(Log, IsNeverMadeOverAnother) {
   const Tensor latents = record(recipe_of(0, 1));
-  EXPECT_THROW(RunLog::create(path_, {"", {}, {16, 16}, Spacing::leading, recipe_of(0, 1), {}}, {}), OutputError);
+  EXPECT_THROW(RunLog::create(path_, {"", {}, PromptSyntax::weights, {16, 16}, Spacing::leading, recipe_of(0, 1), {}}, {}), OutputError);
   EXPECT_TRUE(at::equal(refeed_file(), latents));
 }
 

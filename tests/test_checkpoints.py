@@ -1,4 +1,4 @@
-"""What scripts/checkpoints.py promises. Nothing here reaches a network: every socket refuses to connect."""
+"""What scripts/checkpoints.py promises. No socket connects here."""
 
 import copy
 import hashlib
@@ -6,19 +6,21 @@ import json
 import pickle
 import socket
 import sys
+import types
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import single_file
 from checkpoint_files import CheckpointError
-from checkpoints import load_pipeline, quiet
+from checkpoints import files_to_fetch, load_pipeline, quiet
 from clip_vocabulary import make_clip_tokenizer
+from lora import merge_loras
 from pipeline import Pipeline
 from tiny_pipeline import make_tiny_pipeline
 
@@ -31,13 +33,19 @@ CROSS, PLAIN = ("CrossAttnDownBlock2D", "CrossAttnUpBlock2D"), ("DownBlock2D", "
 
 
 @pytest.fixture(autouse=True)
-def no_network(monkeypatch, tmp_path):
-    def refuse(*_, **__):
+def attempts(monkeypatch):
+    """What tried to reach a network; a test that lets it try clears the list."""
+    attempts = []
+
+    def refuse(*arguments, **_):
+        attempts.append(arguments)
         raise OSError("this test has no network")
 
     for name in ("connect", "connect_ex"):
         monkeypatch.setattr(socket.socket, name, refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    yield attempts
+    assert attempts == []
 
 
 # --- tiny models, and their weights by the names of the original repositories ------------------------------------
@@ -225,7 +233,8 @@ def answers(pipeline):
     texts = [encoder(tokens[part.replace("text_encoder", "tokenizer")])
              for part in ("text_encoder", "text_encoder_2") if (encoder := getattr(pipeline, part, None))]
     context = torch.cat([text.last_hidden_state for text in texts], -1)
-    added = {"text_embeds": texts[-1].text_embeds, "time_ids": torch.tensor([[64, 64, 0, 0, 64, 64]])} if len(texts) > 1 else None
+    sizes = torch.tensor([[64, 64, 0, 0, 64, 64]])
+    added = {"text_embeds": texts[-1].text_embeds, "time_ids": sizes} if len(texts) > 1 else None
     latents = torch.randn(1, 4, 8, 8, generator=random)
     noise = pipeline.unet(latents, torch.tensor([500]), context, added_cond_kwargs=added).sample
     image = pipeline.vae.decode(latents).sample
@@ -279,7 +288,8 @@ def test_each_part_keeps_the_type_it_has_in_the_file(sdxl, tmp_path):
 
 
 def test_eight_bit_weights_become_float16(sd1, tmp_path):
-    small = {key: tensor.to(torch.float8_e4m3fn) if key.startswith("model.") else tensor for key, tensor in sd1.tensors.items()}
+    small = {key: tensor.to(torch.float8_e4m3fn) if key.startswith("model.") else tensor
+             for key, tensor in sd1.tensors.items()}
     save_file(small, tmp_path / "small.safetensors")
     unet = sd1.load(tmp_path / "small.safetensors").pipeline.unet
     assert unet.dtype == torch.float16
@@ -296,6 +306,32 @@ def test_the_description_names_the_file_and_its_hash(sd1, tmp_path):
 def test_nothing_is_printed(made, capfd):
     made.load()
     assert capfd.readouterr() == ("", "")
+
+
+# Tensors of UNet, VAE and text encoders in the published files.
+TENSORS = {"sd1": 686 + 248 + 197, "sd2": 686 + 248 + 294, "sdxl": 2515}
+
+
+@pytest.mark.parametrize("family", TENSORS)
+def test_every_tensor_of_a_full_size_file_finds_its_place(family, monkeypatch):
+    # On the meta device: names and shapes without numbers.
+    index = json.loads((CONFIGS / family / "model_index.json").read_text())
+    parts = {}
+    with torch.device("meta"):
+        for part in ("unet", "vae", "text_encoder", *(["text_encoder_2"] if family == "sdxl" else [])):
+            model_class = single_file.part_class(index, part)
+            parts[part] = model_class(CLIPTextConfig.from_pretrained(CONFIGS / family / part)) if "text" in part else \
+                model_class.from_config(model_class.load_config(CONFIGS / family / part))
+    tensors = original_checkpoint(types.SimpleNamespace(**parts), family)
+    if family == "sd2":  # the last layer is in the file, and not used
+        tensors.update({key.replace(".22.", ".23."): tensor for key, tensor in tensors.items() if "resblocks.22." in key})
+    assert len(tensors) == TENSORS[family]
+    monkeypatch.setattr(single_file, "read_weights", lambda path: (tensors, {}))
+    pipeline, _ = single_file.load_single_file(Path("full.safetensors"), prediction_type="v_prediction")
+    for part, model in parts.items():
+        assert {name: tensor.shape for name, tensor in getattr(pipeline, part).state_dict().items()} == \
+            {name: tensor.shape for name, tensor in model.state_dict().items()}
+    assert pipeline.unet.config.sample_size == {"sd1": 64, "sd2": 96, "sdxl": 128}[family]
 
 
 # --- what a UNet predicts ----------------------------------------------------------------------------------------
@@ -328,13 +364,13 @@ class OfGaussianData(torch.nn.Module):
         self.kind, self.s, self.dtype = kind, s, torch.float32
 
     def forward(self, x, timestep, conditioning):
-        alpha = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64).square().neg().add(1).cumprod(0)[timestep].sqrt()
-        alpha = alpha.float().item()
+        betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
+        alpha = (1 - betas).cumprod(0)[timestep].sqrt().item()
         sigma = (1 - alpha**2) ** 0.5
         x0 = alpha * self.s**2 * x / (alpha**2 * self.s**2 + sigma**2)
         eps = (x - alpha * x0) / sigma
         answer = {"epsilon": eps, "v_prediction": alpha * eps - sigma * x0, "between": 0.5 * x}[self.kind]
-        return type("Answer", (), {"sample": answer})
+        return types.SimpleNamespace(sample=answer)
 
 
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
@@ -353,7 +389,7 @@ def test_an_answer_between_the_two_asks_the_caller():
 
 # --- the configs that come with us -------------------------------------------------------------------------------
 
-# Published sizes: of the checkpoints' own tensors, and what model cards say.
+# The published models' numbers of parameters.
 SIZES = {("sd1", "unet"): 859_520_964, ("sd2", "unet"): 865_910_724, ("sdxl", "unet"): 2_567_463_684,
          ("sd1", "vae"): 83_653_863, ("sd2", "vae"): 83_653_863, ("sdxl", "vae"): 83_653_863,
          ("sd1", "text_encoder"): 123_060_480, ("sd2", "text_encoder"): 340_387_840,
@@ -413,7 +449,8 @@ def save_kohya(path, pipeline, layers, seed, alpha=ALPHA):
     for name, (part, layer) in layers.items():
         weight = weights_of(pipeline)[part, f"{layer}.weight"]
         down, up = lora_pair(weight, seed)
-        tensors.update({f"{name}.lora_down.weight": down, f"{name}.lora_up.weight": up, f"{name}.alpha": torch.tensor(alpha)})
+        tensors.update({f"{name}.lora_down.weight": down, f"{name}.lora_up.weight": up,
+                        f"{name}.alpha": torch.tensor(alpha)})
         expected[part, f"{layer}.weight"] = alpha / RANK * (up.flatten(1) @ down.flatten(1)).reshape(weight.shape)
     save_file(tensors, path)
     return expected
@@ -474,12 +511,13 @@ def test_diffusers_and_pefts_key_names(sd1, down, up, alpha, tmp_path):
 
 
 def test_old_attention_processors_key_names(sd1, tmp_path):
-    weight = weights_of(sd1.pipeline)["unet", "mid_block.attentions.0.transformer_blocks.0.attn1.to_out.0.weight"]
+    path = "mid_block.attentions.0.transformer_blocks.0.attn1"
+    weight = weights_of(sd1.pipeline)["unet", f"{path}.to_out.0.weight"]
     a, b = lora_pair(weight, 3)
-    name = "unet.mid_block.attentions.0.transformer_blocks.0.attn1.processor.to_out_lora"
+    name = f"unet.{path}.processor.to_out_lora"
     save_file({f"{name}.down.weight": a, f"{name}.up.weight": b}, tmp_path / "lora.safetensors")
     merged = weights_of(sd1.load(loras=[(tmp_path / "lora.safetensors", 1)]).pipeline)
-    torch.testing.assert_close(merged["unet", "mid_block.attentions.0.transformer_blocks.0.attn1.to_out.0.weight"], weight + b @ a)
+    torch.testing.assert_close(merged["unet", f"{path}.to_out.0.weight"], weight + b @ a)
 
 
 def test_pefts_alpha_is_in_the_metadata(sd1, tmp_path):
@@ -516,3 +554,280 @@ def test_merging_every_layer_of_the_unet_agrees_with_peft(request, family, tmp_p
     for key, weight in weights_of(merged).items():
         torch.testing.assert_close(weight, wanted[key], msg=lambda text, key=key: f"{key}: {text}")
         assert torch.equal(weight, before[key]) == (key[0] != "unet" or weight.dim() == 1)
+
+
+# --- folders and ids ---------------------------------------------------------------------------------------------
+
+
+def save_folder(made, folder, **options):
+    with quiet():
+        made.pipeline.save_pretrained(folder, **options)
+    return folder
+
+
+@pytest.mark.parametrize("safe", [True, False])
+def test_a_diffusers_folder_answers_as_what_was_saved(made, safe, tmp_path, capfd):
+    folder = save_folder(made, tmp_path / "model", safe_serialization=safe)
+    capfd.readouterr()
+    source = load_pipeline(str(folder))
+    assert capfd.readouterr() == ("", "")
+    assert source.description == "folder model"
+    assert_same(source.pipeline, made.pipeline)
+
+
+def test_a_folder_of_16_bit_variants_stays_16_bit(sdxl, tmp_path):
+    half = copy.deepcopy(sdxl.pipeline).to(dtype=torch.float16)
+    half.save_pretrained(tmp_path / "model", variant="fp16")
+    assert (tmp_path / "model/unet/diffusion_pytorch_model.fp16.safetensors").exists()
+    pipeline = load_pipeline(tmp_path / "model").pipeline
+    for part in ("unet", "vae", "text_encoder", "text_encoder_2"):
+        assert getattr(pipeline, part).dtype == torch.float16, part
+    assert torch.equal(pipeline.unet.conv_in.weight, half.unet.conv_in.weight)
+
+
+def test_of_two_precisions_the_smaller_is_taken_when_it_is_asked_for(sd1, tmp_path):
+    save_folder(sd1, tmp_path / "model")
+    with torch.no_grad():
+        half = copy.deepcopy(sd1.pipeline).to(dtype=torch.float16)
+        half.unet.conv_in.bias.fill_(3)
+    half.save_pretrained(tmp_path / "model", variant="fp16")
+    full, small = (load_pipeline(tmp_path / "model", torch_dtype=dtype).pipeline.unet for dtype in (None, torch.float16))
+    assert torch.equal(full.conv_in.bias, sd1.pipeline.unet.conv_in.bias)
+    assert (small.dtype, small.conv_in.bias[0].item()) == (torch.float16, 3)
+
+
+def test_a_folder_with_a_sentencepiece_tokenizer_is_our_own_pipeline(tmp_path):
+    tiny = make_tiny_pipeline()
+    tiny.save_pretrained(tmp_path / "tiny")
+    source = load_pipeline(tmp_path / "tiny")
+    assert type(source.pipeline) is Pipeline
+    assert source.pipeline.tokenizer.serialized == tiny.tokenizer.serialized
+
+
+def test_prediction_type_of_a_folder_can_be_said(sd1, tmp_path):
+    folder = save_folder(sd1, tmp_path / "model")
+    assert load_pipeline(folder, prediction_type="v_prediction").pipeline.scheduler.config.prediction_type == "v_prediction"
+
+
+def test_an_id_in_the_cache_needs_no_network(sd1, tmp_path, monkeypatch, attempts):
+    commit = 40 * "a"
+    cache = tmp_path / "models--someone--cats"
+    save_folder(sd1, cache / "snapshots" / commit)
+    (cache / "refs").mkdir()
+    (cache / "refs/main").write_text(commit)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    source = load_pipeline("someone/cats")
+    assert attempts
+    attempts.clear()
+    assert source.description == f"someone/cats@{commit}"
+    assert_same(source.pipeline, sd1.pipeline)
+
+
+def test_a_folder_goes_before_an_id(sd1, tmp_path, monkeypatch):
+    save_folder(sd1, tmp_path / "someone/cats")
+    monkeypatch.chdir(tmp_path)
+    assert load_pipeline("someone/cats").description == "folder cats"
+
+
+def test_only_the_parts_are_fetched_in_one_precision():
+    names = ["README.md", "model.safetensors", "model_index.json", "scheduler/scheduler_config.json", "tokenizer/merges.txt",
+             "safety_checker/model.safetensors", "unet/config.json", "unet/diffusion_pytorch_model.bin",
+             "unet/diffusion_pytorch_model.fp16.safetensors", "unet/diffusion_pytorch_model.non_ema.safetensors",
+             "unet/diffusion_pytorch_model.safetensors", "vae/diffusion_pytorch_model.bin", "unet/model.onnx"]
+    shared = ["model_index.json", "scheduler/scheduler_config.json", "tokenizer/merges.txt", "unet/config.json"]
+    assert files_to_fetch(names, None) == [
+        *shared, "unet/diffusion_pytorch_model.safetensors", "vae/diffusion_pytorch_model.bin"]
+    assert files_to_fetch(names, torch.float16) == [
+        *shared, "unet/diffusion_pytorch_model.fp16.safetensors", "vae/diffusion_pytorch_model.bin"]
+
+
+# --- what is refused ---------------------------------------------------------------------------------------------
+
+
+class WritesAFile:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.write_text, (self.path, "run")
+
+
+def refusal(source, **options):
+    with pytest.raises(CheckpointError) as caught:
+        load_pipeline(source, **options)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_checkpoint_that_would_run_code_is_refused_and_runs_none(tmp_path, legacy):
+    file, written = tmp_path / "evil.ckpt", tmp_path / "written"
+    if legacy:
+        file.write_bytes(pickle.dumps({"state_dict": WritesAFile(written)}))
+    else:
+        torch.save({"state_dict": {"x": torch.zeros(1)}, "callbacks": WritesAFile(written)}, file)
+    assert refusal(file) == (f"{file} holds more than weights, and could run code if it were loaded: "
+                             "convert it to safetensors where that may happen, and give that file")
+    assert not written.exists()
+
+
+def test_a_folder_that_would_run_code_is_refused_and_runs_none(sd1, tmp_path):
+    folder = save_folder(sd1, tmp_path / "model", safe_serialization=False)
+    (folder / "unet/diffusion_pytorch_model.bin").write_bytes(pickle.dumps(WritesAFile(tmp_path / "written")))
+    assert refusal(folder).startswith(f"{folder}: ")
+    torch.save({"x": WritesAFile(tmp_path / "written")}, folder / "unet/diffusion_pytorch_model.bin")
+    assert refusal(folder).startswith(f"{folder}: ")
+    assert not (tmp_path / "written").exists()
+
+
+UNET, VAE = "model.diffusion_model.", "first_stage_model."
+NO_MODEL = "wanted: a checkpoint of SD 1.x, SD 2.x or SDXL"
+
+
+def strangers():
+    conv_in = f"{UNET}input_blocks.0.0.weight"
+    text = "wanted: a text-to-image model"
+    yield {"lora_unet_mid_block_x.lora_up.weight": [2, 2]}, \
+        f"a LoRA: give the checkpoint it belongs to, and this file with --lora; {NO_MODEL}"
+    yield {"unet.mid_block.x.lora_A.weight": [2, 2]}, \
+        f"a LoRA: give the checkpoint it belongs to, and this file with --lora; {NO_MODEL}"
+    yield {"down_blocks.0.motion_modules.0.temporal_transformer.norm.weight": [2]}, \
+        f"an AnimateDiff motion module; {NO_MODEL}"
+    yield {"control_model.time_embed.0.weight": [2, 2]}, f"a ControlNet; {NO_MODEL}"
+    yield {"controlnet_cond_embedding.conv_in.weight": [2], "conv_in.weight": [2]}, f"a ControlNet; {NO_MODEL}"
+    yield {f"{UNET}joint_blocks.0.x_block.mlp.fc1.weight": [2, 2]}, f"an SD 3 model; {NO_MODEL}"
+    yield {"double_blocks.0.img_attn.qkv.weight": [2, 2]}, f"a Flux model; {NO_MODEL}"
+    yield {f"{UNET}input_blocks.1.1.time_stack.0.norm1.weight": [2]}, f"a video model; {NO_MODEL}"
+    yield {"emb_params": [1, 768]}, f"a textual inversion embedding; {NO_MODEL}"
+    yield {"encoder.conv_in.weight": [2], "decoder.conv_in.weight": [2]}, \
+        "a VAE alone; wanted: a checkpoint with UNet and text encoder"
+    yield {"first_stage_model.decoder.conv_in.weight": [2]}, "a VAE alone; wanted: a checkpoint with UNet and text encoder"
+    yield {"input_blocks.0.0.weight": [2]}, "a UNet alone; wanted: a checkpoint with text encoder and VAE"
+    yield {conv_in: [2, 9, 3, 3]}, f"an inpainting model: its UNet takes 9 channels; {text}, which takes 4"
+    yield {conv_in: [2, 8, 3, 3]}, f"an instruct-pix2pix model: its UNet takes 8 channels; {text}, which takes 4"
+    yield {conv_in: [2, 5, 3, 3]}, f"a depth model: its UNet takes 5 channels; {text}, which takes 4"
+    yield {conv_in: [2, 6, 3, 3]}, f"no text-to-image model: its UNet takes 6 channels; {text}, which takes 4"
+    yield {conv_in: [2, 4, 3, 3], f"{UNET}label_emb.0.0.weight": [2, 2560]}, "an SDXL refiner; wanted: the base model"
+    yield {conv_in: [2, 4, 3, 3], f"{UNET}label_emb.0.0.weight": [2, 2048], "cond_stage_model.model.ln_final.bias": [2]}, \
+        f"an SD 2.x unCLIP model, which is told a picture; {text}"
+    yield {"weight": [2]}, f"no checkpoint of SD 1.x, SD 2.x or SDXL: it has no '{UNET}…', its first key is 'weight'"
+
+
+@pytest.mark.parametrize("shapes, line", [*strangers()])
+def test_other_files_are_refused_by_what_they_are(shapes, line, tmp_path):
+    file = tmp_path / "other.safetensors"
+    save_file({key: torch.zeros(shape) for key, shape in shapes.items()}, file)
+    assert refusal(file) == f"{file} is {line}"
+
+
+def test_a_missing_part_is_named(made, tmp_path):
+    name = {"sd1": "SD 1.x", "sd2": "SD 2.x", "sdxl": "SDXL"}[made.family]
+    parts = {"VAE": VAE, **{part.replace("_", " "): prefix for part, prefix in {
+        "sd1": {"text_encoder": "cond_stage_model.transformer."}, "sd2": {"text_encoder": "cond_stage_model.model."},
+        "sdxl": {"text_encoder": "conditioner.embedders.0.transformer.", "text_encoder_2": "conditioner.embedders.1.model."},
+    }[made.family].items()}}
+    context = {"sd1": 768, "sd2": 1024, "sdxl": 2048}[made.family]
+    for part, prefix in parts.items():
+        kept = {key: tensor for key, tensor in made.tensors.items() if not key.startswith(prefix)}
+        for key in kept:  # without a text encoder only this width tells SD 1.x from 2.x
+            if key.endswith("attn2.to_k.weight") and part != "VAE":
+                kept[key] = torch.zeros(1, context)
+        file = tmp_path / "part.safetensors"
+        save_file(kept, file)
+        assert refusal(file) == (f"{file}, an {name} checkpoint, has no {part} ('{prefix}…'): "
+                                 "take the version of it that has all parts in one file")
+
+
+def test_tensors_that_lack_or_do_not_fit_are_named(sd1, tmp_path):
+    file, key = tmp_path / "changed.safetensors", f"{UNET}input_blocks.1.0.in_layers.2.weight"
+    begin = f"{file}, an SD 1.x checkpoint: its"
+
+    def refusal_of(tensors):
+        save_file(tensors, file)
+        return refusal(file, config=sd1.config)
+
+    assert refusal_of({name: tensor for name, tensor in sd1.tensors.items() if name != key}) == \
+        f"{begin} unet lacks 'down_blocks.0.resnets.0.conv1.weight'"
+    assert refusal_of({**sd1.tensors, key: torch.zeros(8, 8, 1, 1)}) == \
+        f"{begin} unet: 'down_blocks.0.resnets.0.conv1.weight' is [8, 8, 1, 1], the config asks for [8, 8, 3, 3]"
+    extra = f"{UNET}time_embed.cond_proj.weight"
+    assert refusal_of({**sd1.tensors, extra: torch.zeros(2, 2)}) == \
+        f"{begin} unet has '{extra}', for which the config has no place"
+    file.write_bytes(sd1.file.read_bytes()[:1000])
+    assert refusal(file).startswith(f"{file} is no whole safetensors file: ")
+    empty = tmp_path / "empty.ckpt"
+    empty.write_bytes(b"")
+    assert refusal(empty).startswith(f"{empty} can't be read as a checkpoint: ")
+
+
+def test_what_is_nowhere_is_said_to_be(tmp_path, monkeypatch, attempts):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    nowhere = "no such file or folder, and no Hugging Face id, which is owner/name"
+    for source in ("/nowhere/model.safetensors", "models/cat.ckpt", "cat", "a/b/c"):
+        assert refusal(source) == f"{source}: {nowhere}"
+    assert refusal("someone/cats", revision="v2").startswith(
+        "someone/cats at revision 'v2': no such folder here, none in Hugging Face's cache, "
+        "and Hugging Face can't be reached: ")
+    assert attempts
+    attempts.clear()
+
+
+def test_folders_that_are_no_such_pipeline_are_refused(sd1, tmp_path):
+    assert refusal(tmp_path) == f"{tmp_path} is no pipeline that diffusers saved: it has no model_index.json"
+    index = tmp_path / "model_index.json"
+    index.write_text('{"_class_name": "FluxPipeline"}')
+    assert refusal(tmp_path) == f"{index} is of a FluxPipeline; wanted: StableDiffusionPipeline or StableDiffusionXLPipeline"
+    folder = save_folder(sd1, tmp_path / "model")
+    weights = folder / "text_encoder/model.safetensors"
+    tensors = load_file(weights)
+    save_file({name: tensor for name, tensor in tensors.items() if not name.endswith("layers.1.mlp.fc1.bias")}, weights,
+              metadata={"format": "pt"})
+    assert refusal(folder) == f"{folder / 'text_encoder'}: its weights lack 'encoder.layers.1.mlp.fc1.bias'"
+    weights.unlink()
+    assert refusal(folder) == f"{folder / 'text_encoder'} holds no weights; wanted: *.safetensors, or *.bin"
+
+
+def test_options_that_mean_nothing_are_refused(sd1, tmp_path):
+    assert refusal(sd1.file, revision="v2") == f"{sd1.file} is on this disk: only a Hugging Face id has revisions, not 'v2'"
+    assert refusal(sd1.file, config=tmp_path).startswith(f"{sd1.file}: [Errno 2] No such file or directory: '{tmp_path}")
+    assert refusal(tmp_path, config="x") == (
+        f"{tmp_path} is no single file: a folder and an id bring their own configs, not x")
+
+
+def test_loras_that_do_not_fit_are_refused(sd1, sdxl, tmp_path):
+    file = tmp_path / "lora.safetensors"
+    key = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_q"
+    pair = {f"{key}.lora_down.weight": torch.zeros(2, 16), f"{key}.lora_up.weight": torch.zeros(16, 2)}
+
+    def refusal_of_file():
+        with pytest.raises(CheckpointError) as caught:
+            merge_loras(sd1.pipeline, [(file, 1)])
+        return str(caught.value)
+
+    def refusal_of(tensors):
+        save_file(tensors, file)
+        return refusal_of_file()
+
+    save_kohya(file, sdxl.pipeline, SDXL_LAYERS, seed=1)
+    assert refusal_of_file() == (
+        f"{file}: 2 of its 5 layers have no place in this model, "
+        "'lora_te2_text_model_encoder_layers_0_mlp_fc1.alpha' for one: was it made for another family?")
+    assert refusal_of({**pair, f"{key}.lora_down.weight": torch.zeros(2, 1024)}) == (
+        f"{file}: '{key}.lora_down.weight' is for a layer of shape [16, 1024], this model's is [16, 16]: "
+        "it was made for another model")
+    assert refusal_of({f"{key}.lora_down.weight": torch.zeros(2, 16)}) == (
+        f"{file}: '{key}.lora_down.weight' has no counterpart, a layer of a LoRA has up and down")
+    assert refusal_of({**pair, "something.else": torch.zeros(1)}) == (
+        f"{file}: 'something.else' is no part of a LoRA; "
+        "wanted: keys that end as '.lora_down.weight', '.lora_A.weight' or '.alpha'")
+    assert refusal_of({**pair, f"{key}.dora_scale": torch.zeros(1)}) == (
+        f"{file} is a DoRA file ('{key}.dora_scale'); wanted: a LoRA, which has only up, down and alpha")
+    assert refusal_of({}) == f"{file} holds no weights; wanted: a LoRA"
+    assert refusal_of({**pair, f"{key}.lora_up.weight": torch.full((16, 2), torch.nan)}) == (
+        f"{file}: '{key}.lora_down.weight' leaves the range of torch.float32 once merged")
+    file.write_bytes(b"not at all")
+    assert refusal_of_file().startswith(f"{file} is no whole safetensors file: ")
+    missing = tmp_path / "missing.safetensors"
+    assert refusal(sd1.file, config=sd1.config, loras=[(missing, 1)]) == f"{missing}: no such file"

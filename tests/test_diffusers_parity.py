@@ -24,7 +24,7 @@ class Reference:
         self.manifest = json.loads((bundle / "model.json").read_text())
 
         def module(name):
-            return load_program(bundle / f"{name}.pt", bundle / f"{name}.safetensors", torch.float32)
+            return load_program(bundle / f"{name}.pt", [bundle / f"{name}.safetensors"], torch.float32)
 
         self.denoiser, self.text_encoder, self.decoder = map(module, ("denoiser", "text_encoder", "decoder_full"))
         self.tokenizer = SentencePieceTokenizer(bundle / "tokenizer.model", self.manifest["tokenizers"][0]["length"])

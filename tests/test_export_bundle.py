@@ -83,7 +83,7 @@ class Export(unittest.TestCase):
     @torch.no_grad()
     def test_token_weights_keep_the_mean(self):
         program = bundle_programs.load_program(self.bundle / "text_encoder.pt",
-                                             self.bundle / "text_encoder.safetensors", torch.float32)
+                                             [self.bundle / "text_encoder.safetensors"], torch.float32)
         ids = self.pipeline.tokenizer(["red apple"])[None]
         weights = torch.ones(1, 1, 20)
         weights[..., 1] = 1.5

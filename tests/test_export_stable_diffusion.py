@@ -313,7 +313,7 @@ def test_programs_run_where_their_inputs_are(family):
     bundle = bundle_of(family)
 
     def program(name):
-        return load_program(bundle / f"{name}.pt", bundle / f"{name}.safetensors", torch.float32, "meta")
+        return load_program(bundle / f"{name}.pt", [bundle / f"{name}.safetensors"], torch.float32, "meta")
 
     with torch.device("meta"):
         inputs = [torch.zeros(3, 2, 77, dtype=torch.int64), torch.ones(3, 2, 77)]

@@ -257,8 +257,8 @@ def test_equal_pictures_differ_by_nothing_and_their_psnr_is_inf(run, changed_bun
 
 def test_run_json_says_what_fixes_the_result_and_how_it_went(guided, tiny_bundle):
     run = facts(guided)
-    expected = {"prompt": "red apple", "negative_prompt": "blue whale", "seed": 1, "rng": "cpu", "steps": 5,
-                "sampler": "ddim", "schedule": "leading", "eta": 0, "guidance_scale": 5, "clip_sample_range": None,
+    expected = {"prompt": "red apple", "negative_prompt": "blue whale", "prompt_syntax": "weights", "seed": 1,
+                "rng": "cpu", "steps": 5, "sampler": "ddim", "schedule": "leading", "eta": 0, "guidance_scale": 5, "clip_sample_range": None,
                 "prediction_type": "epsilon", "width": 16, "height": 16, "init_noise_shape": [1, 4, 4, 4],
                 "init_noise_given": False, "model": "tiny", "device": "cpu", "decoder": "full", "ended": "done",
                 "model_sha256": hashlib.sha256((tiny_bundle / "model.json").read_bytes()).hexdigest()}
@@ -384,9 +384,9 @@ def test_a_picture_says_how_it_was_made(guided, tiny_bundle):
     assert text["parameters"] == (
         "red apple\nNegative prompt: blue whale\nSteps: 5, Sampler: DDIM, CFG scale: 5, Seed: 1, Size: 16x16, "
         f"Model hash: {model_hash[:10]}, Model: tiny, RNG: CPU, Step: 3, Version: steplapse {version}")
-    settings = {"prompt": "red apple", "negative_prompt": "blue whale", "seed": 1, "rng": "cpu", "steps": 5,
-                "sampler": "ddim", "schedule": "leading", "eta": 0, "guidance_scale": 5, "width": 16, "height": 16,
-                "latents_given": False, "model": "tiny", "model_sha256": model_hash}
+    settings = {"prompt": "red apple", "negative_prompt": "blue whale", "prompt_syntax": "weights", "seed": 1,
+                "rng": "cpu", "steps": 5, "sampler": "ddim", "schedule": "leading", "eta": 0, "guidance_scale": 5,
+                "width": 16, "height": 16, "latents_given": False, "model": "tiny", "model_sha256": model_hash}
     for file, step, kind, level in (
             ("frames/x0/0003.png", 3, "x0", levels[2]), ("frames/xt/0003.png", 3, "xt", levels[3]),
             ("frames/xt/0000.png", 0, "xt", levels[0]), ("final.png", 5, "final", levels[5])):

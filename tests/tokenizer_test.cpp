@@ -48,11 +48,14 @@ TEST(Tokenizer, TextThatLooksLikeAControlIsText) {
 }
 
 TEST(Tokenizer, RefusesWhatItDoesNotKnow) {
-  Manifest::Tokenizer clip = spec();
-  clip.kind = "clip_bpe";
-  EXPECT_THAT(
-      [&] { Tokenizer(clip, {kModel}); },
-      ThrowsMessage<BundleError>(StrEq("tokenizer kind 'clip_bpe' is not supported yet, wanted 'sentencepiece'")));
+  Manifest::Tokenizer other = spec();
+  other.kind = "word_piece";
+  EXPECT_THAT([&] { Tokenizer(other, {kModel}); },
+              ThrowsMessage<BundleError>(
+                  StrEq("tokenizer kind 'word_piece' is unknown, wanted 'sentencepiece' or 'clip_bpe'")));
+  other.kind = "clip_bpe";
+  EXPECT_THAT([&] { Tokenizer(other, {kModel}); },
+              ThrowsMessage<BundleError>(StrEq("tokenizer of kind 'clip_bpe' has 1 files, wanted 2")));
   EXPECT_THAT([&] { Tokenizer(spec(), {"not a model"}); },
               ThrowsMessage<BundleError>(HasSubstr("tokenizer.model: not a sentencepiece model: ")));
   EXPECT_THROW(Tokenizer(spec(), {""}), BundleError);

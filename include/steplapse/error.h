@@ -43,4 +43,9 @@ Failure failure_of(const std::exception& error);
 /// Whether a text of libtorch's says that memory was not to be had: on the CPU it has no exception of its own for that.
 bool is_lack_of_memory(const std::string& text);
 
+/// What was not to be had, and what to try.
+/// @param place  what was being done
+/// @param text   what libtorch said; it may name how much was asked for
+MemoryError out_of_memory(const std::string& place, const std::string& text);
+
 }  // namespace steplapse

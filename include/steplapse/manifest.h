@@ -24,8 +24,8 @@ struct Manifest {
     bool operator==(const TensorSpec&) const = default;
   };
   struct Module {
-    std::string program;  ///< keys of `files`
-    std::string weights;
+    std::string program;               ///< a key of `files`, as are these:
+    std::vector<std::string> weights;  ///< of each tensor exactly one has it
     std::string compute_dtype;  ///< float32, float16 or bfloat16
     std::map<std::string, TensorSpec> tensors;
   };

@@ -6,8 +6,10 @@
 #include <vector>
 
 #include "steplapse/bundle.h"
+#include "steplapse/chunks.h"
 #include "steplapse/engine.h"
 #include "steplapse/noise.h"
+#include "steplapse/prompt_syntax.h"
 #include "steplapse/sampler.h"
 
 namespace steplapse {
@@ -16,6 +18,7 @@ namespace steplapse {
 struct Settings {
   std::string prompt;
   std::optional<std::string> negative_prompt;  ///< none is not the same as "": see Manifest::no_negative_prompt
+  PromptSyntax prompt_syntax = PromptSyntax::weights;
   std::optional<uint64_t> seed;                ///< none: a random one below 2^32
   Rng rng = Rng::cpu;
   std::optional<int64_t> steps;
@@ -42,8 +45,9 @@ struct Recipe {
 
 /// The settings with every choice made.
 struct Plan {
-  std::string prompt;  ///< NFC
+  std::string prompt;  ///< NFC, as it was written
   std::optional<std::string> negative_prompt;
+  PromptSyntax prompt_syntax = PromptSyntax::weights;
   Manifest::Size size;
   Spacing spacing;
   Recipe recipe;
@@ -55,6 +59,17 @@ struct Plan {
 /// Settles what the settings leave open and checks the rest. Opens no file of the bundle.
 /// @throws UsageError  one line: the flag, what was found, what was wanted.
 Plan make_plan(const Manifest& manifest, const Settings& settings);
+
+/// The prompt's words without the syntax.
+std::string words_of(const Plan& plan);
+
+/// Both branches as the tokenizers cut them: all tokenizers of both have as many chunks, the last ones perhaps empty.
+struct TokenizedPrompts {
+  std::vector<std::vector<Chunk>> prompt;    ///< one per tokenizer
+  std::vector<std::vector<Chunk>> negative;  ///< none where the network is not asked, or gets zeros
+  std::vector<std::string> warnings;         ///< about words that the network does not get
+};
+TokenizedPrompts tokenize_prompts(const Manifest& manifest, const std::vector<Tokenizer>& tokenizers, const Plan& plan);
 
 /// The text as the network gets it, for both branches, and warnings about what it did not get.
 struct EncodedPrompts {

@@ -14,11 +14,12 @@ namespace steplapse {
 struct Piece {
   int64_t id;
   std::string text;      ///< as the vocabulary spells it: "cat</w>", "▁cat"
-  size_t begin;          ///< the byte of the prompt where it starts
+  size_t begin;          ///< the byte of the prompt where it starts; inside a character, that character's first
   bool unknown = false;  ///< the tokenizer has never seen it
 };
 
-/// Cuts prompts into pieces as a bundle's tokenizer does.
+/// Cuts prompts into pieces as a bundle's tokenizer does: the ids of kind `sentencepiece` are those of that library, of
+/// kind `clip_bpe` those of transformers' CLIPTokenizer (5.23.0; src/clip_bpe.h says where Unicode's age matters).
 class Tokenizer {
  public:
   /// @param files  the bytes of spec.files, in their order

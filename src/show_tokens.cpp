@@ -1,0 +1,167 @@
+#include "show_tokens.h"
+
+#include <iomanip>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "bundle_file.h"
+#include "shape_text.h"
+#include "steplapse/error.h"
+#include "steplapse/file_io.h"
+#include "steplapse/prompts.h"
+#include "steplapse/safetensors.h"
+#include "steplapse/text.h"
+
+namespace steplapse {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::ordered_json;
+using Specs = std::vector<Manifest::Tokenizer>;
+using Chunks = std::vector<Chunk>;
+
+/// Settings whose plan asks both branches, whatever the bundle's own guidance scale.
+Settings guided(Settings settings) {
+  settings.guidance_scale = 2;
+  return settings;
+}
+
+std::string read_file(const fs::path& folder, const Manifest& manifest, const std::string& name) {
+  return read_bundle_file(folder, name, manifest.files.at(name));
+}
+
+std::vector<Tokenizer> tokenizers_in(const fs::path& folder, const Manifest& manifest) {
+  std::vector<Tokenizer> tokenizers;
+  for (const Manifest::Tokenizer& spec : manifest.tokenizers) {
+    std::vector<std::string> files;
+    for (const std::string& name : spec.files) files.push_back(read_file(folder, manifest, name));
+    tokenizers.emplace_back(spec, files);
+  }
+  return tokenizers;
+}
+
+// ---- embeddings
+
+void refuse_existing_file(const fs::path& path) {
+  std::error_code unreadable;  // writing it will say why
+  if (!fs::exists(fs::symlink_status(path, unreadable))) return;
+  throw OutputError(path.string() + ": is there already; name another file, or --overwrite to replace it");
+}
+
+NamedTensors embeddings_of(const fs::path& folder, const Plan& plan) {
+  const Guidance guidance = encode_prompts(load_bundle(folder), plan).guidance;
+  NamedTensors tensors;
+  for (size_t i = 0; i < guidance.cond.size(); ++i) tensors["conditioning_" + std::to_string(i)] = guidance.cond[i];
+  for (size_t i = 0; i < guidance.uncond.size(); ++i) tensors["negative_" + std::to_string(i)] = guidance.uncond[i];
+  return tensors;
+}
+
+// ---- for people
+
+void print_row(const std::string& position, int64_t id, double weight, const std::string& piece) {
+  std::cout << std::setw(9) << position << std::setw(8) << id << std::setw(9) << weight << "  " << piece << '\n';
+}
+
+/// One table; the padding is one row of it.
+void print_chunk(const Manifest::Tokenizer& spec, const Chunk& chunk) {
+  std::cout << " position      id   weight  piece\n";
+  int64_t position = 0;
+  if (spec.bos) print_row(std::to_string(position++), *spec.bos, 1, "bos");
+  for (size_t i = 0; i < chunk.pieces.size(); ++i) {
+    const Piece& piece = chunk.pieces[i];
+    print_row(std::to_string(position++), piece.id, chunk.weights[i],
+              in_quotes(piece.text) + (piece.unknown ? " (unknown)" : ""));
+  }
+  if (spec.eos) print_row(std::to_string(position++), *spec.eos, 1, "eos");
+  if (position == spec.length) return;
+  const std::string last = position + 1 == spec.length ? "" : "-" + std::to_string(spec.length - 1);
+  print_row(std::to_string(position) + last, spec.pad, 1, "pad");
+}
+
+void print_chunks(const std::string& what, const Specs& specs, const std::vector<Chunks>& prompt) {
+  for (size_t tokenizer = 0; tokenizer < specs.size(); ++tokenizer) {
+    const Manifest::Tokenizer& spec = specs[tokenizer];
+    const std::string number = specs.size() == 1 ? "" : " " + std::to_string(tokenizer + 1);
+    for (size_t i = 0; i < prompt[tokenizer].size(); ++i) {
+      const Chunk& chunk = prompt[tokenizer][i];
+      std::cout << what << ", tokenizer" << number << " (" << spec.kind << "), chunk " << i + 1 << " of "
+                << prompt[tokenizer].size() << ": " << chunk.pieces.size() << " of " << room_in_chunk(spec)
+                << " used\n";
+      print_chunk(spec, chunk);
+    }
+  }
+}
+
+void print_text(const Manifest& manifest, const Plan& plan, const TokenizedPrompts& prompts, const fs::path& file,
+                const NamedTensors& embeddings) {
+  print_chunks("prompt", manifest.tokenizers, prompts.prompt);
+  if (plan.negative_prompt) print_chunks("negative prompt", manifest.tokenizers, prompts.negative);
+  if (!embeddings.empty()) std::cout << escaped(file.string(), 4096) << ":\n";
+  for (const auto& [name, tensor] : embeddings) std::cout << "  " << name << ' ' << shape_text(tensor.sizes()) << '\n';
+}
+
+// ---- for programs
+
+ordered_json chunk_json(const Manifest::Tokenizer& spec, const Chunk& chunk) {
+  ordered_json pieces = ordered_json::array(), weights = ordered_json::array();
+  if (spec.bos) pieces.push_back(nullptr);
+  for (const Piece& piece : chunk.pieces) pieces.push_back(piece.text);
+  while (pieces.size() < static_cast<size_t>(spec.length)) pieces.push_back(nullptr);
+  if (spec.bos) weights.push_back(1.0);
+  for (const double weight : chunk.weights) weights.push_back(weight);
+  while (weights.size() < static_cast<size_t>(spec.length)) weights.push_back(1.0);
+  return {{"used", chunk.pieces.size()}, {"ids", ids_of(spec, chunk)}, {"pieces", pieces}, {"weights", weights}};
+}
+
+ordered_json chunks_json(const Manifest::Tokenizer& spec, const Chunks& chunks) {
+  ordered_json all = ordered_json::array();
+  for (const Chunk& chunk : chunks) all.push_back(chunk_json(spec, chunk));
+  return all;
+}
+
+void print_json(const Manifest& manifest, const Plan& plan, const TokenizedPrompts& prompts,
+                const NamedTensors& embeddings) {
+  ordered_json json{{"prompt", plan.prompt},
+                    {"negative_prompt", nullptr},
+                    {"prompt_syntax", name_of(plan.prompt_syntax)},
+                    {"tokenizers", ordered_json::array()}};
+  if (plan.negative_prompt) json["negative_prompt"] = *plan.negative_prompt;
+  for (size_t i = 0; i < manifest.tokenizers.size(); ++i) {
+    const Manifest::Tokenizer& spec = manifest.tokenizers[i];
+    ordered_json tokenizer{
+        {"kind", spec.kind}, {"length", spec.length}, {"chunks", chunks_json(spec, prompts.prompt[i])}};
+    if (plan.negative_prompt) tokenizer["negative_chunks"] = chunks_json(spec, prompts.negative[i]);
+    json["tokenizers"].push_back(tokenizer);
+  }
+  for (const auto& [name, tensor] : embeddings) json["embeddings"][name] = tensor.sizes().vec();
+  std::cout << json.dump(2, ' ', false, ordered_json::error_handler_t::replace) << '\n';
+}
+
+void warn(const std::string& text) { std::cerr << "steplapse: warning: " << text << std::endl; }
+
+}  // namespace
+
+void show_tokens(const TokensOptions& options) {
+  if (!options.embeddings.empty() && !options.overwrite) refuse_existing_file(options.embeddings);
+  const Manifest manifest = read_manifest(options.model);
+  const Plan plan = make_plan(manifest, guided(options.settings));
+  const TokenizedPrompts prompts = tokenize_prompts(manifest, tokenizers_in(options.model, manifest), plan);
+
+  // In the order in which drawing gives them.
+  for (const std::string& warning : plan.warnings) warn(warning);
+  if (manifest.prompts) {
+    const auto taught = parse_prompts(read_file(options.model, manifest, *manifest.prompts), *manifest.prompts);
+    if (const auto warning = unknown_warning(taught, words_of(plan))) warn(*warning);
+  }
+  for (const std::string& warning : prompts.warnings) warn(warning);
+
+  NamedTensors embeddings;
+  if (!options.embeddings.empty()) {
+    embeddings = embeddings_of(options.model, plan);
+    write_whole(options.embeddings, to_safetensors(embeddings));
+  }
+  if (options.json) return print_json(manifest, plan, prompts, embeddings);
+  print_text(manifest, plan, prompts, options.embeddings, embeddings);
+}
+
+}  // namespace steplapse
