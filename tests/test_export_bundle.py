@@ -73,7 +73,7 @@ class Export(unittest.TestCase):
                   "text_encoder": (torch.zeros(3, 1, 20, dtype=torch.int64), torch.ones(3, 1, 20)),
                   "decoder_full": (torch.zeros(3, 4, 4, 4),), "decoder_linear": (torch.zeros(3, 4, 4, 4),)}
         for name, values in inputs.items():
-            program = bundle_programs.load_program(self.bundle / f"{name}.pt", self.bundle / f"{name}.safetensors",
+            program = bundle_programs.load_program(self.bundle / f"{name}.pt", [self.bundle / f"{name}.safetensors"],
                                                    torch.float32, "meta")
             answer = program(*(value.to("meta") for value in values))
             answer = answer[0] if isinstance(answer, tuple) else answer

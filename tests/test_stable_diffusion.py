@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from conftest import make_tiny_bundle
 from parity import (difference, encoded_by, final_of, largest_difference, latents_of, manifest_of, picture_of, pipeline_of,
@@ -85,18 +86,25 @@ def test_no_negative_prompt_is_zeros_for_sdxl_alone_and_an_empty_one_is_encoded(
 # The last is cut where the window ends, by the pipelines and here.
 PROMPTS = [PROMPT, NEGATIVE, "", "!!! 4K, naïve café", "a very long story of a whale and an apple " * 12]
 
-# Each takes (bundle, prompts), and answers as the bundle's text encoder does.
-ENCODERS = [text_program_told_by_transformers]
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_text_encoder_is_the_pipelines(bundle_of, family):
+    negatives = ["", *PROMPTS[:-1]]
+    cond, uncond = encoded_by(pipeline_of(family), PROMPTS, negative_prompt=negatives)
+    assert difference(cond[0][:1], cond[0][1:2]) > 0.1
+    assert largest_difference(text_program_told_by_transformers(bundle_of(family), PROMPTS), cond) <= 1e-5
+    assert largest_difference(text_program_told_by_transformers(bundle_of(family), negatives), uncond) <= 1e-5
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("encode", ENCODERS)
-def test_conditioning_is_the_pipelines(bundle_of, family, encode):
-    bundle = bundle_of(family)
-    cond, uncond = encoded_by(pipeline_of(family), PROMPTS, negative_prompt=["", *PROMPTS[:-1]])
-    assert difference(cond[0][:1], cond[0][1:2]) > 0.1
-    assert largest_difference(encode(bundle, PROMPTS), cond) <= 1e-5
-    assert largest_difference(encode(bundle, ["", *PROMPTS[:-1]]), uncond) <= 1e-5
+@pytest.mark.parametrize("prompt, negative", [(PROMPT, NEGATIVE), (PROMPTS[3], ""), ("a whale", None)])
+def test_conditioning_is_the_pipelines(run, tmp_path, bundle_of, family, prompt, negative):
+    flags = [] if negative is None else ["--negative-prompt", negative]
+    ended = run("tokens", prompt, "--model", bundle_of(family), "--embeddings", "embeddings", *flags)
+    assert ended.code == 0, ended.err
+    found = load_file(tmp_path / "embeddings")
+    for name, wanted in zip(("conditioning", "negative"), encoded_by(pipeline_of(family), prompt, negative_prompt=negative)):
+        assert largest_difference([found.pop(f"{name}_{i}") for i in range(len(wanted))], wanted) <= 1e-5
+    assert not found
 
 
 def test_pooled_is_at_the_end_token_for_configs_with_clips_old_mistake_too():
