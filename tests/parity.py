@@ -76,7 +76,7 @@ def latents_of(pipeline, prompt: str, seed: int, size=(32, 32), **settings) -> t
                     **settings).images
 
 
-def encoded_by(pipeline, prompts: list[str], **settings) -> tuple[tuple, tuple]:
+def encoded_by(pipeline, prompts: str | list[str], **settings) -> tuple[tuple, tuple]:
     """The prompts' conditioning, and the negative prompts'; each as text_program_told_by_transformers()."""
     answer = pipeline.encode_prompt(prompts, device="cpu", num_images_per_prompt=1, do_classifier_free_guidance=True,
                                     **settings)
@@ -92,9 +92,9 @@ def picture_of(pipeline, images: torch.Tensor) -> Image.Image:
 
 
 def difference(found: torch.Tensor, wanted: torch.Tensor) -> float:
-    """The largest, as a share of max |x|."""
+    """The largest, as a share of max |x|; of zeros only zeros are not far."""
     assert found.shape == wanted.shape
-    return ((found.double() - wanted.double()).abs().max() / wanted.abs().max()).item()
+    return ((found.double() - wanted.double()).abs().max() / wanted.abs().max().clamp_min(1e-30)).item()
 
 
 def largest_difference(found, wanted) -> float:

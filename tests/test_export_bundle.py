@@ -1,6 +1,5 @@
 """What scripts/export_bundle.py promises: run with the environment of scripts/requirements-dev.txt."""
 
-import functools
 import hashlib
 import json
 import sys
@@ -10,7 +9,6 @@ from pathlib import Path
 
 import torch
 from diffusers import DDIMScheduler
-from safetensors.torch import load_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
@@ -75,10 +73,8 @@ class Export(unittest.TestCase):
                   "text_encoder": (torch.zeros(3, 1, 20, dtype=torch.int64), torch.ones(3, 1, 20)),
                   "decoder_full": (torch.zeros(3, 4, 4, 4),), "decoder_linear": (torch.zeros(3, 4, 4, 4),)}
         for name, values in inputs.items():
-            program = torch.jit.load(str(self.bundle / f"{name}.pt"))
-            for key, tensor in load_file(self.bundle / f"{name}.safetensors").items():
-                *path, own = key.split(".")
-                functools.reduce(getattr, path, program)._c.setattr(own, tensor.to("meta"))
+            program = bundle_programs.load_program(self.bundle / f"{name}.pt", [self.bundle / f"{name}.safetensors"],
+                                                   torch.float32, "meta")
             answer = program(*(value.to("meta") for value in values))
             answer = answer[0] if isinstance(answer, tuple) else answer
             self.assertEqual(answer.device.type, "meta", name)

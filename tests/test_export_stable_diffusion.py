@@ -17,8 +17,8 @@ from diffusers import AutoencoderTiny
 from transformers import CLIPTextModel
 
 from conftest import ROOT, make_tiny_bundle
-from parity import (difference, encoded_by, final_of, largest_difference, latents_of, manifest_of, picture_of, pipeline_of,
-                    pixel_difference, text_program_told_by_transformers, with_scheduler)  # first: it finds scripts/
+from parity import (difference, encoded_by, final_of, largest_difference, latents_of, manifest_of, picture_of,
+                    pipeline_of, pixel_difference, text_program_told_by_transformers, with_scheduler)  # first: it finds scripts/
 import bundle_modules
 from bundle_parts import Parts
 from bundle_programs import ExportError, load_program
@@ -58,9 +58,9 @@ def refusal_of(out, pipeline, **options) -> str:
 
 # --- clip skip -------------------------------------------------------------------------------------------------------
 
-# Web UIs count layers from 1, the last. diffusers counts those left out: from the last for SD 1.x and 2.x, from the last
-# but one for SDXL, which was taught with that. And it skips none for the negative prompt, whose embedding then is of
-# another layer than the prompt's; a bundle takes both from one layer, as web UIs do, so diffusers is handed it here.
+# Web UIs count layers from 1, the last. diffusers counts those left out: from the last for SD 1.x and 2.x, from the
+# last but one for SDXL, which was taught with that. And it skips none for the negative prompt, whose embedding then is
+# of another layer than the prompt's; a bundle takes both from one layer, as web UIs do, so diffusers is handed it here.
 
 
 @pytest.fixture
@@ -160,7 +160,8 @@ def bundle_of_three_decoders(export):
 
 
 @pytest.mark.parametrize("decoder, pictures", [
-    ("full", full_pictures), ("tiny", lambda latents: tiny_decoder().decode(latents).sample), ("linear", linear_pictures)])
+    ("full", full_pictures), ("linear", linear_pictures),
+    ("tiny", lambda latents: tiny_decoder().decode(latents).sample)])
 def test_frames_are_the_decoders_pictures_of_x0(draw, export, decoder, pictures):
     folder = draw(PROMPT, "--model", bundle_of_three_decoders(export), "--seed", SEED, "--steps", 3,
                   "--guidance-scale", 1, "--decoder", decoder, frames="x0")
@@ -237,7 +238,8 @@ class BakesItsBatchIntoANumber(bundle_modules.Denoiser):
 
 
 @pytest.mark.parametrize("wrapper, line", [
-    (BakesItsBatchIntoAShape, r"denoiser at batch 1, 20x28, 2 chunks: the program fails: .*shape '\[2, 4, .*' is invalid.*"),
+    (BakesItsBatchIntoAShape, r"denoiser at batch 1, 20x28, 2 chunks: the program fails: .*"
+                              r"shape '\[2, 4, .*' is invalid.*"),
     (BakesItsBatchIntoANumber, r"denoiser at batch 1, 20x28, 2 chunks: the program is 0\.5 off the pipeline's answer, "
                                r"0\.0001 is allowed")])
 def test_a_program_for_one_batch_size_alone_is_refused(tmp_path, monkeypatch, wrapper, line):

@@ -7,10 +7,11 @@ import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from conftest import make_tiny_bundle
-from parity import (difference, encoded_by, final_of, largest_difference, latents_of, manifest_of, picture_of, pipeline_of,
-                    pixel_difference, text_program_told_by_transformers, with_scheduler)  # first: it finds scripts/
+from parity import (difference, encoded_by, final_of, largest_difference, latents_of, manifest_of, picture_of,
+                    pipeline_of, pixel_difference, text_program_told_by_transformers, with_scheduler)  # first: it finds scripts/
 from bundle_parts import Parts
 from export_bundle import describe_training_noise
 from tiny_stable_diffusion import FAMILIES, make_tiny_stable_diffusion
@@ -41,9 +42,10 @@ def bundle_of(tmp_path_factory):
 
 # --- whole trajectories ----------------------------------------------------------------------------------------------
 
-# Prediction type, schedule, steps, guidance, eta, prompt, negative prompt (None: the flag is left out), size. Latents of
-# 9x7 and 7x13 are such that the UNet's stages do not divide. v_prediction is of zero terminal SNR, and its own schedule
-# is trailing. diffusers steps to t - 1000 // n, which is the next timestep for leading, for trailing where n divides 1000.
+# Prediction type, schedule, steps, guidance, eta, prompt, negative prompt (None: the flag is left out), size. Latents
+# of 9x7 and 7x13 are such that the UNet's stages do not divide. v_prediction is of zero terminal SNR, and its own
+# schedule is trailing. diffusers steps to t - 1000 // n, which is the next timestep for leading, and for trailing where
+# n divides 1000.
 TRAJECTORIES = [
     ("epsilon", "leading", 10, 7.5, 0, PROMPT, None, (32, 32)),
     ("epsilon", "leading", 7, 1, 0.7, PROMPT, None, (48, 32)),
@@ -85,18 +87,26 @@ def test_no_negative_prompt_is_zeros_for_sdxl_alone_and_an_empty_one_is_encoded(
 # The last is cut where the window ends, by the pipelines and here.
 PROMPTS = [PROMPT, NEGATIVE, "", "!!! 4K, naïve café", "a very long story of a whale and an apple " * 12]
 
-# Each takes (bundle, prompts), and answers as the bundle's text encoder does.
-ENCODERS = [text_program_told_by_transformers]
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_text_encoder_is_the_pipelines(bundle_of, family):
+    negatives = ["", *PROMPTS[:-1]]
+    cond, uncond = encoded_by(pipeline_of(family), PROMPTS, negative_prompt=negatives)
+    assert difference(cond[0][:1], cond[0][1:2]) > 0.1
+    assert largest_difference(text_program_told_by_transformers(bundle_of(family), PROMPTS), cond) <= 1e-5
+    assert largest_difference(text_program_told_by_transformers(bundle_of(family), negatives), uncond) <= 1e-5
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("encode", ENCODERS)
-def test_conditioning_is_the_pipelines(bundle_of, family, encode):
-    bundle = bundle_of(family)
-    cond, uncond = encoded_by(pipeline_of(family), PROMPTS, negative_prompt=["", *PROMPTS[:-1]])
-    assert difference(cond[0][:1], cond[0][1:2]) > 0.1
-    assert largest_difference(encode(bundle, PROMPTS), cond) <= 1e-5
-    assert largest_difference(encode(bundle, ["", *PROMPTS[:-1]]), uncond) <= 1e-5
+@pytest.mark.parametrize("prompt, negative", [(PROMPT, NEGATIVE), (PROMPTS[3], ""), ("a whale", None)])
+def test_conditioning_is_the_pipelines(run, tmp_path, bundle_of, family, prompt, negative):
+    flags = [] if negative is None else ["--negative-prompt", negative]
+    ended = run("tokens", prompt, "--model", bundle_of(family), "--embeddings", "embeddings", *flags)
+    assert ended.code == 0, ended.err
+    found = load_file(tmp_path / "embeddings")
+    both = encoded_by(pipeline_of(family), prompt, negative_prompt=negative)
+    for name, wanted in zip(("conditioning", "negative"), both):
+        assert largest_difference([found.pop(f"{name}_{i}") for i in range(len(wanted))], wanted) <= 1e-5
+    assert not found
 
 
 def test_pooled_is_at_the_end_token_for_configs_with_clips_old_mistake_too():
@@ -106,5 +116,5 @@ def test_pooled_is_at_the_end_token_for_configs_with_clips_old_mistake_too():
     ids = [tokenizer(PROMPTS, padding="max_length", truncation=True, return_tensors="pt").input_ids[:, None]
            for tokenizer in (pipeline.tokenizer, pipeline.tokenizer_2)]
     module = Parts(pipeline, torch.float32, torch.float32, None).text_module()
-    wanted, _ = encoded_by(pipeline, PROMPTS)
-    assert largest_difference(module(ids[0], torch.ones(ids[0].shape), ids[1], torch.ones(ids[1].shape)), wanted) <= 1e-5
+    ones = torch.ones(ids[0].shape)
+    assert largest_difference(module(ids[0], ones, ids[1], ones), encoded_by(pipeline, PROMPTS)[0]) <= 1e-5
