@@ -1,0 +1,92 @@
+"""README's "Bring your model", with tiny models: a checkpoint file and LoRAs in, by the command line, and diffusers' latents
+out of the program."""
+
+import copy
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from conftest import ROOT
+from parity import difference, final_of, latents_of, manifest_of, with_scheduler
+from test_checkpoints import SD1_LAYERS, Made, save_kohya
+
+STEPS = 4
+
+
+@pytest.fixture(scope="module")
+def sd1(tmp_path_factory):
+    return Made("sd1", tmp_path_factory.mktemp("sd1"))
+
+
+@pytest.fixture(scope="module")
+def sdxl(tmp_path_factory):
+    return Made("sdxl", tmp_path_factory.mktemp("sdxl"))
+
+
+def export(*arguments) -> str:
+    """What the exporter says; it ends well."""
+    ended = subprocess.run([sys.executable, ROOT / "scripts/export_bundle.py", *map(str, arguments)],
+                           capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stderr
+
+
+def drawn(draw, bundle, size) -> torch.Tensor:
+    return final_of(draw("a photo of a cat", "--model", bundle, "--seed", 5, "--steps", STEPS, "--guidance-scale", 7.5,
+                         "--size", f"{size}x{size}"))
+
+
+def wanted(pipeline, size) -> torch.Tensor:
+    return latents_of(with_scheduler(pipeline), "a photo of a cat", 5, (size, size), num_inference_steps=STEPS,
+                      guidance_scale=7.5)
+
+
+@pytest.mark.parametrize("family", ["sd1", "sdxl"])
+def test_a_checkpoint_file_draws_what_diffusers_draws(request, family, draw, tmp_path):
+    made = request.getfixturevalue(family)
+    said = export(made.file, tmp_path / "mine", "--config", made.config, "--dtype", "float32")
+    # Each module says what became of it, and the last line that all is there.
+    assert [line.split(":")[0] for line in said.splitlines() if ": answers as the pipeline does" in line] == [
+        "text_encoder", "denoiser", "decoder_full", "decoder_linear"]
+    assert f"{tmp_path / 'mine'}: done" in said.splitlines()[-1]
+    source = manifest_of(tmp_path / "mine")["source"]
+    assert source.startswith(f"{made.file.name} (") and "SHA-256" in source
+    assert difference(drawn(draw, tmp_path / "mine", 16), wanted(made.pipeline, 16)) <= 1e-4
+
+
+def test_loras_on_the_command_line_are_in_the_weights(sd1, draw, tmp_path):
+    pipeline = copy.deepcopy(sd1.pipeline)
+    flags = []
+    for seed, weight in ((1, 0.8), (2, -0.3)):
+        file = tmp_path / f"lora{seed}.safetensors"
+        for (part, name), change in save_kohya(file, sd1.pipeline, SD1_LAYERS, seed).items():
+            getattr(pipeline, part).state_dict()[name].add_(weight * change)  # it shares the parameter's memory
+        flags.append(f"{file}:{weight}")
+    export(sd1.file, tmp_path / "mine", "--config", sd1.config, "--lora", *flags)
+    final = drawn(draw, tmp_path / "mine", 16)
+    assert difference(final, wanted(pipeline, 16)) <= 1e-4
+    assert difference(final, wanted(sd1.pipeline, 16)) > 1e-2
+    source = manifest_of(tmp_path / "mine")["source"]
+    assert "; LoRA lora1.safetensors at 0.8 (SHA-256 " in source and "; LoRA lora2.safetensors at -0.3 (SHA-256 " in source
+
+
+@pytest.mark.parametrize("arguments, line", [
+    (["nowhere.safetensors", "mine"],
+     "nowhere.safetensors: no such file or folder, and no Hugging Face id, which is owner/name"),
+    (["FILE", "mine", "--config", "CONFIG", "--clip-skip", "9"],
+     "clip skip 9: the text encoder has 2 layers"),
+    (["FILE", "mine", "--config", "CONFIG", "--tiny-decoder", "nowhere"], None),
+    (["FILE", "mine", "--config", "CONFIG", "--prompts", "nowhere.json"], None),
+])
+def test_what_cannot_be_exported_is_said_in_one_line(sd1, tmp_path, arguments, line):
+    given = {"FILE": sd1.file, "CONFIG": sd1.config}
+    ended = subprocess.run([sys.executable, ROOT / "scripts/export_bundle.py",
+                            *(str(given.get(argument, argument)) for argument in arguments)],
+                           capture_output=True, text=True, cwd=tmp_path)
+    assert ended.returncode == 1
+    *_, last = ended.stderr.splitlines()
+    assert "Traceback" not in ended.stderr
+    assert last == f"export_bundle.py: {line}" if line else last.startswith("export_bundle.py: ") and "nowhere" in last
+    assert not (tmp_path / "mine").exists() and not list(tmp_path.glob(".mine*"))
