@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 SAFETENSORS_NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.int64: "I64"}
 
-LARGEST_FILE = 512 << 20  # bytes of weights: files are hashed side by side when they are loaded
+LARGEST_FILE = 256 << 20  # bytes of weights: files are hashed side by side when they are loaded
 
 # Largest difference between a program and its eager module, as a share of the largest answer. Batches of another
 # size take other paths through the matrix kernels, which round differently; anything structural is far above this.

@@ -6,9 +6,10 @@
 #include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/version.h>
 
+#include <atomic>
 #include <chrono>
+#include <future>
 #include <new>
-#include <optional>
 #include <sstream>
 
 #include "bundle_file.h"
@@ -94,15 +95,23 @@ void check_tensors(const std::string& path, const NamedTensors& tensors, const M
   }
 }
 
-/// The files of a module's weights, each hashed by a thread of its own: that takes longer than all else in loading.
-std::vector<std::optional<BundleFile>> open_weights(const fs::path& folder, const Manifest& manifest,
-                                                    const Manifest::Module& module) {
-  std::vector<std::optional<BundleFile>> files(module.weights.size());
-  at::parallel_for(0, static_cast<int64_t>(files.size()), 1, [&](int64_t begin, int64_t end) {
-    for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
-      files[i].emplace(folder, module.weights[i], manifest.files.at(module.weights[i]));
+/// The files of a module's weights, hashed side by side: that takes longer than all else in loading.
+std::vector<std::unique_ptr<BundleFile>> open_weights(const fs::path& folder, const Manifest& manifest,
+                                                      const Manifest::Module& module) {
+  const size_t count = module.weights.size();
+  std::vector<std::unique_ptr<BundleFile>> files(count);
+  std::atomic<size_t> next = 0;
+  const auto work = [&] {
+    for (size_t i = next++; i < count; i = next++) {
+      files[i] = std::make_unique<BundleFile>(folder, module.weights[i], manifest.files.at(module.weights[i]));
     }
-  });
+  };
+  std::vector<std::future<void>> workers;
+  for (size_t i = 1; i < std::min<size_t>(count, at::get_num_threads()); ++i) {
+    workers.push_back(std::async(std::launch::async, work));
+  }
+  work();
+  for (auto& worker : workers) worker.get();
   return files;
 }
 
@@ -180,9 +189,9 @@ jit::Module load_module(const fs::path& folder, const Manifest& manifest, const 
                         at::Device device) {
   const std::string program_path = (folder / spec.program).string();
   const std::string program = read_bundle_file(folder, spec.program, manifest.files.at(spec.program));
-  NamedTensors tensors = map_weights(folder, manifest, spec);
-
+  auto weights = std::async(std::launch::async, [&] { return map_weights(folder, manifest, spec); });  // meanwhile
   jit::Module module = read_program(program_path, program, device);
+  NamedTensors tensors = weights.get();
   const at::ScalarType dtype = dtype_named(spec.compute_dtype);
   if (device.is_cpu()) check_memory(program_path, tensors, dtype, available_memory());
   for (auto& [name, tensor] : tensors) {
