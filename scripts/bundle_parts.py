@@ -11,9 +11,10 @@ import bundle_modules
 from bundle_programs import ExportError
 from pipeline import SentencePieceTokenizer
 
-# What the linear decoder is fitted on, if no latents are given: x0 at each step of short runs, at half the size.
+# What the linear decoder is fitted on, if no latents are given: x0 at each step of short runs, of small pictures.
 FIT_PROMPTS = ["a photo of a red apple on a wooden table", "a mountain lake at sunset, oil painting", ""]
 FIT_STEPS = 6
+FIT_SIDE = 32  # latents
 
 
 def refuse_lost_numbers(name: str, tensor: torch.Tensor, stored: torch.Tensor) -> None:
@@ -147,7 +148,7 @@ def latents_of_short_runs(parts: Parts, generator: torch.Generator) -> torch.Ten
     """[N, C, h, w]: what the pipeline itself takes for clean latents, at each step of a few short runs."""
     scheduler = DDIMScheduler.from_config(parts.scheduler.config)
     scheduler.set_timesteps(FIT_STEPS)
-    side = max(parts.unet.config.sample_size // 2, 2 ** (len(parts.unet.config.block_out_channels) - 1))
+    side = max(min(parts.unet.config.sample_size // 2, FIT_SIDE), 2 ** (len(parts.unet.config.block_out_channels) - 1))
     x = torch.randn(len(FIT_PROMPTS), parts.channels, side, side, generator=generator) * scheduler.init_noise_sigma
     inputs = []
     for i, tokenizer in enumerate(parts.tokenizers):

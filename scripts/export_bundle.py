@@ -102,9 +102,9 @@ def sizes_to_verify(parts: Parts, sizes) -> list[list[int]]:
     """
     if isinstance(sizes, list):
         return sizes[:2]
-    half = max(parts.default_size[0] // 2, sizes["min"])
-    half -= (half - sizes["min"]) % sizes["multiple"]
-    odd = [[half + sizes["multiple"], min(half + 3 * sizes["multiple"], sizes["max"])], [half, half]]
+    side = min(max(parts.default_size[0] // 4, 2 * sizes["min"]), sizes["max"])  # small ones prove as much
+    side -= (side - sizes["min"]) % sizes["multiple"]
+    odd = [[side + sizes["multiple"], min(side + 3 * sizes["multiple"], sizes["max"])], [side, side]]
     return odd if odd[0][0] <= sizes["max"] else odd[1:]
 
 
