@@ -10,19 +10,9 @@ import torch
 
 from conftest import ROOT
 from parity import difference, final_of, latents_of, manifest_of, with_scheduler
-from test_checkpoints import SD1_LAYERS, Made, save_kohya
+from test_checkpoints import SD1_LAYERS, save_kohya, sd1, sdxl  # the last two are fixtures
 
 STEPS = 4
-
-
-@pytest.fixture(scope="module")
-def sd1(tmp_path_factory):
-    return Made("sd1", tmp_path_factory.mktemp("sd1"))
-
-
-@pytest.fixture(scope="module")
-def sdxl(tmp_path_factory):
-    return Made("sdxl", tmp_path_factory.mktemp("sdxl"))
 
 
 def export(*arguments) -> str:
