@@ -22,14 +22,17 @@ def refuse_lost_numbers(name: str, tensor: torch.Tensor, stored: torch.Tensor) -
         raise ExportError(f"{name} holds numbers that {stored.dtype} can't: use bfloat16 or float32")
 
 
-def as_stored(module: torch.nn.Module, store: torch.dtype, compute: torch.dtype) -> torch.nn.Module:
-    """The module that computes with what the bundle will hold: weights rounded to `store`, then cast to `compute`."""
+def as_stored(module: torch.nn.Module, store: torch.dtype, compute: torch.dtype, what: str = "") -> torch.nn.Module:
+    """The module that computes with what the bundle will hold: weights rounded to `store`, then cast to `compute`.
+
+    what  begins the names in an error: "unet."
+    """
 
     def convert(name, tensor):
         if not tensor.is_floating_point() or tensor.dtype == store == compute:
             return tensor.cpu()
         rounded = tensor.cpu().to(store)
-        refuse_lost_numbers(name, tensor, rounded)
+        refuse_lost_numbers(what + name, tensor, rounded)
         return rounded.to(compute)
 
     return bundle_modules.converted(module, convert)
@@ -66,13 +69,13 @@ class Parts:
         upcast = self.sdxl and bool(pipeline.vae.config.get("force_upcast"))
         self.store = {"decoder": torch.float32 if upcast else store, "other": store}
         self.compute = {"decoder": torch.float32 if upcast else compute, "other": compute}
-        self.unet = as_stored(pipeline.unet, store, compute)
-        self.vae = as_stored(pipeline.vae, self.store["decoder"], self.compute["decoder"])
+        self.unet = as_stored(pipeline.unet, store, compute, "unet.")
+        self.vae = as_stored(pipeline.vae, self.store["decoder"], self.compute["decoder"], "vae.")
         names = ["text_encoder", "text_encoder_2"] if self.sdxl else ["text_encoder"]
         for name in names:
             if getattr(pipeline, name, None) is None:
                 raise ExportError(f"the pipeline has no {name}: an SDXL refiner can't make a picture alone")
-        self.text_encoders = [as_stored(getattr(pipeline, name), store, compute) for name in names]
+        self.text_encoders = [as_stored(getattr(pipeline, name), store, compute, f"{name}.") for name in names]
         self.tokenizers = [pipeline.tokenizer, pipeline.tokenizer_2] if self.sdxl else [pipeline.tokenizer]
         self.scheduler = pipeline.scheduler
         self.clip_skip = (2 if self.sdxl else 1) if clip_skip is None else clip_skip
@@ -192,6 +195,11 @@ def write_tokenizer(tokenizer, length: int, number: int, folder: Path) -> dict:
                 "bos": ids.bos_id(), "eos": ids.eos_id(), "pad": ids.pad_id()}
     if not type(tokenizer).__name__.startswith("CLIPTokenizer"):
         raise ExportError(f"the tokenizer is a {type(tokenizer).__name__}, a bundle has sentencepiece or clip_bpe")
+    special = {tokenizer.bos_token, tokenizer.eos_token, tokenizer.pad_token, tokenizer.unk_token}
+    added = sorted(set(tokenizer.get_added_vocab()) - special)
+    if added:
+        raise ExportError(f"the tokenizer has words of its own, '{added[0]}' for one: a bundle has no place for what textual "
+                          "inversion adds")
     files = []
     for name, text in clip_vocabulary(tokenizer).items():
         if number > 1 and (folder / name).read_text() != text:

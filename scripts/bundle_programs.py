@@ -2,6 +2,7 @@
 answers as the module did."""
 
 import functools
+import warnings
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,9 @@ class Written:
 
 def write_program(wrapper, inputs, folder: Path, name: str, store: torch.dtype) -> Written:
     """Traces the module, and writes NAME.pt without weights, and its weights."""
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        # What a trace takes for constant is held against the eager module afterwards.
+        warnings.simplefilter("ignore")
         program = torch.jit.trace(wrapper, inputs, check_trace=False)
     tensors = {**dict(program.named_parameters()), **dict(program.named_buffers())}
     held = {key: (t.data.to(store) if t.is_floating_point() else t).contiguous() for key, t in tensors.items()}

@@ -8,30 +8,33 @@ SOURCE is a folder as diffusers saves it, a checkpoint file (.safetensors, .ckpt
 becomes a TorchScript program without weights, beside its weights in safetensors. A program is traced once and then
 held against the eager module at other batch sizes, picture sizes and prompt lengths; what differs is refused, and so
 is whatever a bundle can't express. OUT appears whole or not at all.
+
+Exit codes: 0 done, 1 refused or failed, 2 usage, 130 and 143 ended by a signal.
 """
 
 import argparse
 import functools
-import hashlib
 import json
+import math
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
-import warnings
 from pathlib import Path
 
 import torch
 from diffusers import DDIMScheduler
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 import bundle_modules
 from bundle_parts import FIT_PROMPTS, FIT_STEPS, Parts, as_stored, latents_of_short_runs, write_tokenizer
 from bundle_programs import (DTYPES, SAFETENSORS_NAMES, TOLERANCE, ExportError, load_program, refuse_constants, verify,
                              write_program)
-from checkpoint_files import CheckpointError
-from checkpoints import load_pipeline
+from checkpoint_files import CheckpointError, hash_file
+from checkpoints import load_pipeline, quiet
 from pipeline import SentencePieceTokenizer
 
 VERIFIED_BATCHES = [1, 2, 5]
@@ -49,6 +52,10 @@ def silent(_: str) -> None:
 
 def describe_training_noise(scheduler) -> dict:
     """From the DDIMScheduler that diffusers makes of the pipeline's own config."""
+    for key in ("beta_start", "beta_end", "beta_schedule", "prediction_type"):
+        if key not in scheduler.config:  # DDIMScheduler would take its own default for it
+            raise ExportError(f"the scheduler, a {type(scheduler).__name__}, has no {key}: a bundle has the training noise of "
+                              "Stable Diffusion 1.x, 2.x and XL")
     ddim = DDIMScheduler.from_config(scheduler.config)
     config = ddim.config
     if config.thresholding:
@@ -66,21 +73,27 @@ def describe_training_noise(scheduler) -> dict:
     }
 
 
-def sha256_of(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def put_in_place(folder: Path, out: Path) -> None:
+    """Renames, so that there is a whole bundle at any time, or for a moment none."""
+    old = folder.with_name(f"{folder.name}.old")
+    if out.exists():
+        os.rename(out, old)
+    os.rename(folder, out)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def describe_files(folder: Path) -> dict:
-    return {path.name: {"size": path.stat().st_size, "sha256": sha256_of(path)} for path in sorted(folder.iterdir())}
+    return {path.name: {"size": path.stat().st_size, "sha256": hash_file(path)} for path in sorted(folder.iterdir())}
 
 
 # --- the whole bundle ----------------------------------------------------------------------------------------
 
 
 def refuse_existing(out: Path, replace: bool) -> None:
-    if out.exists() and not replace:
+    if os.path.lexists(out) and not replace:
         raise ExportError(f"{out} exists already")
+    if out.is_symlink():
+        raise ExportError(f"{out} is a link: name the folder itself")
     if out.exists() and not (out / "model.json").is_file():
         raise ExportError(f"{out} is no bundle to replace: it has no model.json")
 
@@ -101,11 +114,56 @@ def sizes_to_verify(parts: Parts, sizes) -> list[list[int]]:
     a trace have that in it; traced so it holds at all sizes.
     """
     if isinstance(sizes, list):
-        return sizes[:2]
-    side = min(max(parts.default_size[0] // 4, 2 * sizes["min"]), sizes["max"])  # small ones prove as much
-    side -= (side - sizes["min"]) % sizes["multiple"]
-    odd = [[side + sizes["multiple"], min(side + 3 * sizes["multiple"], sizes["max"])], [side, side]]
-    return odd if odd[0][0] <= sizes["max"] else odd[1:]
+        stages = parts.downscale * 2 ** (len(parts.unet.config.block_out_channels) - 1)
+        return sorted(sizes, key=lambda size: size[0] % stages == 0 and size[1] % stages == 0)
+    most, multiple, smallest = sizes["max"], sizes["multiple"], smallest_side(sizes)
+    side = min(max(parts.default_size[0] // 4, 2 * smallest), most)  # small ones prove as much
+    side = max(side - side % multiple, smallest)
+    odd = [side + multiple, side + 3 * multiple]
+    return [odd, [side, side]] if odd[1] <= most else [[side, side]]
+
+
+def smallest_side(sizes: dict) -> int:
+    return -(-sizes["min"] // sizes["multiple"]) * sizes["multiple"]
+
+
+def is_allowed(sizes, size: list[int]) -> bool:
+    if isinstance(sizes, list):
+        return size in sizes
+    return all(sizes["min"] <= side <= sizes["max"] and side % sizes["multiple"] == 0 for side in size)
+
+
+def choose_default_size(parts: Parts, sizes) -> list[int]:
+    """The model's own where it is allowed; else the first, or smallest, that is."""
+    downscale = parts.downscale
+    if isinstance(sizes, list):
+        for size in sizes:
+            if any(side < 1 or side % downscale for side in size):
+                raise ExportError(f"--sizes {size[0]}x{size[1]}: wanted multiples of {downscale}, as many pixels as a latent "
+                                  "stands for")
+        return parts.default_size if is_allowed(sizes, parts.default_size) else sizes[0]
+    least, most, multiple = sizes["min"], sizes["max"], sizes["multiple"]
+    if least < 1 or multiple < 1 or multiple % downscale:
+        raise ExportError(f"--sizes {least}:{most}:{multiple}: wanted a least side of 1 or more, and a multiple of {downscale}")
+    if smallest_side(sizes) > most:
+        raise ExportError(f"--sizes {least}:{most}:{multiple}: no multiple of {multiple} lies in between")
+    return parts.default_size if is_allowed(sizes, parts.default_size) else [smallest_side(sizes)] * 2
+
+
+def check_defaults(steps: int, guidance_scale: float, noise: dict) -> None:
+    if not 1 <= steps <= len(noise["alphas_cumprod"]):
+        raise ExportError(f"--steps {steps}: wanted 1 to {len(noise['alphas_cumprod'])}")
+    if not (math.isfinite(guidance_scale) and 0 <= guidance_scale <= 1000):
+        raise ExportError(f"--guidance-scale {guidance_scale}: wanted 0 to 1000")
+
+
+def check_prompts(prompts) -> None:
+    def is_taught(entry):
+        return (isinstance(entry, dict) and isinstance(entry.get("name"), str) and
+                isinstance(entry.get("keywords"), list) and all(isinstance(word, str) for word in entry["keywords"]))
+
+    if not isinstance(prompts, list) or not all(map(is_taught, prompts)):
+        raise ExportError('--prompts: wanted a list of {"name": TEXT, "keywords": [TEXT, ...]}')
 
 
 class Exporter:
@@ -166,10 +224,14 @@ class Exporter:
                   for batch in VERIFIED_BATCHES for chunks in VERIFIED_CHUNKS]
         return self.export("text_encoder", self.parts.text_module(), self.parts.encode, shapes[::-1])
 
+    def batches_and_sizes(self) -> list[tuple[int, list[int]]]:
+        """All batches at two sizes, one at the others."""
+        return [(batch, size) for i, size in enumerate(self.sizes) for batch in ((2, 1, 5) if i < 2 else (2,))]
+
     def denoiser(self, channels_last: bool) -> dict:
         shapes = [(f"batch {batch}, {size[0]}x{size[1]}, {1 + batch % 2} chunks",
                    functools.partial(self.denoiser_inputs, batch, size, 1 + batch % 2))
-                  for size in self.sizes for batch in (2, 1, 5)]
+                  for batch, size in self.batches_and_sizes()]
         wrapper = self.parts.denoiser_module()
         if channels_last:
             bundle_modules.in_channels_last(wrapper)
@@ -177,7 +239,7 @@ class Exporter:
 
     def decoder(self, name: str, wrapper, eager, kind: str, channels_last: bool) -> dict:
         shapes = [(f"batch {batch}, {size[0]}x{size[1]}", lambda batch=batch, size=size: (self.latents(batch, size),))
-                  for size in self.sizes for batch in (2, 1, 5)]
+                  for batch, size in self.batches_and_sizes()]
         if channels_last:
             bundle_modules.in_channels_last(wrapper)
         return self.export(f"decoder_{name}", wrapper, eager, shapes, kind)
@@ -213,9 +275,17 @@ def export_bundle(pipeline, out: Path, *, name: str, source: str, licence: str, 
         if is_clip:
             least = parts.downscale * 2 ** (len(parts.unet.config.block_out_channels) - 1)
             sizes = {"min": least, "max": max(LARGEST_SIDE, parts.default_size[0]), "multiple": parts.downscale}
+    default_size = choose_default_size(parts, sizes)
     verified_sizes = sizes_to_verify(parts, sizes)
     tiny = None if tiny_decoder is None else parts.tiny_decoder_module(tiny_decoder)
     noise = describe_training_noise(parts.scheduler)
+    if guidance_scale is None:
+        guidance_scale = 5.0 if parts.sdxl else 7.5
+    check_defaults(steps, guidance_scale, noise)
+    if prompts is not None:
+        check_prompts(prompts)
+    if latents is not None and (latents.dim() != 4 or latents.shape[1] != parts.channels):
+        raise ExportError(f"--latents: they are {list(latents.shape)}, the model's are [N, {parts.channels}, h, w]")
 
     out.parent.mkdir(parents=True, exist_ok=True)
     refuse_full_disk(parts, out.parent)
@@ -254,19 +324,16 @@ def export_bundle(pipeline, out: Path, *, name: str, source: str, licence: str, 
             "clip_skip": parts.clip_skip,
             "latent_channels": parts.channels,
             "downscale": parts.downscale,
-            "sizes": {"default": parts.default_size, "allowed": sizes},
+            "sizes": {"default": default_size, "allowed": sizes},
             "no_negative_prompt": parts.no_negative_prompt,
             "training_noise": noise,
-            "defaults": {"steps": steps, "sampler": sampler,
-                         "guidance_scale": guidance_scale or (5.0 if parts.sdxl else 7.5)},
+            "defaults": {"steps": steps, "sampler": sampler, "guidance_scale": guidance_scale},
             "verified": {"batches": VERIFIED_BATCHES, "sizes": verified_sizes, "chunks": VERIFIED_CHUNKS},
             "prompts": None if prompts is None else "prompts.json",
         }
         # Last, so that a folder with a model.json is a whole bundle.
         (folder / "model.json").write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n")
-        if replace and out.exists():
-            shutil.rmtree(out)
-        os.rename(folder, out)
+        put_in_place(folder, out)
         say(f"{out}: done, {sum(file['size'] for file in manifest['files'].values()) / 1e9:.2f} GB")
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -304,15 +371,15 @@ def parse_lora(text: str) -> tuple[Path, float]:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", nargs="?", help="folder, checkpoint file, or owner/name at Hugging Face")
-    parser.add_argument("out", type=Path, help="bundle folder to write; must not exist")
+    parser.add_argument("paths", nargs="+", metavar="SOURCE OUT",
+                        help="folder, checkpoint file, or owner/name at Hugging Face; bundle folder to write")
     model = parser.add_argument_group("the model")
     model.add_argument("--revision", help="branch, tag or commit of a Hugging Face id")
     model.add_argument("--config", type=Path, help="folder of component configs for a checkpoint file of another shape")
     model.add_argument("--prediction-type", choices=["epsilon", "v_prediction", "sample"],
                        help="what the UNet predicts (default: what SOURCE says)")
     model.add_argument("--lora", type=parse_lora, nargs="+", action="extend", default=[], metavar="FILE:WEIGHT",
-                       help="merge these into the weights")
+                       help="merge these into the weights; SOURCE and OUT stand before them")
     model.add_argument("--clip-skip", type=int, metavar="N",
                        help="take the text encoder's last layer but N - 1, as web UIs count (default: 1, SDXL 2)")
     bundle = parser.add_argument_group("the bundle")
@@ -331,23 +398,47 @@ def parse_arguments() -> argparse.Namespace:
     bundle.add_argument("--replace", action="store_true", help="put the new bundle in the place of an old one")
     tiny = parser.add_argument_group("a bundle for tests")
     tiny.add_argument("--tiny", action="store_true", help="random weights instead of SOURCE")
-    tiny.add_argument("--family", default="emoji", choices=["emoji", "sd1", "sd2", "sdxl"])
-    tiny.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
-    if args.tiny == (args.source is not None):
-        parser.error("give SOURCE and OUT, or --tiny and OUT")
+    tiny.add_argument("--family", choices=["emoji", "sd1", "sd2", "sdxl"])
+    tiny.add_argument("--seed", type=int)
+    args = parser.parse_intermixed_args()
+    if len(args.paths) != (1 if args.tiny else 2):
+        parser.error(f"give SOURCE and OUT, or --tiny and OUT, not {len(args.paths)} paths"
+                     + ("; they stand before --lora's files" if args.lora else ""))
+    args.source, args.out = None if args.tiny else args.paths[0], Path(args.paths[-1])
+    others = ("revision", "config", "lora", "tiny_decoder", "latents", "prompts") if args.tiny else ("family", "seed")
+    for flag in others:
+        if getattr(args, flag) not in (None, []):
+            parser.error(f"--{flag.replace('_', '-')} goes " + ("with SOURCE, not with --tiny" if args.tiny else "with --tiny"))
     return args
 
 
 def tiny_pipeline(args):
-    prediction_type = args.prediction_type or "epsilon"
-    if args.family != "emoji":
+    prediction_type, seed = args.prediction_type or "epsilon", args.seed or 0
+    with quiet():
+        if args.family in (None, "emoji"):
+            from tiny_pipeline import make_tiny_pipeline
+
+            return make_tiny_pipeline(prediction_type, seed)
         from tiny_stable_diffusion import make_tiny_stable_diffusion
 
-        return make_tiny_stable_diffusion(args.family, prediction_type, args.seed)
-    from tiny_pipeline import make_tiny_pipeline
+        return make_tiny_stable_diffusion(args.family, prediction_type, seed)
 
-    return make_tiny_pipeline(prediction_type, args.seed)
+
+def read_latents(path: Path) -> torch.Tensor:
+    try:
+        tensors = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ExportError(f"--latents {path}: {error}") from None
+    if "latents" not in tensors:
+        raise ExportError(f"--latents {path}: no tensor 'latents' in it")
+    return tensors["latents"]
+
+
+def read_prompts(path: Path):
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ExportError(f"--prompts {path}: {error}") from None
 
 
 def export(args, say) -> None:
@@ -356,17 +447,18 @@ def export(args, say) -> None:
                "clip_skip": args.clip_skip, "replace": args.replace, "say": say}
     refuse_existing(args.out, args.replace)  # before anything large is read
     if args.tiny:
-        options.update(source="random weights, made for the tests", licence="Apache-2.0", guidance_scale=5.0)
+        scale = 5.0 if args.guidance_scale is None else args.guidance_scale
+        options.update(source="random weights, made for the tests", licence=args.licence or "Apache-2.0",
+                       guidance_scale=scale)
         export_bundle(tiny_pipeline(args), args.out, **options)
         return
     if args.tiny_decoder:
-        from diffusers import AutoencoderTiny
-
-        options["tiny_decoder"] = AutoencoderTiny.from_pretrained(args.tiny_decoder, local_files_only=True)
+        options["tiny_decoder"] = load_tiny_decoder(args.tiny_decoder)
     if args.latents:
-        options["latents"] = load_file(args.latents)["latents"]
+        options["latents"] = read_latents(args.latents)
     if args.prompts:
-        options["prompts"] = json.loads(args.prompts.read_text())
+        options["prompts"] = read_prompts(args.prompts)
+        check_prompts(options["prompts"])
     say(f"loading {args.source}")
     source = load_pipeline(args.source, revision=args.revision, loras=args.lora, config=args.config,
                            prediction_type=args.prediction_type, torch_dtype=DTYPES[args.dtype])
@@ -374,16 +466,27 @@ def export(args, say) -> None:
     export_bundle(source.pipeline, args.out, **options)
 
 
+class Stopped(BaseException):
+    """By a signal: what was begun is cleared away on the way out."""
+
+
+def stop(number, frame) -> None:
+    raise Stopped(number)
+
+
 def main() -> int:
     args = parse_arguments()
-    # What a trace takes for constant is held against the eager module afterwards.
-    warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
-    warnings.filterwarnings("ignore", category=DeprecationWarning, module="torch.jit")
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
     try:
         export(args, silent if args.tiny else lambda line: print(line, file=sys.stderr, flush=True))
     except (ExportError, CheckpointError, OSError) as error:
         print(f"export_bundle.py: {error}", file=sys.stderr)
         return 1
+    except Stopped as stopped:
+        number = signal.Signals(stopped.args[0])
+        print(f"export_bundle.py: stopped by {number.name}; nothing was left behind", file=sys.stderr)
+        return 128 + number
     return 0
 
 

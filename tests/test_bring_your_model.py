@@ -67,16 +67,20 @@ def test_loras_on_the_command_line_are_in_the_weights(sd1, draw, tmp_path):
      "nowhere.safetensors: no such file or folder, and no Hugging Face id, which is owner/name"),
     (["FILE", "mine", "--config", "CONFIG", "--clip-skip", "9"],
      "clip skip 9: the text encoder has 2 layers"),
-    (["FILE", "mine", "--config", "CONFIG", "--tiny-decoder", "nowhere"], None),
-    (["FILE", "mine", "--config", "CONFIG", "--prompts", "nowhere.json"], None),
+    (["FILE", "mine", "--config", "CONFIG", "--prompts", "nowhere.json"],
+     "--prompts nowhere.json: [Errno 2] No such file or directory: 'nowhere.json'"),
+    (["FILE", "mine", "--config", "CONFIG", "--latents", "FILE"], "--latents FILE: no tensor 'latents' in it"),
+    (["FILE", "--dtype", "float32", "link"], "link exists already"),
+    (["FILE", "--replace", "link"], "link is a link: name the folder itself"),
 ])
 def test_what_cannot_be_exported_is_said_in_one_line(sd1, tmp_path, arguments, line):
     given = {"FILE": sd1.file, "CONFIG": sd1.config}
+    (tmp_path / "link").symlink_to("nowhere")
     ended = subprocess.run([sys.executable, ROOT / "scripts/export_bundle.py",
                             *(str(given.get(argument, argument)) for argument in arguments)],
                            capture_output=True, text=True, cwd=tmp_path)
     assert ended.returncode == 1
     *_, last = ended.stderr.splitlines()
     assert "Traceback" not in ended.stderr
-    assert last == f"export_bundle.py: {line}" if line else last.startswith("export_bundle.py: ") and "nowhere" in last
+    assert last == f"export_bundle.py: {line.replace('FILE', str(sd1.file))}"
     assert not (tmp_path / "mine").exists() and not list(tmp_path.glob(".mine*"))

@@ -13,7 +13,7 @@ from collections import namedtuple
 import numpy
 import pytest
 import torch
-from diffusers import AutoencoderTiny
+from diffusers import AutoencoderTiny, EDMEulerScheduler, FlowMatchEulerDiscreteScheduler
 from transformers import CLIPTextModel
 
 from conftest import ROOT, make_tiny_bundle
@@ -39,11 +39,14 @@ def bundle_of(family: str, *flags: str):
 def export(tmp_path_factory):
     """export("sd1", clip_skip=2) is a bundle of the tiny pipeline, made once."""
 
-    @functools.cache
+    made = {}
+
     def export(family: str, **options):
-        bundle = tmp_path_factory.mktemp(family) / "tiny"
-        export_bundle(pipeline_of(family), bundle, **TEXT, **options)
-        return bundle
+        key = family, repr(options)
+        if key not in made:
+            made[key] = tmp_path_factory.mktemp(family) / "tiny"
+            export_bundle(pipeline_of(family), made[key], **TEXT, **options)
+        return made[key]
 
     return export
 
@@ -251,7 +254,7 @@ def test_a_weight_that_float16_has_not_is_refused_by_name(tmp_path):
     pipeline = make_tiny_stable_diffusion("sd1")
     pipeline.unet.mid_block.resnets[0].conv1.weight[0, 0, 0, 0] = 1e5
     assert refusal_of(tmp_path / "out", pipeline, dtype="float16") == \
-        "mid_block.resnets.0.conv1.weight holds numbers that torch.float16 can't: use bfloat16 or float32"
+        "unet.mid_block.resnets.0.conv1.weight holds numbers that torch.float16 can't: use bfloat16 or float32"
 
 
 def test_an_autoencoder_with_latents_of_another_mean_is_refused(tmp_path):
@@ -259,6 +262,71 @@ def test_an_autoencoder_with_latents_of_another_mean_is_refused(tmp_path):
     pipeline.vae.register_to_config(latents_mean=[0.1, 0.2, 0.3, 0.4])
     assert refusal_of(tmp_path / "out", pipeline) == \
         "the autoencoder's config has latents_mean, which this exporter does not know"
+
+
+@pytest.mark.parametrize("options, line", [
+    ({"sizes": [[30, 32]]}, "--sizes 30x32: wanted multiples of 4, as many pixels as a latent stands for"),
+    ({"sizes": {"min": 0, "max": 64, "multiple": 4}},
+     "--sizes 0:64:4: wanted a least side of 1 or more, and a multiple of 4"),
+    ({"sizes": {"min": 33, "max": 39, "multiple": 8}}, "--sizes 33:39:8: no multiple of 8 lies in between"),
+    ({"steps": 0}, "--steps 0: wanted 1 to 1000"),
+    ({"steps": 2000}, "--steps 2000: wanted 1 to 1000"),
+    ({"guidance_scale": float("nan")}, "--guidance-scale nan: wanted 0 to 1000"),
+    ({"prompts": {"a": 1}}, '--prompts: wanted a list of {"name": TEXT, "keywords": [TEXT, ...]}'),
+    ({"latents": torch.zeros(2, 3, 8, 8)}, "--latents: they are [2, 3, 8, 8], the model's are [N, 4, h, w]"),
+])
+def test_what_no_bundle_may_say_is_refused_before_anything_is_traced(tmp_path, monkeypatch, options, line):
+    monkeypatch.setattr(Exporter, "export", None)
+    assert refusal_of(tmp_path / "out", pipeline_of("sd1"), **options) == line
+
+
+@pytest.mark.parametrize("sizes, default", [([[32, 32], [16, 16], [36, 28]], [32, 32]), ([[16, 24], [20, 28]], [16, 24]),
+                                            ({"min": 13, "max": 28, "multiple": 4}, [16, 16])])
+def test_every_size_that_is_allowed_can_be_drawn(draw, export, sizes, default):
+    bundle = export("sd1", sizes=sizes)
+    assert manifest_of(bundle)["sizes"] == {"default": default, "allowed": sizes}
+    for width, height in sizes if isinstance(sizes, list) else [[16, 28], [20, 20]]:
+        folder = draw(PROMPT, "--model", bundle, "--seed", SEED, "--steps", 2, "--guidance-scale", 3,
+                      "--size", f"{width}x{height}")
+        wanted = latents_of(with_scheduler(pipeline_of("sd1")), PROMPT, SEED, (width, height), num_inference_steps=2,
+                            guidance_scale=3)
+        assert difference(final_of(folder), wanted) <= 1e-4
+
+
+def test_a_guidance_scale_of_0_stays_0(export):
+    assert manifest_of(export("sd1", guidance_scale=0))["defaults"]["guidance_scale"] == 0
+
+
+def test_words_that_textual_inversion_added_are_refused(tmp_path):
+    pipeline = make_tiny_stable_diffusion("sd1")
+    pipeline.tokenizer.add_tokens(["<cat-toy>"])
+    assert refusal_of(tmp_path / "out", pipeline) == ("the tokenizer has words of its own, '<cat-toy>' for one: a bundle has no "
+                                                      "place for what textual inversion adds")
+
+
+@pytest.mark.parametrize("scheduler", [FlowMatchEulerDiscreteScheduler, EDMEulerScheduler])
+def test_noise_of_another_kind_is_refused(tmp_path, scheduler):
+    pipeline = make_tiny_stable_diffusion("sd1")
+    pipeline.scheduler = scheduler()
+    assert refusal_of(tmp_path / "out", pipeline).startswith(
+        f"the scheduler, a {scheduler.__name__}, has no beta_start: a bundle has the training noise of")
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_stopped_by_a_signal_it_leaves_nothing_behind(tmp_path, number, code):
+    process = subprocess.Popen([*EXPORTER, "--tiny", "--family", "sd1", tmp_path / "out"], stderr=subprocess.PIPE,
+                               text=True)
+    try:
+        while not list(tmp_path.glob(".out.*/denoiser.safetensors")):
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == code
+    assert said.splitlines()[-1] == f"export_bundle.py: stopped by {number.name}; nothing was left behind"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_full_disk_is_noticed_before_anything_is_written(tmp_path, monkeypatch):
