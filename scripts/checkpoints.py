@@ -8,6 +8,7 @@
 import contextlib
 import json
 import re
+import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,8 +76,10 @@ def load_pipeline(source: str | Path, *, revision: str | None = None, loras=(), 
 
 @contextlib.contextmanager
 def quiet():
-    """Without the libraries' remarks and progress bars. What matters of it, such as a missing tensor, is checked here."""
+    """Without the libraries' remarks and progress bars, a download's excepted. What matters of it, such as a missing
+    tensor, is checked here."""
     import transformers
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     # Before diffusers is imported: that makes transformers speak of picture processors.
     verbosity = transformers.logging.get_verbosity()
@@ -85,8 +88,10 @@ def quiet():
 
     own_verbosity = diffusers.logging.get_verbosity()
     diffusers.logging.set_verbosity_error()
-    bars = transformers.logging.is_progress_bar_enabled()
+    bars, download_bars = transformers.logging.is_progress_bar_enabled(), not are_progress_bars_disabled()
     transformers.logging.disable_progress_bar()
+    if download_bars:  # switched along with transformers' own
+        enable_progress_bars()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -96,6 +101,8 @@ def quiet():
         diffusers.logging.set_verbosity(own_verbosity)
         if bars:
             transformers.logging.enable_progress_bar()
+        if not download_bars:
+            disable_progress_bars()
 
 
 # --- a diffusers folder --------------------------------------------------------------------------------------
@@ -189,7 +196,8 @@ def fetch_folder(id: str, revision: str | None, prefer_half: bool) -> Path:
     try:
         model = huggingface_hub.HfApi().model_info(id, revision=revision)
         files = files_to_fetch([file.rfilename for file in model.siblings], prefer_half)
-        return Path(huggingface_hub.snapshot_download(id, revision=model.sha, allow_patterns=files))
+        # By its name, not its commit: only so the cache remembers for which name the commit is.
+        return Path(huggingface_hub.snapshot_download(id, revision=revision, allow_patterns=files))
     except GatedRepoError as error:
         raise CheckpointError(f"{id}: its owners want their terms accepted at Hugging Face first, and a login here: "
                               "hf auth login") from error
@@ -198,11 +206,40 @@ def fetch_folder(id: str, revision: str | None, prefer_half: bool) -> Path:
                               "hf auth login") from error
     except RevisionNotFoundError as error:
         raise CheckpointError(f"{id} has no revision '{revision}'") from error
-    except Exception as error:  # no network has as many types as there are layers of it
-        with contextlib.suppress(OSError, ValueError):
-            return Path(huggingface_hub.snapshot_download(id, revision=revision, local_files_only=True))
-        raise CheckpointError(f"{id}{at}: no such folder here, none in Hugging Face's cache, and Hugging Face can't be "
-                              f"reached: {first_line(error)}") from error
+    except Exception as error:
+        if not is_unreachable(error):
+            raise CheckpointError(f"{id}{at} can't be fetched: {first_line(error)}") from error
+        folder = cached_folder(id, revision)
+        if not folder:
+            raise CheckpointError(f"{id}{at}: no such folder here, none in Hugging Face's cache, and Hugging Face can't be "
+                                  f"reached: {first_line(error)}") from error
+        print(f"{id}{at}: Hugging Face can't be reached ({first_line(error)}), taking commit {folder.name} from its cache",
+              file=sys.stderr, flush=True)
+        return folder
+
+
+def is_unreachable(error: BaseException | None) -> bool:
+    """No network, or a server out of order: what the cache is for. A full disk is neither."""
+    import httpx
+
+    while error is not None:
+        response = getattr(error, "response", None)
+        if isinstance(error, (httpx.TransportError, ConnectionError, TimeoutError)):
+            return True
+        if response is not None and response.status_code >= 500:
+            return True
+        error = error.__cause__
+    return False
+
+
+def cached_folder(id: str, revision: str | None) -> Path | None:
+    import huggingface_hub
+
+    try:
+        return Path(huggingface_hub.snapshot_download(id, revision=revision, local_files_only=True))
+    except (OSError, ValueError) as error:
+        # A folder without the files that nobody asked for counts as incomplete.
+        return Path(error.snapshot_path) if hasattr(error, "snapshot_path") else None
 
 
 def files_to_fetch(names: list[str], prefer_half: bool) -> list[str]:

@@ -678,19 +678,75 @@ def test_prediction_type_of_a_folder_can_be_said(sd1, tmp_path):
     assert load_pipeline(folder, prediction_type="v_prediction").pipeline.scheduler.config.prediction_type == "v_prediction"
 
 
-def test_an_id_in_the_cache_needs_no_network(sd1, tmp_path, monkeypatch, attempts):
-    commit = 40 * "a"
+COMMIT = 40 * "a"
+
+
+@pytest.fixture
+def cached(sd1, tmp_path, monkeypatch):
     cache = tmp_path / "models--someone--cats"
-    save_folder(sd1, cache / "snapshots" / commit)
+    save_folder(sd1, cache / "snapshots" / COMMIT)
     (cache / "refs").mkdir()
-    (cache / "refs/main").write_text(commit)
+    (cache / "refs/main").write_text(COMMIT)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.chdir(tmp_path)
+    return cache / "snapshots" / COMMIT
+
+
+def test_an_id_in_the_cache_needs_no_network(cached, sd1, attempts, capsys):
+    capsys.readouterr()
     source = load_pipeline("someone/cats")
     assert attempts
     attempts.clear()
-    assert source.description == f"someone/cats@{commit}"
+    assert source.description == f"someone/cats@{COMMIT}"
     assert_same(source.pipeline, sd1.pipeline)
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert err.startswith("someone/cats: Hugging Face can't be reached (")
+    assert err.endswith(f"), taking commit {COMMIT} from its cache\n")
+
+
+def test_what_is_no_network_error_is_not_hidden_by_the_cache(cached, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", fail)
+    assert refusal("someone/cats") == "someone/cats can't be fetched: [Errno 28] No space left on device"
+
+
+def test_a_snapshot_of_only_what_was_asked_for_is_found_again(cached, monkeypatch, attempts):
+    import huggingface_hub
+    from huggingface_hub.errors import IncompleteSnapshotError
+
+    def lacking(*_, **__):
+        raise IncompleteSnapshotError("3 file(s) are missing", snapshot_path=str(cached))
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lacking)
+    assert load_pipeline("someone/cats").description == f"someone/cats@{COMMIT}"
+    attempts.clear()
+
+
+def test_a_download_shows_its_progress_and_is_of_the_named_revision(cached, monkeypatch):
+    import huggingface_hub
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    hidden = []
+
+    def download(id, revision, allow_patterns):
+        assert (id, revision, allow_patterns) == ("someone/cats", "v2", ["unet/config.json"])
+        hidden.append(are_progress_bars_disabled())
+        return cached
+
+    model = types.SimpleNamespace(sha=COMMIT, siblings=[types.SimpleNamespace(rfilename="unet/config.json")])
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *_, **__: model)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    assert load_pipeline("someone/cats", revision="v2").description == f"someone/cats@{COMMIT}"
+    disable_progress_bars()
+    try:
+        load_pipeline("someone/cats", revision="v2")
+        assert are_progress_bars_disabled()
+    finally:
+        enable_progress_bars()
+    assert hidden == [False, True]
 
 
 def test_a_folder_goes_before_an_id(sd1, tmp_path, monkeypatch):
