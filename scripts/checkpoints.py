@@ -184,6 +184,31 @@ def dtype_of(files: list[Path]) -> torch.dtype:
     return found.pop() if len(found) == 1 and found < {torch.float32, torch.float16, torch.bfloat16} else torch.float32
 
 
+def load_tiny_decoder(folder: str | Path):
+    """diffusers' AutoencoderTiny from a folder on this disk, as madebyollin/taesd and taesdxl are.
+
+    @throws CheckpointError one line: what can't be loaded, and why.
+    """
+    folder = Path(folder).absolute()
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder}: no such folder; wanted: that of an AutoencoderTiny. "
+                              "Download madebyollin/taesd, or for SDXL madebyollin/taesdxl, and give the folder it is in")
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise CheckpointError(f"{folder} holds no config.json; wanted: the folder of an AutoencoderTiny") from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} can't be read: {first_line(error)}") from error
+    kind = config.get("_class_name") if isinstance(config, dict) else type(config).__name__
+    if kind != "AutoencoderTiny":
+        raise CheckpointError(f"{path} is of class {kind}; wanted: AutoencoderTiny")
+    with quiet(), one_line(folder):
+        from diffusers import AutoencoderTiny
+
+        return load_part(AutoencoderTiny, folder, extra=False)
+
+
 # --- Hugging Face --------------------------------------------------------------------------------------------
 
 
