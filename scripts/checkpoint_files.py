@@ -1,5 +1,6 @@
 """Files of weights as others made them: read without running any code of theirs."""
 
+import contextlib
 import hashlib
 import pickle
 import zipfile
@@ -21,7 +22,7 @@ def read_weights(path: Path) -> tuple[dict, dict]:
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file")
     try:
-        if path.suffix == ".safetensors":
+        if path.suffix.lower() == ".safetensors":
             with safe_open(path, framework="pt") as file:
                 return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
@@ -43,6 +44,19 @@ def read_weights(path: Path) -> tuple[dict, dict]:
 def hash_file(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def one_line(place):
+    """What the libraries raise, which is most of the types there are, as one line."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except (OSError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{place}: {first_line(error)}") from error
+    except Exception as error:
+        raise CheckpointError(f"{place}: {type(error).__name__}: {first_line(error)}") from error
 
 
 def first_line(error: Exception) -> str:

@@ -8,25 +8,22 @@
 import contextlib
 import json
 import re
+import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 
-from checkpoint_files import CheckpointError, first_line, hash_file
+from checkpoint_files import CheckpointError, first_line, hash_file, one_line, read_weights
 from lora import merge_loras
-from pipeline import Pipeline
+from pipeline import Pipeline, SentencePieceTokenizer
+from pipeline_index import PIPELINES, has_sentencepiece, part_class, read_index, scheduler_class
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 FILE_SUFFIXES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
-MODELS = {"unet": "UNet2DConditionModel", "vae": "AutoencoderKL", "text_encoder": "CLIPTextModel"}
-PIPELINES = {"StableDiffusionPipeline": MODELS,
-             "StableDiffusionXLPipeline": {**MODELS, "text_encoder_2": "CLIPTextModelWithProjection"}}
 WEIGHTS = re.compile(r"(diffusion_pytorch_model|pytorch_model|model)(-\d+-of-\d+)?(?P<fp16>\.fp16)?(-\d+-of-\d+)?"
                      r"\.(?P<kind>safetensors|bin)")
-DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
 @dataclass
@@ -36,15 +33,17 @@ class Source:
 
 
 def load_pipeline(source: str | Path, *, revision: str | None = None, loras=(), config: str | Path | None = None,
-                  prediction_type: str | None = None, torch_dtype: torch.dtype | None = None) -> Source:
+                  prediction_type: str | None = None, prefer_half: bool = False) -> Source:
     """
+    Weights have the types they have in the file, and stay in it until they are used; what a LoRA was added to is float32.
+
     @param source           a diffusers folder, a .safetensors or .ckpt file, or `owner/name` at Hugging Face. What is
                             on the disk goes before an id.
     @param revision         branch, tag or commit, of an id.
-    @param loras            (file, weight) each, merged into the weights in float32.
+    @param loras            (file, weight) each, added to the weights in float32.
     @param config           folder of component configs for a single file, in place of those that come with us.
     @param prediction_type  epsilon, v_prediction or sample, whatever the source says.
-    @param torch_dtype      of the weights; each part's own in the file unless given.
+    @param prefer_half      takes the 16-bit files where a folder or an id has both.
     @throws CheckpointError one line: what can't be loaded, and why.
     """
     path = Path(source)
@@ -54,15 +53,15 @@ def load_pipeline(source: str | Path, *, revision: str | None = None, loras=(), 
         raise CheckpointError(f"{source} is no single file: a folder and an id bring their own configs, not {config}")
     with quiet(), one_line(source):
         if path.is_dir():
-            pipeline, description = load_folder(path, torch_dtype), f"folder {path.resolve().name}"
+            pipeline, description = load_folder(path, prefer_half), f"folder {path.resolve().name}"
         elif path.is_file():
             from single_file import load_single_file
 
-            pipeline, family = load_single_file(path, config, prediction_type, torch_dtype)
+            pipeline, family = load_single_file(path, config, prediction_type)
             description = f"{path.name} ({family}, SHA-256 {hash_file(path)})"
-        elif HUB_ID.fullmatch(str(source)) and path.suffix not in FILE_SUFFIXES:
-            folder = fetch_folder(str(source), revision, torch_dtype)
-            pipeline, description = load_folder(folder, torch_dtype), f"{source}@{folder.name}"
+        elif HUB_ID.fullmatch(str(source)) and path.suffix.lower() not in FILE_SUFFIXES:
+            folder = fetch_folder(str(source), revision, prefer_half)
+            pipeline, description = load_folder(folder, prefer_half), f"{source}@{folder.name}"
         else:
             raise CheckpointError(f"{source}: no such file or folder, and no Hugging Face id, which is owner/name")
         if prediction_type:
@@ -77,8 +76,10 @@ def load_pipeline(source: str | Path, *, revision: str | None = None, loras=(), 
 
 @contextlib.contextmanager
 def quiet():
-    """Without the libraries' remarks and progress bars. What matters of it, such as a missing tensor, is checked here."""
+    """Without the libraries' remarks and progress bars, a download's excepted. What matters of it, such as a missing
+    tensor, is checked here."""
     import transformers
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     # Before diffusers is imported: that makes transformers speak of picture processors.
     verbosity = transformers.logging.get_verbosity()
@@ -87,8 +88,10 @@ def quiet():
 
     own_verbosity = diffusers.logging.get_verbosity()
     diffusers.logging.set_verbosity_error()
-    bars = transformers.logging.is_progress_bar_enabled()
+    bars, download_bars = transformers.logging.is_progress_bar_enabled(), not are_progress_bars_disabled()
     transformers.logging.disable_progress_bar()
+    if download_bars:  # switched along with transformers' own
+        enable_progress_bars()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -98,118 +101,118 @@ def quiet():
         diffusers.logging.set_verbosity(own_verbosity)
         if bars:
             transformers.logging.enable_progress_bar()
-
-
-@contextlib.contextmanager
-def one_line(place):
-    """What the libraries raise, which is most of the types there are, as one line."""
-    try:
-        yield
-    except CheckpointError:
-        raise
-    except (OSError, ValueError, RuntimeError) as error:
-        raise CheckpointError(f"{place}: {first_line(error)}") from error
-    except Exception as error:
-        raise CheckpointError(f"{place}: {type(error).__name__}: {first_line(error)}") from error
+        if not download_bars:
+            disable_progress_bars()
 
 
 # --- a diffusers folder --------------------------------------------------------------------------------------
 
 
-def read_index(folder: Path) -> dict:
-    path = folder / "model_index.json"
-    try:
-        index = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise CheckpointError(f"{folder} is no pipeline that diffusers saved: it has no model_index.json") from None
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} can't be read: {first_line(error)}") from error
-    if not isinstance(index, dict) or index.get("_class_name") not in PIPELINES:
-        found = index.get("_class_name") if isinstance(index, dict) else type(index).__name__
-        raise CheckpointError(f"{path} is of a {found}; wanted: {' or '.join(PIPELINES)}")
-    return index
-
-
-def load_folder(folder: Path, torch_dtype: torch.dtype | None):
+def load_folder(folder: Path, prefer_half: bool):
+    # As an absolute path nothing can be taken for an id.
+    folder = folder.absolute()
     index = read_index(folder)
-    if (index.get("tokenizer") or [None])[0] == Pipeline.__module__:
-        pipeline = Pipeline.from_pretrained(folder)
-        for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder) if torch_dtype else ():
-            part.to(torch_dtype)
-        return pipeline
-    pipeline = load_parts(folder, index, torch_dtype)
+    networks = PIPELINES[index["_class_name"]]
+    parts = {part: load_part(part_class(index, part), folder / part, prefer_half) for part in networks}
+    parts["scheduler"] = load_scheduler(index["scheduler"][1], folder / "scheduler")
+    if has_sentencepiece(index):
+        return Pipeline(**parts, tokenizer=SentencePieceTokenizer.from_pretrained(folder / "tokenizer"))
+
+    from single_file import assemble
+
+    for part in networks:
+        if part.startswith("text_encoder"):
+            tokenizer = part.replace("text_encoder", "tokenizer")
+            parts[tokenizer] = load_tokenizer(folder / tokenizer)
+    pipeline = assemble(index, parts)
     channels = pipeline.unet.config.in_channels
     if channels != 4:
         raise CheckpointError(f"{folder} is no text-to-image model: its UNet takes {channels} channels; wanted: 4")
     return pipeline
 
 
-def load_parts(folder: Path, index: dict, torch_dtype: torch.dtype | None):
-    import diffusers
-    import transformers
-
-    from single_file import assemble
-
-    parts = {}
-    for part, wanted in PIPELINES[index["_class_name"]].items():
-        library, name = index.get(part) or (None, None)
-        if name != wanted:
-            raise CheckpointError(f"{folder / 'model_index.json'}: {part} is {name or 'missing'}; wanted: {wanted}")
-        library = diffusers if library == "diffusers" else transformers
-        parts[part] = load_part(getattr(library, name), folder / part, torch_dtype)
-        if part.startswith("text_encoder"):
-            tokenizer = part.replace("text_encoder", "tokenizer")
-            if not (index.get(tokenizer) or ["", ""])[1].startswith("CLIPTokenizer"):
-                raise CheckpointError(f"{folder / 'model_index.json'}: {tokenizer} is {index.get(tokenizer)}; "
-                                      "wanted: CLIPTokenizer")
-            parts[tokenizer] = transformers.CLIPTokenizer.from_pretrained(folder / tokenizer, local_files_only=True)
-    scheduler = index["scheduler"][1]
-    if not hasattr(diffusers, str(scheduler)) or not str(scheduler).endswith("Scheduler"):
-        raise CheckpointError(f"{folder / 'model_index.json'}: scheduler is {scheduler}, which diffusers does not have")
-    parts["scheduler"] = getattr(diffusers, scheduler).from_pretrained(folder / "scheduler", local_files_only=True)
-    return assemble(index, parts)
-
-
-def load_part(model_class, folder: Path, torch_dtype: torch.dtype | None):
-    files = choose_weights([path.name for path in folder.glob("*")], torch_dtype)
+def load_part(model_class, folder: Path, prefer_half: bool = False, extra: bool = True):
+    """`extra`: whether tensors that have no place are let pass."""
+    files = choose_weights([path.name for path in folder.glob("*")], prefer_half)
     if not files:
         raise CheckpointError(f"{folder} holds no weights; wanted: *.safetensors, or *.bin")
+    if not (folder / "config.json").is_file():
+        raise CheckpointError(f"{folder} holds no config.json; wanted: what diffusers saves beside the weights")
     match = WEIGHTS.fullmatch(files[0])
-    safetensors = match["kind"] == "safetensors"
-    dtype = torch_dtype or (file_dtype(folder / files[0]) if safetensors else None)
     spelling = "torch_dtype" if model_class.__module__.startswith("diffusers") else "dtype"
     # Both libraries read .bin with torch.load(weights_only=True).
     model, report = model_class.from_pretrained(
-        folder, **{spelling: dtype}, variant="fp16" if match["fp16"] else None, use_safetensors=safetensors,
-        local_files_only=True, output_loading_info=True)
+        folder, **{spelling: dtype_of([folder / file for file in files])}, variant="fp16" if match["fp16"] else None,
+        use_safetensors=match["kind"] == "safetensors", local_files_only=True, output_loading_info=True)
     # They would go on with random numbers.
     for missing in sorted(report["missing_keys"]):
         raise CheckpointError(f"{folder}: its weights lack '{missing}'")
+    for name in () if extra else sorted(report["unexpected_keys"]):
+        raise CheckpointError(f"{folder}: its weights have '{name}', for which the config has no place")
     return model.eval().requires_grad_(False)
 
 
-def choose_weights(names: list[str], torch_dtype: torch.dtype | None) -> list[str]:
+def load_scheduler(name: str, folder: Path):
+    if not (folder / "scheduler_config.json").is_file():
+        raise CheckpointError(f"{folder} holds no scheduler_config.json; wanted: a {name}'s")
+    return scheduler_class(name, folder).from_pretrained(folder, local_files_only=True)
+
+
+def load_tokenizer(folder: Path):
+    from transformers import CLIPTokenizer
+
+    if not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.json")):
+        raise CheckpointError(f"{folder} holds no vocabulary; wanted: tokenizer.json, or vocab.json and merges.txt")
+    return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+
+
+def choose_weights(names: list[str], prefer_half: bool) -> list[str]:
     """Of a part's files, those to load: safetensors before .bin; of two precisions the smaller only when it is asked for."""
     matches = [match for match in map(WEIGHTS.fullmatch, sorted(names)) if match]
     for kind in ("safetensors", "bin"):
         by_half = {half: [match[0] for match in matches if match["kind"] == kind and bool(match["fp16"]) == half]
                    for half in (False, True)}
-        half_first = torch_dtype in (torch.float16, torch.bfloat16)
-        if chosen := by_half[half_first] or by_half[not half_first]:
+        if chosen := by_half[prefer_half] or by_half[not prefer_half]:
             return chosen
     return []
 
 
-def file_dtype(path: Path) -> torch.dtype | None:
-    with safe_open(path, framework="pt") as file:
-        found = {file.get_slice(name).get_dtype() for name in file.keys()}
-    return next((dtype for name, dtype in DTYPES.items() if name in found), None)
+def dtype_of(files: list[Path]) -> torch.dtype:
+    """The files' own. float32, which has all that the others have, for a mixture and for what is no type to compute in."""
+    found = {tensor.dtype for file in files for tensor in read_weights(file)[0].values()
+             if isinstance(tensor, torch.Tensor) and tensor.is_floating_point()}
+    return found.pop() if len(found) == 1 and found < {torch.float32, torch.float16, torch.bfloat16} else torch.float32
+
+
+def load_tiny_decoder(folder: str | Path):
+    """diffusers' AutoencoderTiny from a folder on this disk, as madebyollin/taesd and taesdxl are.
+
+    @throws CheckpointError one line: what can't be loaded, and why.
+    """
+    folder = Path(folder).absolute()
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder}: no such folder; wanted: that of an AutoencoderTiny. "
+                              "Download madebyollin/taesd, or for SDXL madebyollin/taesdxl, and give the folder it is in")
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise CheckpointError(f"{folder} holds no config.json; wanted: the folder of an AutoencoderTiny") from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} can't be read: {first_line(error)}") from error
+    kind = config.get("_class_name") if isinstance(config, dict) else type(config).__name__
+    if kind != "AutoencoderTiny":
+        raise CheckpointError(f"{path} is of class {kind}; wanted: AutoencoderTiny")
+    with quiet(), one_line(folder):
+        from diffusers import AutoencoderTiny
+
+        return load_part(AutoencoderTiny, folder, extra=False)
 
 
 # --- Hugging Face --------------------------------------------------------------------------------------------
 
 
-def fetch_folder(id: str, revision: str | None, torch_dtype: torch.dtype | None) -> Path:
+def fetch_folder(id: str, revision: str | None, prefer_half: bool) -> Path:
     """The folder in Hugging Face's cache, named as the commit. What load_folder() reads is fetched where it isn't there."""
     import huggingface_hub
     from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
@@ -217,8 +220,9 @@ def fetch_folder(id: str, revision: str | None, torch_dtype: torch.dtype | None)
     at = f" at revision '{revision}'" if revision else ""
     try:
         model = huggingface_hub.HfApi().model_info(id, revision=revision)
-        files = files_to_fetch([file.rfilename for file in model.siblings], torch_dtype)
-        return Path(huggingface_hub.snapshot_download(id, revision=model.sha, allow_patterns=files))
+        files = files_to_fetch([file.rfilename for file in model.siblings], prefer_half)
+        # By its name, not its commit: only so the cache remembers for which name the commit is.
+        return Path(huggingface_hub.snapshot_download(id, revision=revision, allow_patterns=files))
     except GatedRepoError as error:
         raise CheckpointError(f"{id}: its owners want their terms accepted at Hugging Face first, and a login here: "
                               "hf auth login") from error
@@ -227,18 +231,47 @@ def fetch_folder(id: str, revision: str | None, torch_dtype: torch.dtype | None)
                               "hf auth login") from error
     except RevisionNotFoundError as error:
         raise CheckpointError(f"{id} has no revision '{revision}'") from error
-    except Exception as error:  # no network has as many types as there are layers of it
-        with contextlib.suppress(OSError, ValueError):
-            return Path(huggingface_hub.snapshot_download(id, revision=revision, local_files_only=True))
-        raise CheckpointError(f"{id}{at}: no such folder here, none in Hugging Face's cache, and Hugging Face can't be "
-                              f"reached: {first_line(error)}") from error
+    except Exception as error:
+        if not is_unreachable(error):
+            raise CheckpointError(f"{id}{at} can't be fetched: {first_line(error)}") from error
+        folder = cached_folder(id, revision)
+        if not folder:
+            raise CheckpointError(f"{id}{at}: no such folder here, none in Hugging Face's cache, and Hugging Face can't be "
+                                  f"reached: {first_line(error)}") from error
+        print(f"{id}{at}: Hugging Face can't be reached ({first_line(error)}), taking commit {folder.name} from its cache",
+              file=sys.stderr, flush=True)
+        return folder
 
 
-def files_to_fetch(names: list[str], torch_dtype: torch.dtype | None) -> list[str]:
+def is_unreachable(error: BaseException | None) -> bool:
+    """No network, or a server out of order: what the cache is for. A full disk is neither."""
+    import httpx
+
+    while error is not None:
+        response = getattr(error, "response", None)
+        if isinstance(error, (httpx.TransportError, ConnectionError, TimeoutError)):
+            return True
+        if response is not None and response.status_code >= 500:
+            return True
+        error = error.__cause__
+    return False
+
+
+def cached_folder(id: str, revision: str | None) -> Path | None:
+    import huggingface_hub
+
+    try:
+        return Path(huggingface_hub.snapshot_download(id, revision=revision, local_files_only=True))
+    except (OSError, ValueError) as error:
+        # A folder without the files that nobody asked for counts as incomplete.
+        return Path(error.snapshot_path) if hasattr(error, "snapshot_path") else None
+
+
+def files_to_fetch(names: list[str], prefer_half: bool) -> list[str]:
     """Of a repository's files, those of the parts, in one precision."""
     settings = re.compile(r"model_index\.json|(unet|vae|text_encoder(_2)?|tokenizer(_2)?|scheduler)/[^/]*\.(json|txt)")
     wanted = [name for name in names if settings.fullmatch(name)]
     for part in PIPELINES["StableDiffusionXLPipeline"]:
         own = [name.removeprefix(f"{part}/") for name in names if name.startswith(f"{part}/")]
-        wanted += [f"{part}/{name}" for name in choose_weights(own, torch_dtype)]
+        wanted += [f"{part}/{name}" for name in choose_weights(own, prefer_half)]
     return wanted

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from checkpoint_files import CheckpointError, read_weights
+from checkpoint_files import CheckpointError, one_line, read_weights
 
 PARTS = {"lora_unet_": "unet", "lora_te_": "text_encoder", "lora_te1_": "text_encoder", "lora_te2_": "text_encoder_2",
          "unet.": "unet", "text_encoder.": "text_encoder", "text_encoder_2.": "text_encoder_2"}
@@ -109,6 +109,10 @@ def read_layers(path: Path, tensors: dict) -> list[Layer]:
         layer = layers.setdefault((part, flat), Layer(key, part, flat))
         if role in layer.tensors:
             raise CheckpointError(f"{path}: '{key}' and '{layer.key}' are for the same layer")
+        if role == "alpha" and tensor.numel() != 1:
+            raise CheckpointError(f"{path}: '{key}' holds {tensor.numel()} numbers; wanted: 1")
+        if role == "down" and not tensor.numel():
+            raise CheckpointError(f"{path}: '{key}' is {list(tensor.shape)}; wanted: a rank of 1 or more")
         layer.tensors[role] = tensor
     return list(layers.values())
 
@@ -148,20 +152,40 @@ def scale_of(layer: Layer, rank: int, settings: dict) -> float:
 
 def read_settings(path: Path, metadata: dict) -> dict:
     try:
-        return json.loads(metadata.get("lora_adapter_metadata", "{}"))
+        settings = json.loads(metadata.get("lora_adapter_metadata", "{}"))
     except ValueError as error:
         raise CheckpointError(f"{path}: its metadata 'lora_adapter_metadata' is no JSON: {error}") from error
+    if not isinstance(settings, dict):
+        raise CheckpointError(f"{path}: its metadata 'lora_adapter_metadata' is {json.dumps(settings)}; wanted: an object")
+    for key, value in settings.items():
+        kind = {"lora_alpha": (int, float), "alpha_pattern": dict}.get(key.split(".")[-1], object)
+        if value is not None and not isinstance(value, kind):
+            raise CheckpointError(f"{path}: its metadata has '{key}' {json.dumps(value)}; "
+                                  f"wanted: {'an object' if kind is dict else 'a number'}")
+        for pattern, alpha in (value or {}).items() if kind is dict else ():
+            found = f"{path}: its metadata has '{key}' '{pattern}'"
+            if not isinstance(alpha, (int, float)):
+                raise CheckpointError(f"{found} {json.dumps(alpha)}; wanted: a number")
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise CheckpointError(f"{found}, which is no pattern: {error}") from error
+    return settings
 
 
 @torch.no_grad()
 def merge_loras(pipeline, loras: list[tuple[Path, float]]) -> None:
-    """Adds each LoRA, times its weight, to the pipeline's own weights: all of a file, or an error says why not."""
+    """Adds each LoRA, times its weight, to the pipeline's own weights: all of a file, or an error says why not.
+
+    What was added to is float32 from then on, for whoever stores it to round once; all else keeps its type.
+    """
     modules = find_modules(pipeline)
     changes = {}  # of each module
     for path, weight in loras:
-        weights, metadata = read_weights(path)
-        settings = read_settings(path, metadata)
-        layers = read_layers(path, {key: value for key, value in weights.items() if isinstance(value, torch.Tensor)})
+        with one_line(path):
+            weights, metadata = read_weights(path)
+            settings = read_settings(path, metadata)
+            layers = read_layers(path, {key: value for key, value in weights.items() if isinstance(value, torch.Tensor)})
         if not layers:
             raise CheckpointError(f"{path} holds no weights; wanted: a LoRA")
         homeless = [layer for layer in layers if (layer.part, layer.path) not in modules]
@@ -170,10 +194,11 @@ def merge_loras(pipeline, loras: list[tuple[Path, float]]) -> None:
                                   f"'{homeless[0].key}' for one: was it made for another family?")
         for layer in layers:
             changes.setdefault(modules[layer.part, layer.path], []).append((weight, layer, settings, path))
-    # One module at a time, in float32, rounded once: all at once would take twice the model.
     for module, own in changes.items():
-        change = sum(weight * change_of(layer, module, settings, path) for weight, layer, settings, path in own)
-        merged = (module.weight.float() + change).to(module.weight.dtype)
-        if not merged.isfinite().all():
-            raise CheckpointError(f"{own[-1][3]}: '{own[-1][1].key}' leaves the range of {merged.dtype} once merged")
+        merged = module.weight.float()
+        for weight, layer, settings, path in own:
+            with one_line(path):
+                merged = merged + weight * change_of(layer, module, settings, path)
+            if not merged.isfinite().all():
+                raise CheckpointError(f"{path}: '{layer.key}' leaves the range of {merged.dtype} once merged")
         module.weight = torch.nn.Parameter(merged, requires_grad=False)

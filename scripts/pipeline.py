@@ -74,7 +74,7 @@ class Pipeline:
 
     @classmethod
     def from_pretrained(cls, folder: Path) -> "Pipeline":
-        folder = Path(folder)
+        folder = Path(folder).absolute()  # else a missing part is taken for an id at Hugging Face
         index = json.loads((folder / "model_index.json").read_text())
         parts = {}
         for name in cls.__dataclass_fields__:
@@ -83,5 +83,7 @@ class Pipeline:
                 raise ValueError(f"{folder / 'model_index.json'}: {name} is of {library}, which this program does not load")
             # diffusers' other way of loading wants the accelerate package, and says so each time.
             options = {"low_cpu_mem_usage": False} if name in ("vae", "unet") and library == "diffusers" else {}
+            if library != __name__:
+                options["local_files_only"] = True
             parts[name] = getattr(importlib.import_module(library), class_name).from_pretrained(folder / name, **options)
         return cls(**parts)

@@ -5,10 +5,10 @@ import math
 
 import torch
 from accelerate import init_empty_weights
-from diffusers import DDIMScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline
+from diffusers import DDIMScheduler
 
-from clip_vocabulary import make_clip_tokenizer
-from single_file import CONFIGS, part_class
+from pipeline_index import part_class
+from single_file import CONFIGS, assemble, make_tokenizer
 
 FAMILIES = ("sd1", "sd2", "sdxl")
 
@@ -25,7 +25,7 @@ def make_part(folder, index: dict, name: str, dtype: torch.dtype) -> torch.nn.Mo
     kind = part_class(index, name)
     with init_empty_weights():
         if index[name][0] == "diffusers":
-            part = kind.from_config(kind.load_config(folder / name))
+            part = kind.from_config(kind.load_config(folder / name, local_files_only=True))
         else:
             part = kind(kind.config_class.from_pretrained(folder / name, local_files_only=True))
     for module in part.modules():
@@ -48,12 +48,8 @@ def make_random_pipeline(family: str, dtype: torch.dtype, prediction_type: str =
     parts = {name: make_part(folder, index, name, dtype) for name in names}
     settings = json.loads((folder / "scheduler" / "scheduler_config.json").read_text())
     parts["scheduler"] = DDIMScheduler.from_config({**settings, "prediction_type": prediction_type})
-    if family == "sdxl":
-        pipeline = StableDiffusionXLPipeline(**parts, tokenizer=make_clip_tokenizer(), add_watermarker=False,
-                                             tokenizer_2=make_clip_tokenizer(pad_token="!"))
-    else:
-        pad = {"pad_token": "!"} if family == "sd2" else {}
-        pipeline = StableDiffusionPipeline(**parts, tokenizer=make_clip_tokenizer(**pad), safety_checker=None,
-                                           feature_extractor=None, requires_safety_checker=False)
+    for name in ("tokenizer", "tokenizer_2") if family == "sdxl" else ("tokenizer",):
+        parts[name] = make_tokenizer(folder / name)
+    pipeline = assemble(index, parts)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline

@@ -4,6 +4,7 @@ What the file doesn't say (sizes, activations, noise schedule) comes from script
 layout diffusers saves; the vocabulary from clip_vocabulary.py. Nothing is fetched.
 """
 
+import contextlib
 import json
 import re
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from diffusers.loaders.single_file_utils import (convert_ldm_clip_checkpoint, co
 
 from checkpoint_files import CheckpointError, read_weights
 from clip_vocabulary import make_clip_tokenizer
+from pipeline_index import PIPELINES, part_class, read_index, scheduler_class
 
 CONFIGS = Path(__file__).resolve().parent / "checkpoint_configs"
 UNET, VAE = "model.diffusion_model.", "first_stage_model."
@@ -105,19 +107,14 @@ def require_parts(keys: list[str], family: Family, path: Path) -> None:
 # --- weights into modules ------------------------------------------------------------------------------------
 
 
-def choose_dtype(tensors: dict, wanted: torch.dtype | None) -> torch.dtype:
-    """The one that most of the numbers have. 8-bit numbers are for storing: they become float16."""
-    if wanted:
-        return wanted
-    count = {}
-    for tensor in tensors.values():
-        if tensor.is_floating_point():
-            count[tensor.dtype] = count.get(tensor.dtype, 0) + tensor.numel()
-    most = max(count, key=count.get, default=torch.float32)
-    return most if most in (torch.float32, torch.float16, torch.bfloat16) else torch.float16
+def computable(tensor: torch.Tensor) -> torch.Tensor:
+    """In the file's type, but for those that are for storing: 8-bit numbers become float16, others float32."""
+    if tensor.dtype in (torch.float32, torch.float16, torch.bfloat16):
+        return tensor
+    return tensor.to(torch.float16 if tensor.is_floating_point() and tensor.itemsize == 1 else torch.float32)
 
 
-def fill(model: torch.nn.Module, tensors: dict, dtype: torch.dtype, what: str) -> torch.nn.Module:
+def fill(model: torch.nn.Module, tensors: dict, what: str) -> torch.nn.Module:
     """Puts each tensor in its place. `what` begins an error's line."""
     wanted = model.state_dict()
     for name, place in wanted.items():
@@ -129,19 +126,14 @@ def fill(model: torch.nn.Module, tensors: dict, dtype: torch.dtype, what: str) -
     for name in tensors:
         if name not in wanted:
             raise CheckpointError(f"{what} has '{name}', for which the config has no place")
-    # Assigned, not copied: what has the right type already stays in the file.
-    model.load_state_dict({name: tensor.to(dtype).contiguous() for name, tensor in tensors.items()}, assign=True)
+    # Assigned, not copied: what can be computed with stays in the file.
+    model.load_state_dict({name: computable(tensor).contiguous() for name, tensor in tensors.items()}, assign=True)
     return model.eval().requires_grad_(False)
 
 
-def part_class(index: dict, part: str):
-    library, name = index[part]
-    return getattr({"diffusers": diffusers, "transformers": transformers}[library], name)
-
-
-def load_diffusers_part(part: str, prefix: str, tensors: dict, config: Path, index: dict, dtype, what: str):
+def load_diffusers_part(part: str, prefix: str, tensors: dict, config: Path, index: dict, what: str):
     model_class = part_class(index, part)
-    settings = model_class.load_config(config / part)
+    settings = model_class.load_config(config / part, local_files_only=True)
     own = {key: tensor for key, tensor in tensors.items() if key.startswith(prefix)}
     if part == "unet":
         converted = convert_ldm_unet_checkpoint(own, settings)
@@ -154,10 +146,10 @@ def load_diffusers_part(part: str, prefix: str, tensors: dict, config: Path, ind
         converted = convert_ldm_vae_checkpoint(own, settings)
     with init_empty_weights():
         model = model_class.from_config(settings)
-    return fill(model, converted, choose_dtype(own, dtype), what)
+    return fill(model, converted, what)
 
 
-def load_text_encoder(part: str, prefix: str, tensors: dict, config: Path, index: dict, dtype, what: str):
+def load_text_encoder(part: str, prefix: str, tensors: dict, config: Path, index: dict, what: str):
     model_class = part_class(index, part)
     with init_empty_weights():
         model = model_class(model_class.config_class.from_pretrained(config / part, local_files_only=True))
@@ -173,10 +165,21 @@ def load_text_encoder(part: str, prefix: str, tensors: dict, config: Path, index
         converted = {name.removeprefix("text_model."): tensor for name, tensor in converted.items()}
     wanted = model.state_dict()
     converted = {name: tensor for name, tensor in converted.items() if name in wanted or not name.endswith(UNUSED)}
-    return fill(model, converted, choose_dtype(own, dtype), what)
+    return fill(model, converted, what)
 
 
 # --- what the network answers --------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def in_float32(module: torch.nn.Module):
+    """In 16 bits SD 2.1's attention overflows, and a file may mix types. Afterwards the weights are the file's again."""
+    own = module.state_dict()
+    module.float()
+    try:
+        yield
+    finally:
+        module.load_state_dict(own, assign=True)
 
 
 @torch.no_grad()
@@ -189,10 +192,8 @@ def measure_prediction_type(unet, conditioning: torch.Tensor, path: Path) -> str
     has hardly anything of x: 0.
     """
     x = torch.randn(1, 4, 32, 32, generator=torch.Generator().manual_seed(0))
-    dtype = unet.dtype
-    # In 16 bits SD 2.1's attention overflows. The way there and back changes no weight.
-    answer = unet.float()(x, torch.tensor([999]), conditioning.float()).sample
-    unet.to(dtype)
+    with in_float32(unet):
+        answer = unet(x, torch.tensor([999]), conditioning).sample
     share = ((answer * x).sum() / (x * x).sum()).item()
     if abs(share - 1) < 0.3:
         return "epsilon"
@@ -206,16 +207,17 @@ def measure_prediction_type(unet, conditioning: torch.Tensor, path: Path) -> str
 @torch.no_grad()
 def encode_empty_prompt(text_encoder, tokenizer) -> torch.Tensor:
     ids = tokenizer([""], padding="max_length", truncation=True, return_tensors="pt").input_ids
-    return text_encoder(ids).last_hidden_state
+    with in_float32(text_encoder):
+        return text_encoder(ids).last_hidden_state
 
 
-def make_scheduler(settings: dict, prediction_type: str | None, weights: dict):
+def make_scheduler(settings: dict, prediction_type: str | None, weights: dict, config: Path):
     """The config's scheduler, with what is known of the training."""
-    settings = {**settings, "prediction_type": prediction_type or settings["prediction_type"]}
+    settings = {**settings, "prediction_type": prediction_type or settings.get("prediction_type", "epsilon")}
     if "ztsnr" in weights:
         # Trained down to no signal at all: the last timestep has to be visited (arXiv:2305.08891).
         settings.update(rescale_betas_zero_snr=True, timestep_spacing="trailing")
-    return getattr(diffusers, settings.pop("_class_name")).from_config(settings)
+    return scheduler_class(settings.pop("_class_name", None), config).from_config(settings)
 
 
 # --- the whole file ------------------------------------------------------------------------------------------
@@ -228,14 +230,27 @@ def make_tokenizer(folder: Path):
     return make_clip_tokenizer(settings["model_max_length"], settings["pad_token"])
 
 
-def load_single_file(path: Path, config: Path | None = None, prediction_type: str | None = None,
-                     torch_dtype: torch.dtype | None = None):
-    """(pipeline, name of its family).
+def read_config(folder: Path, family: Family, path: Path) -> dict:
+    """The folder's index. Whatever else is read from it is there."""
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder}: no such folder; wanted: one of component configs for {path}")
+    index = read_index(folder)
+    parts = {"unet", "vae", *family.text_encoders}
+    if PIPELINES[index["_class_name"]].keys() != parts:
+        raise CheckpointError(f"{folder} is of a {index['_class_name']}, {path} is an {family.name} checkpoint")
+    for name in [*(f"{part}/config.json" for part in sorted(parts)), "scheduler/scheduler_config.json",
+                 *(f"{part.replace('text_encoder', 'tokenizer')}/tokenizer_config.json" for part in family.text_encoders)]:
+        if not (folder / name).is_file():
+            raise CheckpointError(f"{folder} lacks {name}, which {path} needs")
+    return index
+
+
+def load_single_file(path: Path, config: Path | None = None, prediction_type: str | None = None):
+    """(pipeline, name of its family). Weights have the types they have in the file.
 
     config           folder of other component configs, a tokenizer too if it has one; what its scheduler predicts
                      is then taken for true.
     prediction_type  goes before all else. Without it: the file's v_pred or ztsnr, for SD 2.x a measurement.
-    torch_dtype      of the weights; each part's own in the file unless given.
     """
     weights, _ = read_weights(path)
     tensors = {key: value for key, value in weights.items() if isinstance(value, torch.Tensor)}
@@ -243,13 +258,13 @@ def load_single_file(path: Path, config: Path | None = None, prediction_type: st
     family = detect_family(keys, {key: list(tensor.shape) for key, tensor in tensors.items()}, path)
     require_parts(keys, family, path)
 
-    own_config, config = config is None, Path(config or CONFIGS / family.folder)
-    index = json.loads((config / "model_index.json").read_text())
+    own_config, config = config is None, Path(config or CONFIGS / family.folder).absolute()
+    index = read_config(config, family, path)
     parts = {}
     for part, prefix in {"unet": UNET, "vae": VAE, **family.text_encoders}.items():
         load = load_text_encoder if part.startswith("text_encoder") else load_diffusers_part
         what = f"{path}, an {family.name} checkpoint: its {part}"
-        parts[part] = load(part, prefix, tensors, config, index, torch_dtype, what)
+        parts[part] = load(part, prefix, tensors, config, index, what)
     for part in family.text_encoders:
         tokenizer = part.replace("text_encoder", "tokenizer")
         parts[tokenizer] = make_tokenizer(config / tokenizer)
@@ -260,7 +275,7 @@ def load_single_file(path: Path, config: Path | None = None, prediction_type: st
         conditioning = encode_empty_prompt(parts["text_encoder"], parts["tokenizer"])
         prediction_type = measure_prediction_type(parts["unet"], conditioning, path)
     settings = json.loads((config / "scheduler/scheduler_config.json").read_text())
-    parts["scheduler"] = make_scheduler(settings, prediction_type, weights)
+    parts["scheduler"] = make_scheduler(settings, prediction_type, weights, config)
     if prediction_type == "v_prediction" and family is SD2 and own_config:
         parts["unet"].register_to_config(sample_size=96)  # these were trained on 768 x 768, the others on 512 x 512
     return assemble(index, parts), family.name

@@ -4,6 +4,7 @@ import copy
 import hashlib
 import json
 import pickle
+import shutil
 import socket
 import sys
 import types
@@ -18,7 +19,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 import single_file
 from checkpoint_files import CheckpointError
-from checkpoints import files_to_fetch, load_pipeline, quiet
+from checkpoints import files_to_fetch, load_pipeline, load_tiny_decoder, quiet
 from clip_vocabulary import make_clip_tokenizer
 from lora import merge_loras
 from pipeline import Pipeline
@@ -274,7 +275,7 @@ def test_text_encoder_keys_may_lack_a_level(sd1, tmp_path):
     assert_same(sd1.load(tmp_path / "short.safetensors").pipeline, sd1.pipeline)
 
 
-def test_each_part_keeps_the_type_it_has_in_the_file(sdxl, tmp_path):
+def test_each_tensor_keeps_the_type_it_has_in_the_file(sdxl, tmp_path):
     types = {"model.": torch.float16, "first_": torch.float32, "conditioner.embedders.0": torch.float16,
              "conditioner.embedders.1": torch.bfloat16}
     mixed = {key: tensor.to(next(dtype for prefix, dtype in types.items() if key.startswith(prefix)))
@@ -283,8 +284,43 @@ def test_each_part_keeps_the_type_it_has_in_the_file(sdxl, tmp_path):
     pipeline = sdxl.load(tmp_path / "mixed.safetensors").pipeline
     parts = ("unet", "vae", "text_encoder", "text_encoder_2")
     assert [getattr(pipeline, part).dtype for part in parts] == [*types.values()]
-    pipeline = sdxl.load(tmp_path / "mixed.safetensors", torch_dtype=torch.float16).pipeline
-    assert {parameter.dtype for part in parts for parameter in getattr(pipeline, part).parameters()} == {torch.float16}
+    key = f"{UNET}input_blocks.0.0.bias"
+    save_file({**mixed, key: torch.full((8,), 1e5)}, tmp_path / "mixed.safetensors")  # 65504 is float16's largest
+    unet = sdxl.load(tmp_path / "mixed.safetensors").pipeline.unet
+    assert (unet.conv_in.weight.dtype, unet.conv_in.bias.dtype) == (torch.float16, torch.float32)
+    assert unet.conv_in.bias.max() == 1e5
+
+
+def mapped(tensor):
+    """Whether the numbers are the file's own pages in memory."""
+    ranges = [line.split() for line in Path("/proc/self/maps").read_text().splitlines()]
+    return any(len(line) > 5 and line[5].endswith(".safetensors")
+               and int(line[0].split("-")[0], 16) <= tensor.data_ptr() < int(line[0].split("-")[1], 16) for line in ranges)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_sixteen_bit_weights_stay_in_the_file(sd2, tmp_path):
+    half = {key: tensor.half() for key, tensor in sd2.tensors.items() if tensor.is_floating_point()}
+    save_file(half, tmp_path / "half.safetensors")
+    unet = sd2.load(tmp_path / "half.safetensors").pipeline.unet
+    assert mapped(unet.conv_in.weight) and not mapped(unet.conv_in.weight.clone())
+    with single_file.in_float32(unet):
+        assert unet.conv_in.weight.dtype == torch.float32
+    assert mapped(unet.conv_in.weight)
+    copy.deepcopy(sd2.pipeline).to(dtype=torch.float16).save_pretrained(tmp_path / "model")
+    assert mapped(load_pipeline(tmp_path / "model").pipeline.unet.conv_in.weight)
+
+
+def test_a_measurement_leaves_mixed_types_as_they_were():
+    class Mixed(torch.nn.Linear):
+        def forward(self, x, timestep, conditioning):
+            return types.SimpleNamespace(sample=super().forward(x))
+
+    unet = Mixed(32, 32)
+    unet.weight.data, unet.bias.data = torch.eye(32, dtype=torch.float16), torch.full((32,), 1e-6)
+    assert single_file.measure_prediction_type(unet, torch.zeros(1, 77, 8), Path("x.ckpt")) == "epsilon"
+    assert (unet.weight.dtype, unet.bias.dtype) == (torch.float16, torch.float32)
+    assert unet.bias[0].item() == pytest.approx(1e-6)
 
 
 def test_eight_bit_weights_become_float16(sd1, tmp_path):
@@ -495,6 +531,25 @@ def test_loras_add_up_in_the_weights_they_name(request, family, layers, tmp_path
         type(module) for part in ("unet", "text_encoder") for module in getattr(made.pipeline, part).modules()}
 
 
+def test_what_a_lora_was_added_to_is_float32_and_all_else_as_it_was(sd1, tmp_path):
+    half = {key: tensor.half() for key, tensor in sd1.tensors.items() if tensor.is_floating_point()}
+    save_file(half, tmp_path / "half.safetensors")
+    lora = tmp_path / "lora.safetensors"
+    added = save_kohya(lora, sd1.pipeline, SD1_LAYERS, seed=1)
+    before = weights_of(sd1.load(tmp_path / "half.safetensors").pipeline)
+    # Beyond float16 and back: nothing is lost on the way.
+    after = weights_of(sd1.load(tmp_path / "half.safetensors", loras=[(lora, 1e6), (lora, 1 - 1e6)]).pipeline)
+    for key, weight in after.items():
+        assert weight.dtype == (torch.float32 if key in added else torch.float16), key
+        if key in added:
+            assert (weight - (before[key].float() + added[key])).abs().max() < 1
+        else:
+            assert torch.equal(weight, before[key])
+    once = weights_of(sd1.load(tmp_path / "half.safetensors", loras=[(lora, 0.3)]).pipeline)
+    for key, change in added.items():
+        torch.testing.assert_close(once[key], before[key].float() + 0.3 * change)
+
+
 @pytest.mark.parametrize("down, up, alpha", [
     ("unet.{}.lora_A.weight", "unet.{}.lora_B.weight", None),
     ("base_model.model.unet.{}.lora_A.default.weight", "base_model.model.unet.{}.lora_B.default.weight", None),
@@ -591,9 +646,23 @@ def test_of_two_precisions_the_smaller_is_taken_when_it_is_asked_for(sd1, tmp_pa
         half = copy.deepcopy(sd1.pipeline).to(dtype=torch.float16)
         half.unet.conv_in.bias.fill_(3)
     half.save_pretrained(tmp_path / "model", variant="fp16")
-    full, small = (load_pipeline(tmp_path / "model", torch_dtype=dtype).pipeline.unet for dtype in (None, torch.float16))
+    full, small = (load_pipeline(tmp_path / "model", prefer_half=half).pipeline.unet for half in (False, True))
     assert torch.equal(full.conv_in.bias, sd1.pipeline.unet.conv_in.bias)
     assert (small.dtype, small.conv_in.bias[0].item()) == (torch.float16, 3)
+
+
+@pytest.mark.parametrize("safe", [True, False])
+def test_a_folders_part_has_its_files_type(sd1, safe, tmp_path):
+    half = copy.deepcopy(sd1.pipeline)
+    half.unet.to(torch.bfloat16), half.text_encoder.to(torch.float16)
+    half.text_encoder.final_layer_norm.to(torch.float32).bias.data.fill_(1e5)
+    with quiet():
+        half.save_pretrained(tmp_path / "model", safe_serialization=safe)
+    pipeline = load_pipeline(tmp_path / "model").pipeline
+    # A mixture is float32, which loses nothing.
+    assert (pipeline.unet.dtype, pipeline.vae.dtype, pipeline.text_encoder.dtype) == (
+        torch.bfloat16, torch.float32, torch.float32)
+    assert pipeline.text_encoder.final_layer_norm.bias.max() == 1e5
 
 
 def test_a_folder_with_a_sentencepiece_tokenizer_is_our_own_pipeline(tmp_path):
@@ -609,19 +678,75 @@ def test_prediction_type_of_a_folder_can_be_said(sd1, tmp_path):
     assert load_pipeline(folder, prediction_type="v_prediction").pipeline.scheduler.config.prediction_type == "v_prediction"
 
 
-def test_an_id_in_the_cache_needs_no_network(sd1, tmp_path, monkeypatch, attempts):
-    commit = 40 * "a"
+COMMIT = 40 * "a"
+
+
+@pytest.fixture
+def cached(sd1, tmp_path, monkeypatch):
     cache = tmp_path / "models--someone--cats"
-    save_folder(sd1, cache / "snapshots" / commit)
+    save_folder(sd1, cache / "snapshots" / COMMIT)
     (cache / "refs").mkdir()
-    (cache / "refs/main").write_text(commit)
+    (cache / "refs/main").write_text(COMMIT)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.chdir(tmp_path)
+    return cache / "snapshots" / COMMIT
+
+
+def test_an_id_in_the_cache_needs_no_network(cached, sd1, attempts, capsys):
+    capsys.readouterr()
     source = load_pipeline("someone/cats")
     assert attempts
     attempts.clear()
-    assert source.description == f"someone/cats@{commit}"
+    assert source.description == f"someone/cats@{COMMIT}"
     assert_same(source.pipeline, sd1.pipeline)
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert err.startswith("someone/cats: Hugging Face can't be reached (")
+    assert err.endswith(f"), taking commit {COMMIT} from its cache\n")
+
+
+def test_what_is_no_network_error_is_not_hidden_by_the_cache(cached, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", fail)
+    assert refusal("someone/cats") == "someone/cats can't be fetched: [Errno 28] No space left on device"
+
+
+def test_a_snapshot_of_only_what_was_asked_for_is_found_again(cached, monkeypatch, attempts):
+    import huggingface_hub
+    from huggingface_hub.errors import IncompleteSnapshotError
+
+    def lacking(*_, **__):
+        raise IncompleteSnapshotError("3 file(s) are missing", snapshot_path=str(cached))
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lacking)
+    assert load_pipeline("someone/cats").description == f"someone/cats@{COMMIT}"
+    attempts.clear()
+
+
+def test_a_download_shows_its_progress_and_is_of_the_named_revision(cached, monkeypatch):
+    import huggingface_hub
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    hidden = []
+
+    def download(id, revision, allow_patterns):
+        assert (id, revision, allow_patterns) == ("someone/cats", "v2", ["unet/config.json"])
+        hidden.append(are_progress_bars_disabled())
+        return cached
+
+    model = types.SimpleNamespace(sha=COMMIT, siblings=[types.SimpleNamespace(rfilename="unet/config.json")])
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *_, **__: model)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    assert load_pipeline("someone/cats", revision="v2").description == f"someone/cats@{COMMIT}"
+    disable_progress_bars()
+    try:
+        load_pipeline("someone/cats", revision="v2")
+        assert are_progress_bars_disabled()
+    finally:
+        enable_progress_bars()
+    assert hidden == [False, True]
 
 
 def test_a_folder_goes_before_an_id(sd1, tmp_path, monkeypatch):
@@ -636,9 +761,9 @@ def test_only_the_parts_are_fetched_in_one_precision():
              "unet/diffusion_pytorch_model.fp16.safetensors", "unet/diffusion_pytorch_model.non_ema.safetensors",
              "unet/diffusion_pytorch_model.safetensors", "vae/diffusion_pytorch_model.bin", "unet/model.onnx"]
     shared = ["model_index.json", "scheduler/scheduler_config.json", "tokenizer/merges.txt", "unet/config.json"]
-    assert files_to_fetch(names, None) == [
+    assert files_to_fetch(names, False) == [
         *shared, "unet/diffusion_pytorch_model.safetensors", "vae/diffusion_pytorch_model.bin"]
-    assert files_to_fetch(names, torch.float16) == [
+    assert files_to_fetch(names, True) == [
         *shared, "unet/diffusion_pytorch_model.fp16.safetensors", "vae/diffusion_pytorch_model.bin"]
 
 
@@ -674,10 +799,12 @@ def test_a_checkpoint_that_would_run_code_is_refused_and_runs_none(tmp_path, leg
 
 def test_a_folder_that_would_run_code_is_refused_and_runs_none(sd1, tmp_path):
     folder = save_folder(sd1, tmp_path / "model", safe_serialization=False)
-    (folder / "unet/diffusion_pytorch_model.bin").write_bytes(pickle.dumps(WritesAFile(tmp_path / "written")))
-    assert refusal(folder).startswith(f"{folder}: ")
-    torch.save({"x": WritesAFile(tmp_path / "written")}, folder / "unet/diffusion_pytorch_model.bin")
-    assert refusal(folder).startswith(f"{folder}: ")
+    file = folder / "unet/diffusion_pytorch_model.bin"
+    line = f"{file} holds more than weights, and could run code if it were loaded"
+    file.write_bytes(pickle.dumps(WritesAFile(tmp_path / "written")))
+    assert refusal(folder).startswith(line)
+    torch.save({"x": WritesAFile(tmp_path / "written")}, file)
+    assert refusal(folder).startswith(line)
     assert not (tmp_path / "written").exists()
 
 
@@ -789,9 +916,109 @@ def test_folders_that_are_no_such_pipeline_are_refused(sd1, tmp_path):
     assert refusal(folder) == f"{folder / 'text_encoder'} holds no weights; wanted: *.safetensors, or *.bin"
 
 
+@pytest.mark.parametrize("part, entry, line", [
+    ("vae", ["diffusers", "DiffusionPipeline"], "vae is DiffusionPipeline; wanted: AutoencoderKL"),
+    ("unet", None, "unet is missing; wanted: UNet2DConditionModel"),
+    ("text_encoder", ["transformers", "AutoModel"], "text_encoder is AutoModel; wanted: CLIPTextModel"),
+    ("text_encoder", "CLIPTextModel", "text_encoder is CLIPTextModel; wanted: [library, CLIPTextModel]"),
+    ("scheduler", None, "scheduler is missing; wanted: a scheduler of diffusers"),
+    ("scheduler", ["diffusers", "DiffusionPipeline"], "scheduler is DiffusionPipeline; wanted: a scheduler that diffusers has"),
+    ("scheduler", ["diffusers", "OwnScheduler"], "scheduler is OwnScheduler; wanted: a scheduler that diffusers has"),
+])
+@pytest.mark.parametrize("ours", [False, True])
+def test_only_the_classes_of_such_a_pipeline_are_loaded(sd1, part, entry, line, ours, tmp_path):
+    folder = tmp_path / "model"
+    if ours:  # with the tokenizer that is of this repository
+        make_tiny_pipeline().save_pretrained(folder)
+    else:
+        save_folder(sd1, folder)
+    path = folder / "model_index.json"
+    index = json.loads(path.read_text())
+    path.write_text(json.dumps({**index, part: entry}))
+    assert refusal(folder) == f"{path}: {line}"
+
+
+@pytest.mark.parametrize("part, line", [
+    ("unet", "holds no weights; wanted: *.safetensors, or *.bin"),
+    ("scheduler", "holds no scheduler_config.json; wanted: a DDIMScheduler's"),
+    ("tokenizer", "holds no vocabulary; wanted: tokenizer.json, or vocab.json and merges.txt")])
+def test_a_missing_part_is_no_id(sd1, part, line, tmp_path, monkeypatch):
+    save_folder(sd1, tmp_path / "model")
+    (tmp_path / "model" / part).rename(tmp_path / part)
+    monkeypatch.chdir(tmp_path)
+    assert refusal("model") == f"{tmp_path / 'model' / part} {line}"
+
+
+def test_a_suffix_may_be_in_capitals(sd1, tmp_path):
+    file = tmp_path / "model.SAFETENSORS"
+    file.write_bytes(sd1.file.read_bytes())
+    assert_same(sd1.load(file).pipeline, sd1.pipeline)
+    assert refusal("models/cat.CKPT").startswith("models/cat.CKPT: no such file or folder")
+
+
+def test_configs_that_do_not_fit_are_refused(sd1, sdxl, tmp_path):
+    nowhere, other = tmp_path / "nowhere", tmp_path / "other"
+    assert refusal(sd1.file, config=nowhere) == f"{nowhere}: no such folder; wanted: one of component configs for {sd1.file}"
+    assert refusal(sd1.file, config=tmp_path) == (
+        f"{tmp_path} is no pipeline that diffusers saved: it has no model_index.json")
+    assert refusal(sd1.file, config=sdxl.config) == (
+        f"{sdxl.config} is of a StableDiffusionXLPipeline, {sd1.file} is an SD 1.x checkpoint")
+    shutil.copytree(sd1.config, other)
+    (other / "vae/config.json").unlink()
+    assert refusal(sd1.file, config=other) == f"{other} lacks vae/config.json, which {sd1.file} needs"
+
+
+# --- the tiny decoder --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def taesd(tmp_path):
+    tiny = diffusers.AutoencoderTiny(encoder_block_out_channels=(4, 4), decoder_block_out_channels=(4, 4),
+                                     num_encoder_blocks=(1, 1), num_decoder_blocks=(1, 1))
+    tiny.half().save_pretrained(tmp_path / "taesd")
+    return tmp_path / "taesd", tiny
+
+
+def test_a_tiny_decoder_is_the_one_that_was_saved(taesd, monkeypatch, capfd):
+    folder, tiny = taesd
+    monkeypatch.chdir(folder.parent)
+    capfd.readouterr()
+    loaded = load_tiny_decoder("taesd")
+    assert capfd.readouterr() == ("", "")
+    for name, tensor in tiny.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor), name
+    assert loaded.dtype == torch.float16 and not loaded.training
+
+
+def test_what_is_no_tiny_decoder_is_refused(taesd, sd1, tmp_path, monkeypatch):
+    folder, tiny = taesd
+    weights = folder / "diffusion_pytorch_model.safetensors"
+    tensors = load_file(weights)
+
+    def refusal_of(folder):
+        with pytest.raises(CheckpointError) as caught:
+            load_tiny_decoder(folder)
+        return str(caught.value)
+
+    monkeypatch.chdir(tmp_path)
+    assert refusal_of("madebyollin/taesd") == (
+        f"{tmp_path / 'madebyollin/taesd'}: no such folder; wanted: that of an AutoencoderTiny. "
+        "Download madebyollin/taesd, or for SDXL madebyollin/taesdxl, and give the folder it is in")
+    assert refusal_of(tmp_path) == f"{tmp_path} holds no config.json; wanted: the folder of an AutoencoderTiny"
+    sd1.pipeline.vae.save_pretrained(tmp_path / "vae")
+    assert refusal_of(tmp_path / "vae") == (
+        f"{tmp_path / 'vae/config.json'} is of class AutoencoderKL; wanted: AutoencoderTiny")
+    name = next(iter(tensors))
+    save_file({key: tensor for key, tensor in tensors.items() if key != name}, weights, metadata={"format": "pt"})
+    assert refusal_of(folder) == f"{folder}: its weights lack '{name}'"
+    save_file({**tensors, "other": torch.zeros(1)}, weights, metadata={"format": "pt"})
+    assert refusal_of(folder) == f"{folder}: its weights have 'other', for which the config has no place"
+    weights.unlink()
+    assert refusal_of(folder) == f"{folder} holds no weights; wanted: *.safetensors, or *.bin"
+
+
 def test_options_that_mean_nothing_are_refused(sd1, tmp_path):
     assert refusal(sd1.file, revision="v2") == f"{sd1.file} is on this disk: only a Hugging Face id has revisions, not 'v2'"
-    assert refusal(sd1.file, config=tmp_path).startswith(f"{sd1.file}: [Errno 2] No such file or directory: '{tmp_path}")
     assert refusal(tmp_path, config="x") == (
         f"{tmp_path} is no single file: a folder and an id bring their own configs, not x")
 
@@ -806,8 +1033,8 @@ def test_loras_that_do_not_fit_are_refused(sd1, sdxl, tmp_path):
             merge_loras(sd1.pipeline, [(file, 1)])
         return str(caught.value)
 
-    def refusal_of(tensors):
-        save_file(tensors, file)
+    def refusal_of(tensors, metadata=None):
+        save_file(tensors, file, metadata)
         return refusal_of_file()
 
     save_kohya(file, sdxl.pipeline, SDXL_LAYERS, seed=1)
@@ -827,6 +1054,19 @@ def test_loras_that_do_not_fit_are_refused(sd1, sdxl, tmp_path):
     assert refusal_of({}) == f"{file} holds no weights; wanted: a LoRA"
     assert refusal_of({**pair, f"{key}.lora_up.weight": torch.full((16, 2), torch.nan)}) == (
         f"{file}: '{key}.lora_down.weight' leaves the range of torch.float32 once merged")
+    assert refusal_of({**pair, f"{key}.alpha": torch.ones(2)}) == f"{file}: '{key}.alpha' holds 2 numbers; wanted: 1"
+    assert refusal_of({f"{key}.lora_down.weight": torch.zeros(0, 16), f"{key}.lora_up.weight": torch.zeros(16, 0)}) == (
+        f"{file}: '{key}.lora_down.weight' is [0, 16]; wanted: a rank of 1 or more")
+    for settings, line in [("[1, 2]", "its metadata 'lora_adapter_metadata' is [1, 2]; wanted: an object"),
+                           ('{"unet.lora_alpha": "8"}', "its metadata has 'unet.lora_alpha' \"8\"; wanted: a number"),
+                           ('{"unet.alpha_pattern": [8]}', "its metadata has 'unet.alpha_pattern' [8]; wanted: an object"),
+                           ('{"unet.alpha_pattern": {"q": "8"}}',
+                            "its metadata has 'unet.alpha_pattern' 'q' \"8\"; wanted: a number"),
+                           ('{"unet.alpha_pattern": {"(": 8}}',
+                            "its metadata has 'unet.alpha_pattern' '(', which is no pattern: missing ), "
+                            "unterminated subpattern at position 0")]:
+        assert refusal_of(pair, {"lora_adapter_metadata": settings}) == f"{file}: {line}"
+    assert refusal(sd1.file, config=sd1.config, loras=[(file, 1)]).startswith(f"{file}: its metadata has 'unet.alpha")
     file.write_bytes(b"not at all")
     assert refusal_of_file().startswith(f"{file} is no whole safetensors file: ")
     missing = tmp_path / "missing.safetensors"
