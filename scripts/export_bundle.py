@@ -34,7 +34,7 @@ from bundle_parts import FIT_PROMPTS, FIT_STEPS, Parts, as_stored, latents_of_sh
 from bundle_programs import (DTYPES, SAFETENSORS_NAMES, TOLERANCE, ExportError, load_program, refuse_constants, verify,
                              write_program)
 from checkpoint_files import CheckpointError, hash_file
-from checkpoints import load_pipeline, quiet
+from checkpoints import load_pipeline, load_tiny_decoder, quiet
 from pipeline import SentencePieceTokenizer
 
 VERIFIED_BATCHES = [1, 2, 5]
@@ -461,7 +461,7 @@ def export(args, say) -> None:
         check_prompts(options["prompts"])
     say(f"loading {args.source}")
     source = load_pipeline(args.source, revision=args.revision, loras=args.lora, config=args.config,
-                           prediction_type=args.prediction_type, torch_dtype=DTYPES[args.dtype])
+                           prediction_type=args.prediction_type, prefer_half=args.dtype != "float32")
     options["source"] = args.source_text or source.description
     export_bundle(source.pipeline, args.out, **options)
 

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from conftest import ROOT
 from parity import difference, final_of, latents_of, manifest_of, with_scheduler
@@ -84,3 +85,15 @@ def test_what_cannot_be_exported_is_said_in_one_line(sd1, tmp_path, arguments, l
     assert "Traceback" not in ended.stderr
     assert last == f"export_bundle.py: {line.replace('FILE', str(sd1.file))}"
     assert not (tmp_path / "mine").exists() and not list(tmp_path.glob(".mine*"))
+
+
+def test_a_weight_that_float16_has_not_is_named_from_the_command_line_too(sd1, tmp_path):
+    tensors = load_file(sd1.file)
+    name = "model.diffusion_model.middle_block.0.in_layers.2.weight"
+    tensors[name][0, 0, 0, 0] = 1e5
+    save_file(tensors, tmp_path / "large.safetensors")
+    ended = subprocess.run([sys.executable, ROOT / "scripts/export_bundle.py", tmp_path / "large.safetensors",
+                            tmp_path / "mine", "--config", sd1.config, "--dtype", "float16"], capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1] == ("export_bundle.py: unet.mid_block.resnets.0.conv1.weight holds numbers that "
+                                             "torch.float16 can't: use bfloat16 or float32")
