@@ -10,9 +10,9 @@
 #include <chrono>
 #include <future>
 #include <new>
-#include <sstream>
 
 #include "bundle_file.h"
+#include "cast_memory.h"
 #include "machine.h"
 #include "program.h"
 #include "shape_text.h"
@@ -46,8 +46,8 @@ auto with_errors(const std::string& place, const Task& task) {
     return task();
   } catch (const Error&) {
     throw;
-  } catch (const std::bad_alloc&) {
-    throw out_of_memory(place, "");
+  } catch (const std::bad_alloc& error) {
+    throw out_of_memory(place, error.what());
   } catch (const c10::Error& error) {
     fail(error.what_without_backtrace());
     throw;
@@ -74,6 +74,12 @@ at::Device device_named(const std::string& name) {
                      " CUDA devices, counted from 0");
   }
   return {at::kCUDA, static_cast<c10::DeviceIndex>(index)};
+}
+
+/// A device's tensor on the CPU, in memory that the device writes to directly.
+Tensor to_pinned(const Tensor& tensor) {
+  const Tensor pinned = at::empty(tensor.sizes(), tensor.options().device(at::kCPU).pinned_memory(true));
+  return pinned.copy_(tensor);
 }
 
 // ---- Weights
@@ -123,7 +129,8 @@ NamedTensors map_weights(const fs::path& folder, const Manifest& manifest, const
       NamedTensors part = map_safetensors(file->descriptor(), file->path());
       check_tensors(file->path(), part, module);
       tensors.merge(part);
-      if (!part.empty()) throw BundleError(file->path() + ": " + in_quotes(part.begin()->first) + " is in another file too");
+      if (part.empty()) continue;
+      throw BundleError(file->path() + ": " + in_quotes(part.begin()->first) + " is in another file too");
     } catch (const SafetensorsError& error) {
       throw BundleError(error.what());
     }
@@ -168,23 +175,6 @@ void check_places(const std::string& path, const jit::Module& module, const Name
   }
 }
 
-/// Weights that are stored in another dtype become a copy; on a CPU too large a one would not fail but end the process.
-void check_memory(const std::string& path, const NamedTensors& tensors, at::ScalarType dtype, int64_t available) {
-  int64_t needed = 0;
-  for (const auto& [name, tensor] : tensors) {
-    if (tensor.is_floating_point() && tensor.scalar_type() != dtype) {
-      needed += tensor.numel() * static_cast<int64_t>(at::elementSize(dtype));
-    }
-  }
-  if (needed <= available) return;
-  std::ostringstream text;
-  text.precision(3);
-  text << path << ": its weights need " << static_cast<double>(needed) / 1e9 << " GB of memory as "
-       << at::toString(dtype) << ", there are " << static_cast<double>(available) / 1e9
-       << "; export the model with a smaller --dtype";
-  throw MemoryError(text.str());
-}
-
 jit::Module load_module(const fs::path& folder, const Manifest& manifest, const Manifest::Module& spec,
                         at::Device device) {
   const std::string program_path = (folder / spec.program).string();
@@ -193,7 +183,7 @@ jit::Module load_module(const fs::path& folder, const Manifest& manifest, const 
   jit::Module module = read_program(program_path, program, device);
   NamedTensors tensors = weights.get();
   const at::ScalarType dtype = dtype_named(spec.compute_dtype);
-  if (device.is_cpu()) check_memory(program_path, tensors, dtype, available_memory());
+  if (device.is_cpu()) check_cast(program_path, tensors, dtype, available_memory());
   for (auto& [name, tensor] : tensors) {
     tensor = tensor.to(device, tensor.is_floating_point() ? dtype : tensor.scalar_type());
   }
@@ -207,16 +197,6 @@ jit::Module load_module(const fs::path& folder, const Manifest& manifest, const 
 void settle_executor() {
   jit::getExecutorMode() = true;
   jit::getProfilingMode() = false;
-}
-
-}  // namespace
-
-namespace {
-
-/// A device's tensor on the CPU, in memory that the device writes to directly.
-Tensor to_pinned(const Tensor& tensor) {
-  const Tensor pinned = at::empty(tensor.sizes(), tensor.options().device(at::kCPU).pinned_memory(true));
-  return pinned.copy_(tensor);
 }
 
 }  // namespace

@@ -109,6 +109,17 @@ ChunkedPrompt dealt(const Tokenizer& tokenizer, const std::vector<PromptPart>& p
   return prompt;
 }
 
+/// A row a chunk.
+template <class Row>
+Tensor tensor_of(const Manifest::Tokenizer& spec, const std::vector<Chunk>& chunks, at::ScalarType dtype, Row row_of) {
+  decltype(row_of(spec, Chunk{})) all;
+  for (const Chunk& chunk : chunks) {
+    const auto row = row_of(spec, chunk);
+    all.insert(all.end(), row.begin(), row.end());
+  }
+  return at::tensor(all, dtype).view({1, static_cast<int64_t>(chunks.size()), spec.length});
+}
+
 }  // namespace
 
 ChunkedPrompt chunked(const Tokenizer& tokenizer, const std::vector<PromptPart>& parts, int64_t max_chunks) {
@@ -131,30 +142,20 @@ std::vector<int64_t> ids_of(const Manifest::Tokenizer& spec, const Chunk& chunk)
   return ids;
 }
 
-std::vector<float> weights_of(const Manifest::Tokenizer& spec, const Chunk& chunk) {
-  std::vector<float> weights;
+std::vector<double> weights_of(const Manifest::Tokenizer& spec, const Chunk& chunk) {
+  std::vector<double> weights;
   if (spec.bos) weights.push_back(1);
-  for (const double weight : chunk.weights) weights.push_back(static_cast<float>(weight));
+  weights.insert(weights.end(), chunk.weights.begin(), chunk.weights.end());
   weights.resize(static_cast<size_t>(spec.length), 1);
   return weights;
 }
 
 Tensor ids_tensor(const Manifest::Tokenizer& spec, const std::vector<Chunk>& chunks) {
-  std::vector<int64_t> all;
-  for (const Chunk& chunk : chunks) {
-    const std::vector<int64_t> ids = ids_of(spec, chunk);
-    all.insert(all.end(), ids.begin(), ids.end());
-  }
-  return at::tensor(all, at::kLong).view({1, static_cast<int64_t>(chunks.size()), spec.length});
+  return tensor_of(spec, chunks, at::kLong, ids_of);
 }
 
 Tensor weights_tensor(const Manifest::Tokenizer& spec, const std::vector<Chunk>& chunks) {
-  std::vector<float> all;
-  for (const Chunk& chunk : chunks) {
-    const std::vector<float> weights = weights_of(spec, chunk);
-    all.insert(all.end(), weights.begin(), weights.end());
-  }
-  return at::tensor(all, at::kFloat).view({1, static_cast<int64_t>(chunks.size()), spec.length});
+  return tensor_of(spec, chunks, at::kFloat, weights_of);
 }
 
 }  // namespace steplapse

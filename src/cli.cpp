@@ -8,7 +8,6 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include "bundle_file.h"
 #include "flag_values.h"
 #include "levels_json.h"
 #include "progress.h"
@@ -373,8 +372,7 @@ int verify(const fs::path& folder) {
 int list_prompts(const fs::path& folder, const std::string& word) {
   const Manifest manifest = read_manifest(folder);
   if (!manifest.prompts) throw UsageError(manifest.name + " does not say what it was taught");
-  const std::string& file = *manifest.prompts;
-  const auto found = search_prompts(parse_prompts(read_bundle_file(folder, file, manifest.files.at(file)), file), word);
+  const auto found = search_prompts(taught_prompts(folder, manifest), word);
   for (const TaughtPrompt& taught : found) std::cout << escaped(taught.name) << '\n';
   if (found.empty()) throw UsageError("nothing taught has " + in_quotes(word) + " in its name or keywords");
   return 0;

@@ -38,12 +38,13 @@ MemoryError out_of_memory(const std::string& place, const std::string& text) {
 }
 
 bool is_lack_of_memory(const std::string& text) {
-  return text.find("out of memory") != std::string::npos || text.find("can't allocate memory") != std::string::npos;
+  const auto says = [&](const char* words) { return text.find(words) != std::string::npos; };
+  return says("out of memory") || says("can't allocate memory") || says("std::bad_alloc");
 }
 
 Failure failure_of(const std::exception& error) {
   if (const auto* ours = dynamic_cast<const Error*>(&error)) return {one_line(ours->what()), ours->code()};
-  if (dynamic_cast<const std::bad_alloc*>(&error)) return {out_of_memory("", "").what(), ExitCode::memory};
+  if (dynamic_cast<const std::bad_alloc*>(&error)) return {out_of_memory("", error.what()).what(), ExitCode::memory};
   const auto* torch = dynamic_cast<const c10::Error*>(&error);  // its own what() carries a stack trace
   const std::string text = first_line(torch ? torch->what_without_backtrace() : error.what());
   if (torch && is_lack_of_memory(text)) return {out_of_memory("", text).what(), ExitCode::memory};

@@ -15,6 +15,23 @@ namespace {
 
 std::string reason() { return std::generic_category().message(errno); }
 
+/// A rename would put a file in place of a device or a link, and who writes there wants them to stay.
+void refuse_other_than_file(const std::filesystem::path& path) {
+  const auto what = [&]() -> const char* {
+    std::error_code unreadable;  // creating the file will say why
+    switch (std::filesystem::symlink_status(path, unreadable).type()) {
+      case std::filesystem::file_type::block:
+      case std::filesystem::file_type::character: return "a device";
+      case std::filesystem::file_type::directory: return "a folder";
+      case std::filesystem::file_type::fifo: return "a pipe";
+      case std::filesystem::file_type::socket: return "a socket";
+      case std::filesystem::file_type::symlink: return "a symbolic link";
+      default: return nullptr;
+    }
+  }();
+  if (what) throw OutputError(path.string() + ": is " + what + ", wanted a regular file or a new name");
+}
+
 class Descriptor {
  public:
   explicit Descriptor(int number) : number_(number) {}
@@ -56,6 +73,7 @@ class PartFile {
 
  private:
   int create() {
+    refuse_other_than_file(path_);
     ::unlink(part_.c_str());  // of a run that was killed
     return ::open(part_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   }

@@ -6,14 +6,18 @@
 namespace steplapse {
 
 /// How many cores this process may use, hyperthreads counted once: matrix kernels fill a core, two on one only wait.
+/// Where the kernel does not say which cpus are one core, each is.
 /// @param cpus  the kernel's folder of them; a parameter for the tests
 int physical_cores(const std::filesystem::path& cpus = "/sys/devices/system/cpu");
 
-/// Bytes of memory that can be had without swapping, as the kernel guesses; the largest number where it says nothing.
-int64_t available_memory();
+/// Bytes of memory that can be had without swapping, as the kernel guesses, and within the limits (cgroup v2) of the
+/// process and of those around it, where cached files make room; the largest number where the kernel says nothing.
+/// @param root  where /proc and /sys are; a parameter for the tests
+int64_t available_memory(const std::filesystem::path& root = "/");
 
 /// Memory that is given back to the kernel after each operation is faulted in again by the next, page by page, which
-/// takes longer than many an operation. From here on what was once allocated is kept. For main(): it concerns the process.
+/// takes longer than many an operation. From here on what was once allocated is kept. For main(): it concerns the whole
+/// process.
 void keep_freed_memory();
 
 }  // namespace steplapse

@@ -300,8 +300,8 @@ Manifest manifest_of(const std::string& file, const json& root) {
   check_format(file, root);
   const Value value(file, "", root);
   value.with_keys({"format", "version", "name", "source", "licence", "files", "modules", "tokenizers",
-                   "max_chunks", "clip_skip", "latent_channels", "downscale", "sizes", "no_negative_prompt", "training_noise",
-                   "defaults", "verified", "prompts"});
+                   "max_chunks", "clip_skip", "latent_channels", "downscale", "sizes", "no_negative_prompt",
+                   "training_noise", "defaults", "verified", "prompts"});
   Manifest manifest;
   value["version"].integer(1, 1);
   manifest.name = value["name"].text();

@@ -80,6 +80,19 @@ int64_t timestep_at(const TrainingNoise& noise, Spacing spacing, int64_t steps, 
   throw std::logic_error("a spacing without a rule");
 }
 
+/// Where log(k) lies between the training timesteps, by linear interpolation.
+double timestep_of(const std::vector<double>& alphas_cumprod, double k) {
+  // k² = (1 - a) / a falls where a rises, so the search is for a = 1 / (1 + k²) in a falling list.
+  const double wanted = 1 / (1 + k * k);
+  const auto above = std::lower_bound(alphas_cumprod.begin(), alphas_cumprod.end(), wanted, std::greater<>());
+  if (above == alphas_cumprod.begin()) return 0;
+  if (above == alphas_cumprod.end()) return static_cast<double>(alphas_cumprod.size() - 1);
+  const auto log_ratio = [](double a) { return 0.5 * std::log((1 - a) / a); };
+  const double low = log_ratio(*(above - 1)), high = log_ratio(*above);
+  const auto t = static_cast<double>(above - alphas_cumprod.begin());
+  return std::isinf(high) ? t - 1 : t - 1 + (std::log(k) - low) / (high - low);
+}
+
 }  // namespace
 
 PredictionType prediction_type_named(std::string_view name) {
@@ -110,23 +123,6 @@ Schedule make_schedule(const TrainingNoise& noise, Spacing spacing, int64_t step
   schedule.alphas_cumprod = noise.alphas_cumprod;
   return schedule;
 }
-
-namespace {
-
-/// Where log(k) lies between the training timesteps, by linear interpolation.
-double timestep_of(const std::vector<double>& alphas_cumprod, double k) {
-  // k² = (1 - a) / a falls where a rises, so the search is for a = 1 / (1 + k²) in a falling list.
-  const double wanted = 1 / (1 + k * k);
-  const auto above = std::lower_bound(alphas_cumprod.begin(), alphas_cumprod.end(), wanted, std::greater<>());
-  if (above == alphas_cumprod.begin()) return 0;
-  if (above == alphas_cumprod.end()) return static_cast<double>(alphas_cumprod.size() - 1);
-  const auto log_ratio = [](double a) { return 0.5 * std::log((1 - a) / a); };
-  const double low = log_ratio(*(above - 1)), high = log_ratio(*above);
-  const auto t = static_cast<double>(above - alphas_cumprod.begin());
-  return std::isinf(high) ? t - 1 : t - 1 + (std::log(k) - low) / (high - low);
-}
-
-}  // namespace
 
 NoiseLevel Schedule::at(double k) const {
   if (!(k > 0)) return {std::nullopt, 1, 0};

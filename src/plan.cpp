@@ -193,8 +193,7 @@ TokenizedPrompts tokenize_prompts(const Manifest& manifest, const std::vector<To
 }
 
 EncodedPrompts encode_prompts(const Bundle& bundle, const Plan& plan) {
-  std::vector<Tokenizer> tokenizers;
-  for (const auto& spec : bundle.manifest().tokenizers) tokenizers.push_back(tokenizer_of(bundle, spec));
+  const std::vector<Tokenizer> tokenizers = tokenizers_of(bundle.folder(), bundle.manifest());
   TokenizedPrompts prompts = tokenize_prompts(bundle.manifest(), tokenizers, plan);
 
   Guidance guidance{.cond = encoded(bundle, prompts.prompt), .uncond = {}, .scale = plan.recipe.guidance_scale};

@@ -96,6 +96,7 @@ struct Token {
   size_t begin, end;       // bytes of the prompt
   size_t partner = kNone;  // of a bracket
   size_t part = 0;         // of an opening bracket: the first inside
+  size_t first_colon = kNone;  // of an opening bracket: in it and in no other
 };
 
 class Parser {
@@ -205,13 +206,17 @@ class Parser {
       case Token::closes_round: close(i, round_weight(i)); break;
       case Token::closes_square:
         refuse_editing(i);
+        warn_of_colon(i);
         close(i, kSquare);
         break;
       case Token::bar:
         if (!open_.empty() && tokens_[open_.back()].kind == Token::opens_square) refuse_alternation(i);
+        parts_.push_back({slice(token), 1, token.begin, false});
+        break;
+      case Token::colon:
+        if (!open_.empty()) tokens_[open_.back()].first_colon = std::min(tokens_[open_.back()].first_colon, i);
         [[fallthrough]];
-      case Token::text:
-      case Token::colon: parts_.push_back({slice(token), 1, token.begin, false}); break;
+      case Token::text: parts_.push_back({slice(token), 1, token.begin, false}); break;
       case Token::starts_chunk: parts_.push_back({"", 1, token.end, true}); break;
     }
   }
@@ -275,6 +280,15 @@ class Parser {
     const std::optional<size_t> colon = colon_before(closing);
     if (!colon || !number_in(between(*colon, closing), std::chars_format::general)) return;
     refuse_brackets(tokens_[closing].partner, "prompt editing (words that change on the way)", ":");
+  }
+
+  /// Most likely meant for editing, with a slip, and then drawn without a word.
+  void warn_of_colon(size_t closing) {
+    const Token& opening = tokens_[tokens_[closing].partner];
+    if (opening.first_colon == kNone) return;
+    note("colon", tokens_[opening.first_colon].begin,
+         "':' in " + in_quotes(prompt_.substr(opening.begin, tokens_[closing].end - opening.begin), kShown) +
+             " is text, the brackets weigh 1 / 1.1; where it is meant so, write '\\:'");
   }
 
   [[noreturn]] void refuse_alternation(size_t bar) const {

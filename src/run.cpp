@@ -151,9 +151,8 @@ std::map<std::string, std::string> provenance(const Manifest& manifest, const Op
 
 /// The bundle's list of what it was taught, if it has one, knows which words mean nothing to it.
 void warn_of_unknown_words(const Bundle& bundle, const Plan& plan, Progress& progress) {
-  const auto& file = bundle.manifest().prompts;
-  if (!file) return;
-  const auto warning = unknown_warning(parse_prompts(bundle.read_file(*file), *file), words_of(plan));
+  if (!bundle.manifest().prompts) return;
+  const auto warning = unknown_warning(taught_prompts(bundle.folder(), bundle.manifest()), words_of(plan));
   if (warning) progress.warning(*warning);
 }
 

@@ -4,7 +4,6 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "bundle_file.h"
 #include "shape_text.h"
 #include "steplapse/error.h"
 #include "steplapse/file_io.h"
@@ -24,20 +23,6 @@ using Chunks = std::vector<Chunk>;
 Settings guided(Settings settings) {
   settings.guidance_scale = 2;
   return settings;
-}
-
-std::string read_file(const fs::path& folder, const Manifest& manifest, const std::string& name) {
-  return read_bundle_file(folder, name, manifest.files.at(name));
-}
-
-std::vector<Tokenizer> tokenizers_in(const fs::path& folder, const Manifest& manifest) {
-  std::vector<Tokenizer> tokenizers;
-  for (const Manifest::Tokenizer& spec : manifest.tokenizers) {
-    std::vector<std::string> files;
-    for (const std::string& name : spec.files) files.push_back(read_file(folder, manifest, name));
-    tokenizers.emplace_back(spec, files);
-  }
-  return tokenizers;
 }
 
 // ---- embeddings
@@ -103,14 +88,14 @@ void print_text(const Manifest& manifest, const Plan& plan, const TokenizedPromp
 // ---- for programs
 
 ordered_json chunk_json(const Manifest::Tokenizer& spec, const Chunk& chunk) {
-  ordered_json pieces = ordered_json::array(), weights = ordered_json::array();
+  ordered_json pieces = ordered_json::array();
   if (spec.bos) pieces.push_back(nullptr);
   for (const Piece& piece : chunk.pieces) pieces.push_back(piece.text);
   while (pieces.size() < static_cast<size_t>(spec.length)) pieces.push_back(nullptr);
-  if (spec.bos) weights.push_back(1.0);
-  for (const double weight : chunk.weights) weights.push_back(weight);
-  while (weights.size() < static_cast<size_t>(spec.length)) weights.push_back(1.0);
-  return {{"used", chunk.pieces.size()}, {"ids", ids_of(spec, chunk)}, {"pieces", pieces}, {"weights", weights}};
+  return {{"used", chunk.pieces.size()},
+          {"ids", ids_of(spec, chunk)},
+          {"pieces", pieces},
+          {"weights", weights_of(spec, chunk)}};
 }
 
 ordered_json chunks_json(const Manifest::Tokenizer& spec, const Chunks& chunks) {
@@ -145,13 +130,13 @@ void show_tokens(const TokensOptions& options) {
   if (!options.embeddings.empty() && !options.overwrite) refuse_existing_file(options.embeddings);
   const Manifest manifest = read_manifest(options.model);
   const Plan plan = make_plan(manifest, guided(options.settings));
-  const TokenizedPrompts prompts = tokenize_prompts(manifest, tokenizers_in(options.model, manifest), plan);
+  const TokenizedPrompts prompts = tokenize_prompts(manifest, tokenizers_of(options.model, manifest), plan);
 
   // In the order in which drawing gives them.
   for (const std::string& warning : plan.warnings) warn(warning);
   if (manifest.prompts) {
-    const auto taught = parse_prompts(read_file(options.model, manifest, *manifest.prompts), *manifest.prompts);
-    if (const auto warning = unknown_warning(taught, words_of(plan))) warn(*warning);
+    const auto warning = unknown_warning(taught_prompts(options.model, manifest), words_of(plan));
+    if (warning) warn(*warning);
   }
   for (const std::string& warning : prompts.warnings) warn(warning);
 

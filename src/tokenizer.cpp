@@ -6,6 +6,7 @@
 #include <utility>
 #include <variant>
 
+#include "bundle_file.h"
 #include "clip_bpe.h"
 #include "steplapse/error.h"
 #include "steplapse/text.h"
@@ -71,10 +72,20 @@ std::vector<Piece> Tokenizer::pieces(std::string_view text) const {
   return std::visit([&](const auto& kind) { return kind.pieces(text); }, model_->kind);
 }
 
-Tokenizer tokenizer_of(const Bundle& bundle, const Manifest::Tokenizer& spec) {
+Tokenizer tokenizer_of(const std::filesystem::path& folder, const Manifest& manifest, const Manifest::Tokenizer& spec) {
+  Manifest::Tokenizer placed = spec;  // errors name its files
   std::vector<std::string> files;
-  for (const std::string& name : spec.files) files.push_back(bundle.read_file(name));
-  return {spec, files};
+  for (std::string& name : placed.files) {
+    files.push_back(read_bundle_file(folder, name, manifest.files.at(name)));
+    name = (folder / name).string();
+  }
+  return {placed, files};
+}
+
+std::vector<Tokenizer> tokenizers_of(const std::filesystem::path& folder, const Manifest& manifest) {
+  std::vector<Tokenizer> tokenizers;
+  for (const auto& spec : manifest.tokenizers) tokenizers.push_back(tokenizer_of(folder, manifest, spec));
+  return tokenizers;
 }
 
 }  // namespace steplapse

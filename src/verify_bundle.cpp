@@ -107,20 +107,21 @@ void check_modules(const Bundle& bundle, Verification& verification) {
   const Manifest& manifest = bundle.manifest();
   for (const auto& spec : manifest.tokenizers) {
     verification.check("tokenizer " + spec.files.front() + ": reads a prompt",
-                       [&] { tokenizer_of(bundle, spec).pieces("red apple"); });
+                       [&] { tokenizer_of(bundle.folder(), manifest, spec).pieces("red apple"); });
   }
   if (manifest.prompts) {
     verification.check("prompts " + *manifest.prompts + ": can be read",
-                       [&] { parse_prompts(bundle.read_file(*manifest.prompts), *manifest.prompts); });
+                       [&] { taught_prompts(bundle.folder(), manifest); });
   }
   const Inputs inputs(manifest);
   const std::string batches = ": batches of 1, 2 and 3 answer alike, row for row";
   const Pass encode = [&](int64_t begin, int64_t rows) {
     return bundle.encode_text(rows_of(inputs.ids, begin, rows), rows_of(inputs.weights, begin, rows));
   };
-  if (!verification.check("text encoder" + batches, [&] { check_batches("text encoder", encode, {}, tolerance_of(manifest.text_encoder)); })) {
-    return;  // nothing to ask the denoiser with
-  }
+  const bool encodes = verification.check("text encoder" + batches, [&] {
+    check_batches("text encoder", encode, {}, tolerance_of(manifest.text_encoder));
+  });
+  if (!encodes) return;  // nothing to ask the denoiser with
   const std::vector<Tensor> conditioning = encode(0, 3);
   const Pass denoise = [&](int64_t begin, int64_t rows) -> std::vector<Tensor> {
     return {bundle.denoise(inputs.latents.narrow(0, begin, rows), inputs.timesteps.narrow(0, begin, rows),

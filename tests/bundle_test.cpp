@@ -295,7 +295,16 @@ TEST(VerifyBundle, NamesEveryFileThatIsNotWhatItSays) {
 TEST(VerifyBundle, NamesATokenizerThatCannotBeRead) {
   BundleMaker maker;
   maker.files["tokenizer.model"] = "not really one";
-  EXPECT_THAT(verify_bundle(maker.write(), {}), ElementsAre(StartsWith("tokenizer.model: not a sentencepiece model")));
+  const std::string path = (maker.write() / "tokenizer.model").string();
+  EXPECT_THAT(verify_bundle(maker.write(), {}), ElementsAre(StartsWith(path + ": not a sentencepiece model")));
+}
+
+TEST(VerifyBundle, NamesPromptsThatCannotBeRead) {
+  BundleMaker maker;
+  maker.manifest["prompts"] = "prompts.json";
+  maker.files["prompts.json"] = "{}";
+  const std::string path = (maker.write() / "prompts.json").string();
+  EXPECT_THAT(verify_bundle(maker.write(), {}), ElementsAre(path + ": wanted a list of prompts"));
 }
 
 TEST(VerifyBundle, NamesAModuleWhoseRowsDependOnTheirBatch) {

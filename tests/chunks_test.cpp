@@ -139,6 +139,7 @@ TEST(Chunks, BreakStartsAChunk) {
   EXPECT_THAT(texts(dealt("BREAK red", 5, 3)), ElementsAre("", red_pieces(1)));
   EXPECT_THAT(texts(dealt("red BREAK BREAK red", 5, 3)), ElementsAre(red_pieces(1), "", red_pieces(1)));
   EXPECT_THAT(texts(dealt("BREAK", 5, 3)), ElementsAre(""));
+  EXPECT_THAT(texts(dealt("BREAK BREAK", 5, 3)), ElementsAre("", ""));
 }
 
 TEST(Chunks, InTheLastChunkBreakIsPassedOver) {

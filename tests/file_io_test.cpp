@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -104,11 +105,25 @@ TEST_F(FileIo, WriteSaysWhyItCannot) {
       ThrowsMessage<OutputError>(StrEq((folder_ / "no" / "x").string() + ": cannot write: No such file or directory")));
 }
 
-TEST_F(FileIo, FailedRenameLeavesNothing) {
-  fs::create_directories(folder_ / "taken" / "inside");
-  EXPECT_THAT([&] { write_whole(folder_ / "taken", "x"); },
-              ThrowsMessage<OutputError>(StrEq((folder_ / "taken").string() + ": cannot write: Is a directory")));
-  EXPECT_THAT(names(), UnorderedElementsAre("taken"));
+TEST_F(FileIo, WhatIsNoRegularFileStays) {
+  const auto refuses = [&](const std::string& name, const std::string& what) {
+    EXPECT_THAT([&] { write_whole(folder_ / name, "x"); },
+                ThrowsMessage<OutputError>(StrEq((folder_ / name).string() + ": is " + what +
+                                                 ", wanted a regular file or a new name")));
+  };
+  fs::create_directories(folder_ / "folder" / "inside");
+  ASSERT_EQ(mkfifo((folder_ / "pipe").c_str(), 0600), 0);
+  write_whole(folder_ / "precious", "mine");
+  fs::create_symlink("precious", folder_ / "link");
+  fs::create_symlink("gone", folder_ / "broken");
+  refuses("folder", "a folder");
+  refuses("pipe", "a pipe");
+  refuses("link", "a symbolic link");
+  refuses("broken", "a symbolic link");
+  EXPECT_TRUE(fs::is_fifo(folder_ / "pipe"));
+  EXPECT_TRUE(fs::is_symlink(folder_ / "link"));
+  EXPECT_EQ(contents(folder_ / "precious"), "mine");
+  EXPECT_THAT(names(), UnorderedElementsAre("folder", "pipe", "precious", "link", "broken"));
 }
 
 TEST_F(FileIo, LeftoverOfAKilledRunIsNotWrittenThrough) {

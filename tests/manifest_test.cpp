@@ -77,7 +77,7 @@ TEST(Manifest, IsReadAsItsPageShowsIt) {
   EXPECT_EQ(manifest.downscale, 4);
   EXPECT_EQ(manifest.default_size, (Manifest::Size{16, 16}));
   EXPECT_EQ(manifest.denoiser.compute_dtype, "float32");
-  EXPECT_EQ(manifest.max_chunks, 1);
+  EXPECT_EQ(manifest.max_chunks, 32);
   EXPECT_EQ(manifest.clip_skip, 1);
   EXPECT_EQ(manifest.verified.chunks, (std::vector<int64_t>{1, 2}));
   EXPECT_EQ(manifest.no_negative_prompt, "encode_empty");

@@ -161,6 +161,18 @@ TEST(PromptSyntax, TimesAndRatiosInBracketsAreWeightsWithAWarning) {
   EXPECT_THAT(warnings("(area 51:1.2)"), IsEmpty());
 }
 
+TEST(PromptSyntax, AColonInSquareBracketsIsTextWithAWarning) {
+  const std::string meant = " is text, the brackets weigh 1 / 1.1; where it is meant so, write '\\:'";
+  EXPECT_THAT(parts("[cat:dog:50%]"), ElementsAre(weighs("cat:dog:50%", 1 / 1.1)));
+  EXPECT_THAT(warnings("[cat:dog:50%]"), ElementsAre("PROMPT, column 5: ':' in '[cat:dog:50%]'" + meant));
+  EXPECT_THAT(warnings("a [cat:dog:]"), ElementsAre("PROMPT, column 7: ':' in '[cat:dog:]'" + meant));
+  EXPECT_THAT(warnings("([red:(blue)]) [x:y]"),
+              ElementsAre("PROMPT, column 6: ':' in '[red:(blue)]'" + meant + " (and 1 more)"));
+  for (const char* prompt : {"[red\\:blue]", "[(red:1.2) blue]", "a: [b] :c", "[a [b] c", "red:blue]"}) {
+    for (const std::string& warning : warnings(prompt)) EXPECT_THAT(warning, testing::HasSubstr("no partner")) << prompt;
+  }
+}
+
 TEST(PromptSyntax, TagsOfLorasAreLeftOut) {
   EXPECT_THAT(parts("apple<lora:add_detail:0.8>"), ElementsAre(PromptPart{"apple"}));
   EXPECT_THAT(warnings("a <lora:\x1b:0.8> <lyco:y:1>"),

@@ -327,7 +327,7 @@ def test_a_file_that_can_not_be_written_is_exit_code_4_and_leaves_nothing(run, t
     assert (ended.code, ended.out, ended.lines()) == (OUTPUT, "", ["steplapse: x: cannot write: File too large"])
     os.mkdir(tmp_path / "folder")
     ended = run("tokens", "red", "--embeddings", "folder", "--overwrite")
-    assert (ended.code, ended.lines()) == (OUTPUT, ["steplapse: folder: cannot write: Is a directory"])
+    assert (ended.code, ended.lines()) == (OUTPUT, ["steplapse: folder: is a folder, wanted a regular file or a new name"])
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 

@@ -4,16 +4,18 @@
 #include <gtest/gtest.h>
 
 #include "sentencepiece_model.h"
+#include "sha256.h"
 #include "steplapse/error.h"
+#include "temporary_folder.h"
 
 namespace steplapse {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::IsEmpty;
-using testing::StrEq;
-using testing::ThrowsMessage;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::StrEq;
+using ::testing::ThrowsMessage;
 using namespace std::string_literals;
 
 Manifest::Tokenizer spec() { return {"sentencepiece", {"tokenizer.model"}, 20, 1, 2, 40}; }
@@ -62,6 +64,19 @@ TEST(Tokenizer, RefusesWhatItDoesNotKnow) {
   Manifest::Tokenizer two_files = spec();
   two_files.files.push_back("merges.txt");
   EXPECT_THROW(Tokenizer(two_files, {kModel, ""}), BundleError);
+}
+
+TEST(Tokenizer, OfABundleNamesItsFilesWithTheFolder) {
+  const testing::TemporaryFolder folder;
+  Manifest manifest;
+  manifest.tokenizers.push_back({"clip_bpe", {"vocab.json", "merges.txt"}, 77, 1, 2, 0});
+  for (const auto& [name, bytes] : {std::pair("vocab.json"s, "[]"s), std::pair("merges.txt"s, ""s)}) {
+    folder.write(name, bytes);
+    manifest.files[name] = {static_cast<int64_t>(bytes.size()), sha256(bytes)};
+  }
+  EXPECT_THAT([&] { tokenizers_of(folder.path(), manifest); },
+              ThrowsMessage<BundleError>(StrEq((folder / "vocab.json").string() +
+                                               ": is a list of 0, wanted an object of tokens and their ids")));
 }
 
 }  // namespace

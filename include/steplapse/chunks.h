@@ -36,7 +36,7 @@ size_t room_in_chunk(const Manifest::Tokenizer& spec);
 
 /// [bos] pieces... [eos] pad..., and a weight for each: 1 where no piece is.
 std::vector<int64_t> ids_of(const Manifest::Tokenizer& spec, const Chunk& chunk);
-std::vector<float> weights_of(const Manifest::Tokenizer& spec, const Chunk& chunk);
+std::vector<double> weights_of(const Manifest::Tokenizer& spec, const Chunk& chunk);
 
 /// The same of several chunks, for the text encoder: int64 and float32 [1, K, L].
 Tensor ids_tensor(const Manifest::Tokenizer& spec, const std::vector<Chunk>& chunks);

@@ -10,7 +10,8 @@ namespace steplapse {
 /// Writes a file that appears whole or not at all, in place of one that was there: into PATH.part beside it, every byte
 /// checked, flushed to the disk, then renamed.
 /// @throws OutputError  "PATH: cannot write: No space left on device"; PATH is as it was, and no PATH.part is left. (A
-///                      file above the limit of `ulimit -f` is such an error only where SIGXFSZ is ignored.)
+///                      file above the limit of `ulimit -f` is such an error only where SIGXFSZ is ignored.) Also where
+///                      PATH is a device, a pipe or a symbolic link: a rename would replace it.
 void write_whole(const std::filesystem::path& path, std::string_view bytes);
 
 /// The bytes of a file that the user named.

@@ -51,9 +51,9 @@ struct Schedule {
   double init_scale = 1;           ///< the start is unit noise times this
   std::vector<double> alphas_cumprod = {};  ///< of the training noise, for at(); none for flow, where alpha = 1 - sigma
 
-  /// The level where sigma / alpha is this, for samplers that ask between the listed ones: its timestep is interpolated
+  /// The level where sigma / alpha is k, for samplers that ask between the listed ones: its timestep is interpolated
   /// in log(sigma / alpha) between training timesteps, as k-diffusion does, and stays inside the table.
-  NoiseLevel at(double noise_ratio) const;
+  NoiseLevel at(double k) const;
 
   int64_t steps() const { return static_cast<int64_t>(levels.size()) - 1; }
 };

@@ -1,9 +1,12 @@
 #pragma once
 
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "steplapse/manifest.h"
 
 namespace steplapse {
 
@@ -16,6 +19,10 @@ struct TaughtPrompt {
 /// What the file says that a bundle's `prompts` names (docs/bundle.md), in its order.
 /// @throws BundleError  one line that begins with `file`: not JSON, or an entry without a name or keywords.
 std::vector<TaughtPrompt> parse_prompts(std::string_view json, const std::string& file);
+
+/// The same of a bundle that has such a file, which errors name with the folder.
+/// @throws BundleError
+std::vector<TaughtPrompt> taught_prompts(const std::filesystem::path& folder, const Manifest& manifest);
 
 /// Those with every word of the query somewhere in their name or keywords, whatever the case; "berry" finds
 /// "strawberry". Without words: all.

@@ -1,12 +1,13 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "steplapse/bundle.h"
+#include "steplapse/manifest.h"
 
 namespace steplapse {
 
@@ -41,8 +42,12 @@ class Tokenizer {
   std::unique_ptr<Model> model_;
 };
 
-/// One of a bundle's own.
+/// One of a bundle's own; errors name its files with the folder.
 /// @throws BundleError
-Tokenizer tokenizer_of(const Bundle& bundle, const Manifest::Tokenizer& spec);
+Tokenizer tokenizer_of(const std::filesystem::path& folder, const Manifest& manifest, const Manifest::Tokenizer& spec);
+
+/// All of them, in the manifest's order.
+/// @throws BundleError
+std::vector<Tokenizer> tokenizers_of(const std::filesystem::path& folder, const Manifest& manifest);
 
 }  // namespace steplapse
