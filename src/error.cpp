@@ -2,9 +2,10 @@
 
 #include <c10/util/Exception.h>
 
+#include <cstdlib>
 #include <new>
-#include <regex>
 #include <sstream>
+#include <string_view>
 
 #include "steplapse/text.h"
 
@@ -18,12 +19,16 @@ std::string first_line(const std::string& text) { return text.substr(0, text.fin
 
 /// "4.29 GB", of "you tried to allocate 4290000000 bytes" or "Tried to allocate 4.00 GiB"; empty where it does not say.
 std::string amount_in(const std::string& text) {
-  std::smatch found;
-  if (std::regex_search(text, found, std::regex("[Tt]ried to allocate ([0-9.]+ [KMGT]iB)"))) return found[1];
-  if (!std::regex_search(text, found, std::regex("tried to allocate ([0-9]{1,18}) bytes"))) return "";
+  constexpr std::string_view before = "ried to allocate ";
+  const size_t at = text.find(before);
+  if (at == std::string::npos) return "";
+  std::istringstream after(text.substr(at + before.size()));
+  std::string number, unit;
+  after >> number >> unit;
+  if (!unit.starts_with("bytes")) return number + " " + unit.substr(0, unit.find('.'));
   std::ostringstream amount;
   amount.precision(3);
-  amount << std::stod(found[1]) / 1e9 << " GB";
+  amount << std::strtod(number.c_str(), nullptr) / 1e9 << " GB";
   return amount.str();
 }
 
