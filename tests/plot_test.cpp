@@ -1,0 +1,77 @@
+#include "steplapse/plot.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+
+#include "steplapse/error.h"
+#include "temporary_folder.h"
+
+namespace steplapse {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StrEq;
+using testing::TemporaryFolder;
+using ::testing::ThrowsMessage;
+
+Plot line(std::vector<double> x, std::vector<double> y, bool log = false) {
+  return {.title = "a < b & \"c\"", .x = {"step"}, .y = {"sigma", log}, .series = {{"one", std::move(x), std::move(y)}}};
+}
+
+size_t count(const std::string& text, const std::string& part) {
+  size_t found = 0;
+  for (size_t place = text.find(part); place != std::string::npos; place = text.find(part, place + 1)) ++found;
+  return found;
+}
+
+TEST(Plot, HasADotAPointAndItsWordsAsText) {
+  const std::string svg = svg_of({line({0, 1, 2}, {3, 1, 2})});
+  EXPECT_EQ(count(svg, "<circle"), 3u);
+  EXPECT_THAT(svg, HasSubstr(">a &lt; b &amp; \"c\"</text>"));
+  EXPECT_THAT(svg, HasSubstr(">step</text>"));
+  EXPECT_THAT(svg, Not(HasSubstr(">one</text>")));  // one series needs no legend
+}
+
+TEST(Plot, LeavesOutWhatALogarithmCantShow) {
+  EXPECT_EQ(count(svg_of({line({0, 1, 2, 3}, {INFINITY, 10, 0.1, 0}, true)}), "<circle"), 2u);
+  EXPECT_EQ(count(svg_of({line({0, 1, 2, 3}, {NAN, 10, 0.1, 0})}), "<circle"), 3u);
+}
+
+// On a logarithmic axis equal ratios are equal distances.
+TEST(Plot, PutsEqualRatiosAtEqualDistances) {
+  const std::string svg = svg_of({line({0, 1, 2}, {0.1, 1, 10}, true)});
+  std::vector<double> heights;
+  for (size_t place = svg.find("cy=\""); place != std::string::npos; place = svg.find("cy=\"", place + 1)) {
+    heights.push_back(std::stod(svg.substr(place + 4)));
+  }
+  ASSERT_EQ(heights.size(), 3u);
+  EXPECT_NEAR(heights[0] - heights[1], heights[1] - heights[2], 0.01);
+  EXPECT_GT(heights[0], heights[2]);
+}
+
+TEST(Plot, IsAPictureToo) {
+  const TemporaryFolder folder;
+  const Plot plot = line({0, 1}, {1, 2});
+  write_plots(folder / "plot.png", {plot, plot});
+  std::ifstream file(folder / "plot.png", std::ios::binary);
+  const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+  EXPECT_EQ(bytes, png_of({plot, plot}));
+  EXPECT_EQ(bytes.substr(0, 8), "\x89PNG\r\n\x1a\n");
+  EXPECT_EQ(bytes.substr(16, 8), std::string("\0\0\x02\xd0\0\0\x02\xd0", 8));  // 720 x 720
+}
+
+TEST(Plot, SaysWhatItCantDraw) {
+  EXPECT_THAT([] { svg_of({line({0, 1}, {1})}); },
+              ThrowsMessage<std::invalid_argument>(StrEq("series 'one' has 2 x and 1 y")));
+  EXPECT_THAT([] { svg_of({line({0}, {0}, true)}); },
+              ThrowsMessage<std::invalid_argument>(StrEq("plot 'a < b & \"c\"' has no point that its axes can show")));
+  EXPECT_THAT([] { write_plots("plot.jpg", {line({0}, {1})}); },
+              ThrowsMessage<UsageError>(StrEq("plot.jpg: wanted a file's name that ends in .svg or .png")));
+}
+
+}  // namespace
+}  // namespace steplapse
