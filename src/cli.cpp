@@ -1,20 +1,25 @@
 #include "cli.h"
 
 #include <CLI/CLI.hpp>
+#include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <iomanip>
 #include <iostream>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "flag_values.h"
 #include "levels_json.h"
 #include "progress.h"
 #include "show_tokens.h"
+#include "strict_json.h"
 #include "steplapse/bundle.h"
 #include "steplapse/error.h"
 #include "steplapse/file_io.h"
+#include "steplapse/other_tools.h"
+#include "steplapse/plot.h"
 #include "steplapse/prompts.h"
 #include "steplapse/run.h"
 #include "steplapse/safetensors.h"
@@ -27,13 +32,15 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kLongestInput = 1 << 20;  // bytes of standard input that are read for a prompt; the plan refuses less
+constexpr size_t kLargestLevels = 4 << 20;  // bytes of a file of levels
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr int64_t kAnyNumber = std::numeric_limits<int64_t>::max();  // the plan knows what its model allows
 
 constexpr const char* kOverview = R"(steplapse draws a picture from a prompt and keeps every step of its making.
 
   steplapse [generate] PROMPT   draw, and write the run folder (flags below)
-  steplapse schedule            the noise levels of a run
+  steplapse schedule            the noise levels of a run; --list names the schedules
+  steplapse samplers            the samplers, and what other tools call them
   steplapse tokens PROMPT       what the network is given in place of the words
   steplapse model inspect DIR   what is in a bundle
   steplapse model verify DIR    is the bundle sound
@@ -107,11 +114,34 @@ bool parse(CLI::App& command, std::vector<std::string> arguments) {
 
 // ---- generate ----------------------------------------------------------------------------------------------------
 
+/// What `generate` and `schedule` both are told of noise levels and sampler, as it was written.
+struct LevelFlags {
+  std::string steps, sampler, schedule, sigma_min, sigma_max, rho, shift, timesteps, sigmas, levels;
+};
+
+void add_level_flags(CLI::App& command, const std::string& group, LevelFlags& flags) {
+  const auto add = [&](const char* name, std::string& value, const char* type, const char* help) {
+    command.add_option(name, value, help)->type_name(type)->group(group);
+  };
+  add("--steps", flags.steps, "N", "Steps from noise to picture");
+  add("--sampler", flags.sampler, "NAME", "How to get from one noise level to the next");
+  add("--schedule", flags.schedule, "NAME", "Which noise levels; steplapse schedule --list has them all");
+  add("--sigma-min", flags.sigma_min, "X", "The schedule's smallest sigma but 0");
+  add("--sigma-max", flags.sigma_max, "X", "The schedule's largest sigma");
+  add("--rho", flags.rho, "X", "How a schedule bends: karras, polyexponential");
+  add("--shift", flags.shift, "X", "A flow model's levels towards noise: above 1 more of them are noisy");
+  add("--timesteps", flags.timesteps, "LIST", "The timesteps themselves, as 999,750,500,250");
+  add("--sigmas", flags.sigmas, "LIST", "The sigmas themselves, as 14.6,3.9,0.9,0");
+  add("--levels", flags.levels, "FILE", "The levels themselves, as steplapse schedule --json prints them");
+}
+
 /// The flags as they were written.
 struct GenerateFlags {
-  std::string prompt, model, seed, steps, sampler, schedule, guidance_scale, negative_prompt, eta, size, frames = "x0",
+  LevelFlags level;
+  std::string prompt, model, seed, guidance_scale, negative_prompt, size, frames = "x0",
       every, at, from, to, decoder = "full", out, device = "auto", threads, rng = "cpu", latents, progress = "auto",
-      prompt_syntax = "weights";
+      prompt_syntax = "weights", eta, s_churn, s_tmin, s_tmax, s_noise, guidance_interval,
+      guidance_sigmas, guidance_rescale;
   bool dry_run = false, overwrite = false, version = false;
 };
 
@@ -139,11 +169,16 @@ void add_flags(CLI::App& command, GenerateFlags& flags) {
   add(picture, "--size", flags.size, "WxH", "Width and height in pixels (the bundle's)");
 
   const char* sampling = "Sampling (defaults are the bundle's)";
-  add(sampling, "--steps", flags.steps, "N", "Steps from noise to picture");
-  add(sampling, "--sampler", flags.sampler, "NAME", "How to get from one noise level to the next: ddim");
-  add(sampling, "--schedule", flags.schedule, "NAME", "Which noise levels: leading, linspace, trailing");
+  add_level_flags(command, sampling, flags.level);
   add(sampling, "--guidance-scale", flags.guidance_scale, "X", "Weight of the prompt; 1 is no guidance");
+  add(sampling, "--guidance-interval", flags.guidance_interval, "A..B", "Guidance in these steps alone; the others cost half");
+  add(sampling, "--guidance-sigmas", flags.guidance_sigmas, "LOW..HIGH", "Guidance at these sigmas alone (Kynkäänniemi et al. 2024)");
+  add(sampling, "--guidance-rescale", flags.guidance_rescale, "X", "Against overexposure, 0 to 1 (Lin et al. 2023)");
   add(sampling, "--eta", flags.eta, "X", "Share of fresh noise: 0 deterministic, 1 full");
+  add(sampling, "--s-churn", flags.s_churn, "X", "Noise added before steps, over the run (Karras et al. 2022)");
+  add(sampling, "--s-tmin", flags.s_tmin, "X", "No churn below this sigma");
+  add(sampling, "--s-tmax", flags.s_tmax, "X", "No churn above this sigma");
+  add(sampling, "--s-noise", flags.s_noise, "X", "Scale of all fresh noise");
   add(sampling, "--rng", flags.rng, "NAME", "Whose numbers a seed stands for: cpu, or philox (a CUDA generator's)");
   add(sampling, "--latents", flags.latents, "FILE", "Start from the noise in this safetensors file, tensor 'latents'");
 
@@ -211,6 +246,40 @@ FrameSelection frames_of(const CLI::App& command, const GenerateFlags& flags) {
   return frames;
 }
 
+/// A name of the table's or of `more`, or another tool's, which the plan knows.
+template <typename Table>
+std::string name_of(const char* flag, const std::string& text, const Table& table, std::vector<std::string> more = {}) {
+  if (is_other_tools(text)) return text;
+  for (const auto& row : table) more.emplace_back(row.name);
+  return choice_of(flag, text, more);
+}
+
+/// What `steplapse schedule --json` printed, or others wrote like it.
+Schedule levels_in(const std::string& path) {
+  try {
+    return schedule_from_json(parse_strict_json(read_whole(path, kLargestLevels)));
+  } catch (const nlohmann::json::exception&) {
+    throw UsageError("--levels " + in_quotes(path) + ": wanted what steplapse schedule --json prints, "
+                     "{\"init_scale\": 1, \"levels\": [{\"timestep\": 999, \"alpha\": 0.1, \"sigma\": 0.995}, …]}");
+  } catch (const std::exception& error) {
+    throw UsageError("--levels " + in_quotes(path) + ": " + error.what());
+  }
+}
+
+void read_levels(const CLI::App& command, const LevelFlags& flags, Settings& settings) {
+  const auto given = [&](const char* flag) { return command.count(flag) > 0; };
+  if (given("--steps")) settings.steps = whole_number("--steps", flags.steps, 1, kAnyNumber);
+  if (given("--sampler")) settings.sampler = name_of("--sampler", flags.sampler, samplers());
+  if (given("--schedule")) settings.schedule = name_of("--schedule", flags.schedule, schedules(), {"ays"});
+  if (given("--sigma-min")) settings.sigma_min = real_number("--sigma-min", flags.sigma_min, 0, kInfinity);
+  if (given("--sigma-max")) settings.sigma_max = real_number("--sigma-max", flags.sigma_max, 0, kInfinity);
+  if (given("--rho")) settings.rho = real_number("--rho", flags.rho, 0, kInfinity);
+  if (given("--shift")) settings.shift = real_number("--shift", flags.shift, 0.01, 100);
+  if (given("--timesteps")) settings.timesteps = numbers_of("--timesteps", flags.timesteps, "999,750,500,250");
+  if (given("--sigmas")) settings.sigmas = numbers_of("--sigmas", flags.sigmas, "14.6,3.9,0.9,0");
+  if (given("--levels")) settings.levels = levels_in(flags.levels);
+}
+
 Settings settings_of(const CLI::App& command, const GenerateFlags& flags) {
   const auto given = [&](const char* flag) { return command.count(flag) > 0; };
   Settings settings;
@@ -219,17 +288,20 @@ Settings settings_of(const CLI::App& command, const GenerateFlags& flags) {
   settings.prompt_syntax = prompt_syntax_of(flags.prompt_syntax);
   if (given("--seed")) settings.seed = seed_number("--seed", flags.seed);
   settings.rng = rng_named(choice_of("--rng", flags.rng, {"cpu", "philox"}));
-  if (given("--steps")) settings.steps = whole_number("--steps", flags.steps, 1, kAnyNumber);
-  if (given("--sampler")) {
-    std::vector<std::string> names;
-    for (const Sampler& sampler : samplers()) names.emplace_back(sampler.name);
-    settings.sampler = choice_of("--sampler", flags.sampler, names);
-  }
-  if (given("--schedule")) {
-    settings.schedule = spacing_named(choice_of("--schedule", flags.schedule, {"leading", "linspace", "trailing"}));
-  }
+  read_levels(command, flags.level, settings);
   if (given("--guidance-scale")) settings.guidance_scale = real_number("--guidance-scale", flags.guidance_scale, 0, kInfinity);
+  if (given("--guidance-interval")) {
+    settings.guidance_interval = interval_of("--guidance-interval", flags.guidance_interval, "steps A..B, as 3..20");
+  }
+  if (given("--guidance-sigmas")) {
+    settings.guidance_sigmas = interval_of("--guidance-sigmas", flags.guidance_sigmas, "sigmas LOW..HIGH, as 0.28..5.42");
+  }
+  if (given("--guidance-rescale")) settings.guidance_rescale = real_number("--guidance-rescale", flags.guidance_rescale, 0, 1);
   if (given("--eta")) settings.eta = real_number("--eta", flags.eta, 0, 1);
+  if (given("--s-churn")) settings.s_churn = real_number("--s-churn", flags.s_churn, 0, kInfinity);
+  if (given("--s-tmin")) settings.s_tmin = real_number("--s-tmin", flags.s_tmin, 0, kInfinity);
+  if (given("--s-tmax")) settings.s_tmax = real_number("--s-tmax", flags.s_tmax, 0, kInfinity);
+  if (given("--s-noise")) settings.s_noise = real_number("--s-noise", flags.s_noise, 0, kInfinity);
   if (given("--size")) settings.size = size_of("--size", flags.size);
   if (given("--latents")) settings.latents = latents_in(flags.latents);
   return settings;
@@ -293,36 +365,133 @@ int generate(const std::vector<std::string>& arguments) {
 // ---- schedule ----------------------------------------------------------------------------------------------------
 
 void print_schedule(const Schedule& schedule) {
-  std::cout << " step  timestep      alpha      sigma   sigma/alpha\n" << std::fixed;
+  std::cout << " step  timestep      alpha      sigma   sigma/alpha     log_snr\n" << std::fixed;
   for (size_t i = 0; i < schedule.levels.size(); ++i) {
     const NoiseLevel& level = schedule.levels[i];
     std::cout << std::setw(5) << i << std::setw(10);
     if (level.timestep) {
-      std::cout << std::setprecision(0) << *level.timestep;
+      std::cout << std::setprecision(*level.timestep == std::floor(*level.timestep) ? 0 : 3) << *level.timestep;
     } else {
       std::cout << "-";
     }
     std::cout << std::setprecision(6) << std::setw(11) << level.alpha << std::setw(11) << level.sigma << std::setw(14)
-              << level.sigma / level.alpha << '\n';
+              << noise_ratio(level) << std::setw(12) << -2 * std::log(noise_ratio(level)) << '\n';
   }
+}
+
+std::string other_names(const std::vector<std::string_view>& names) {
+  std::string text;
+  for (const auto& name : names) text += (text.empty() ? "" : ", ") + std::string(name);
+  return text;
+}
+
+nlohmann::json schedules_json() {
+  nlohmann::json all = nlohmann::json::array();
+  for (const ScheduleRule& rule : schedules()) {
+    all.push_back({{"name", rule.name},
+                   {"about", rule.about},
+                   {"source", rule.source},
+                   {"sigma_min", rule.knows.sigma_min},
+                   {"sigma_max", rule.knows.sigma_max},
+                   {"rho", rule.knows.rho ? nlohmann::json(*rule.knows.rho) : nlohmann::json()},
+                   {"own_last_level", rule.own_last_level},
+                   {"also", rule.also}});
+  }
+  return all;
+}
+
+int list_schedules(bool json) {
+  if (json) {
+    std::cout << schedules_json().dump(2) << '\n';
+    return 0;
+  }
+  for (const ScheduleRule& rule : schedules()) {
+    std::cout << std::left << std::setw(17) << rule.name << ' ' << rule.about << '\n'
+              << std::string(18, ' ') << rule.source << '\n';
+    if (!rule.also.empty()) std::cout << std::string(18, ' ') << "also " << other_names(rule.also) << '\n';
+  }
+  std::cout << std::setw(17) << "ays" << ' ' << "ays_sdxl for a model of two text encoders, else ays_sd1\n";
+  return 0;
+}
+
+/// Sigma / alpha and what the network is told, over steps.
+std::vector<Plot> plots_of(const Plan& plan) {
+  Plot::Series sigmas{"sigma / alpha", {}, {}}, timesteps{"timestep", {}, {}};
+  for (size_t i = 0; i < plan.recipe.schedule.levels.size(); ++i) {
+    const NoiseLevel& level = plan.recipe.schedule.levels[i];
+    sigmas.x.push_back(static_cast<double>(i));
+    sigmas.y.push_back(noise_ratio(level));
+    if (!level.timestep) continue;
+    timesteps.x.push_back(static_cast<double>(i));
+    timesteps.y.push_back(*level.timestep);
+  }
+  const std::string title = plan.schedule + ", " + std::to_string(plan.steps()) + " steps";
+  return {{.title = title, .x = {"step"}, .y = {"sigma / alpha", true}, .series = {sigmas}},
+          {.title = title, .x = {"step"}, .y = {"timestep"}, .series = {timesteps}}};
+}
+
+nlohmann::json samplers_json() {
+  nlohmann::json all = nlohmann::json::array();
+  for (const Sampler& sampler : samplers()) {
+    all.push_back({{"name", sampler.name},
+                   {"label", sampler.label},
+                   {"order", sampler.order},
+                   {"calls_a_step", sampler.calls_a_step},
+                   {"eta", sampler.eta ? nlohmann::json(*sampler.eta) : nlohmann::json()},
+                   {"churns", sampler.churns},
+                   {"draws_noise", sampler.fresh_noise || sampler.eta.value_or(0) > 0},
+                   {"own_steps", sampler.own_steps},
+                   {"own_last_level", sampler.own_last_level},
+                   {"also", sampler.also}});
+  }
+  return all;
+}
+
+int list_samplers(const std::vector<std::string>& arguments) {
+  CLI::App command("How to get from one noise level to the next: the samplers there are", "steplapse samplers");
+  bool json = false;
+  command.add_flag("--json", json, "As JSON");
+  if (!parse(command, arguments)) return 0;
+  if (json) {
+    std::cout << samplers_json().dump(2) << '\n';
+    return 0;
+  }
+  std::cout << "name               order  calls a step  eta   draws noise    other tools' names\n";
+  for (const Sampler& sampler : samplers()) {
+    std::ostringstream eta;
+    if (sampler.eta) eta << *sampler.eta;
+    const char* noise = sampler.fresh_noise               ? "always"
+                        : sampler.eta.value_or(0) > 0     ? "yes"
+                        : sampler.eta                     ? "with --eta"
+                        : sampler.churns                  ? "with --s-churn"
+                                                          : "no";
+    std::cout << std::left << std::setw(18) << sampler.name << ' ' << std::setw(6) << sampler.order << ' ' << std::setw(13)
+              << sampler.calls_a_step << ' ' << std::setw(5) << (sampler.eta ? eta.str() : "-") << ' ' << std::setw(14) << noise << ' '
+              << other_names(sampler.also) << '\n';
+  }
+  return 0;
 }
 
 int schedule(const std::vector<std::string>& arguments) {
   CLI::App command("The noise levels of a run: x = alpha * x0 + sigma * eps. Step k goes from row k-1 to row k", "steplapse schedule");
-  std::string steps, spacing, model;
-  bool json = false;
-  command.add_option("--steps", steps, "Steps from noise to picture (the bundle's default)");
-  command.add_option("--schedule", spacing, "leading, linspace or trailing (the bundle's)");
-  command.add_option("--model", model, "The bundle's folder");
+  LevelFlags level;
+  std::string model;
+  std::string plot;
+  bool json = false, list = false;
+  add_level_flags(command, "Levels (defaults are the bundle's)", level);
+  command.add_option("--model", model, "The bundle's folder")->type_name("DIR");
   command.add_flag("--json", json, "As JSON");
+  command.add_option("--plot", plot, "Draw them: sigma / alpha and timesteps over steps, as .svg or .png")->type_name("FILE");
+  command.add_flag("--list", list, "The schedules there are");
   if (!parse(command, arguments)) return 0;
+  if (list) return list_schedules(json);
 
   const Manifest manifest = read_manifest(model.empty() ? default_model() : fs::path(model));
   Settings settings;
-  if (!steps.empty()) settings.steps = whole_number("--steps", steps, 1, kAnyNumber);
-  if (!spacing.empty()) settings.schedule = spacing_named(choice_of("--schedule", spacing, {"leading", "linspace", "trailing"}));
+  read_levels(command, level, settings);
   const Plan plan = make_plan(manifest, settings);
   for (const auto& warning : plan.warnings) std::cerr << "steplapse: warning: " << warning << '\n';
+  if (!plot.empty()) write_plots(plot, plots_of(plan));
   if (json) {
     std::cout << levels_json(plan.recipe.schedule).dump(2) << '\n';
   } else {
@@ -422,10 +591,11 @@ int run_command_line(std::vector<std::string> arguments) {
       return 0;
     }
   }
-  const std::vector<std::string> commands = {"generate", "schedule", "tokens", "model"};
+  const std::vector<std::string> commands = {"generate", "schedule", "samplers", "tokens", "model"};
   if (std::count(commands.begin(), commands.end(), first) > 0) arguments.erase(arguments.begin());
   try {
     if (first == "schedule") return schedule(arguments);
+    if (first == "samplers") return list_samplers(arguments);
     if (first == "tokens") return tokens(arguments);
     if (first == "model") return model(arguments);
   } catch (const UsageError& error) {

@@ -18,18 +18,15 @@ struct Engine::Job {
   int64_t steps = 0;
   bool over = false;
 
+  bool asks_uncond() const { return guidance.rule.asks_uncond(steps + 1, trajectory.question()->level); }
   Question question() const { return {calls + 1, steps + 1, trajectory.question()->level, trajectory.question()->x}; }
 };
 
 namespace {
 
-/// Questions go into one call where their rows can be stacked: latents and conditioning of equal shapes.
-bool stack(const Guidance& a, const Tensor& xa, const Guidance& b, const Tensor& xb) {
-  const auto alike = [](const std::vector<Tensor>& left, const std::vector<Tensor>& right) {
-    return std::equal(left.begin(), left.end(), right.begin(), right.end(),
-                      [](const Tensor& l, const Tensor& r) { return l.sizes() == r.sizes(); });
-  };
-  return a.asks_uncond() == b.asks_uncond() && xa.sizes() == xb.sizes() && alike(a.cond, b.cond) && alike(a.uncond, b.uncond);
+bool alike(const std::vector<Tensor>& left, const std::vector<Tensor>& right) {
+  return std::equal(left.begin(), left.end(), right.begin(), right.end(),
+                    [](const Tensor& l, const Tensor& r) { return l.sizes() == r.sizes(); });
 }
 
 /// Without a watcher's answer to be checked, a NaN would run on to a wrong picture.
@@ -42,15 +39,28 @@ void refuse_what_is_not_finite(const Question& question, const Tensor& answer) {
   throw std::runtime_error(text.str());
 }
 
-Tensor combined(const Guidance& guidance, const Answer& answer) {
-  if (!guidance.asks_uncond()) return answer.cond;
-  return answer.uncond + guidance.scale * (answer.cond - answer.uncond);
-}
-
 /// Row r of a batched answer, as [1, ...] of its own (a view would keep the whole batch alive).
 Tensor row(const Tensor& rows, int64_t r) { return rows.narrow(0, r, 1).clone(); }
 
 }  // namespace
+
+bool GuidanceRule::asks_uncond(int64_t step, const NoiseLevel& level) const {
+  const double sigma = noise_ratio(level);
+  return guides() && step >= first_step && step <= last_step && sigma > sigma_low && sigma <= sigma_high;
+}
+
+Tensor GuidanceRule::combined(const Tensor& cond, const Tensor& uncond) const {
+  const Tensor guided = uncond + scale * (cond - uncond);
+  if (rescale == 0) return guided;
+  const double wanted = cond.std().item<double>(), found = guided.std().item<double>();
+  return found == 0 ? guided : guided * (rescale * wanted / found + 1 - rescale);
+}
+
+/// Questions go into one call where their rows can be stacked: latents and conditioning of equal shapes.
+bool Engine::stack(const Job& a, const Job& b) {
+  return a.asks_uncond() == b.asks_uncond() && a.trajectory.question()->x.sizes() == b.trajectory.question()->x.sizes() &&
+         alike(a.guidance.cond, b.guidance.cond) && alike(a.guidance.uncond, b.guidance.uncond);
+}
 
 Engine::Engine(Denoiser denoiser, PredictionType prediction_type, int64_t max_batch)
     : denoiser_(std::move(denoiser)), prediction_type_(prediction_type), max_batch_(max_batch) {}
@@ -72,9 +82,7 @@ std::vector<Outcome> Engine::run() {
     if (waiting.empty()) break;
 
     const Job& first = *waiting.front();
-    std::erase_if(waiting, [&](const Job* job) {
-      return !stack(first.guidance, first.trajectory.question()->x, job->guidance, job->trajectory.question()->x);
-    });
+    std::erase_if(waiting, [&](const Job* job) { return !stack(first, *job); });
     if (waiting.size() > static_cast<size_t>(max_batch_)) waiting.resize(static_cast<size_t>(max_batch_));
     ask(waiting);
   }
@@ -123,14 +131,14 @@ void Engine::advance(Job& job) {
 void Engine::tell(Job& job, const Answer& answer) {
   const Question question = job.question();
   job.watcher->answered(question, answer);
-  const Tensor output = combined(job.guidance, answer);
+  const Tensor output = job.asks_uncond() ? job.guidance.rule.combined(answer.cond, answer.uncond) : answer.cond;
   refuse_what_is_not_finite(question, output);
   ++job.calls;
   job.trajectory.answer(prediction_of(prediction_type_, question.x, output, question.level));
 }
 
 void Engine::ask(const std::vector<Job*>& batch) {
-  const bool guided = batch.front()->guidance.asks_uncond();
+  const bool guided = batch.front()->asks_uncond();
   const auto rows_each = guided ? 2 : 1;
   std::vector<Answer> answers(batch.size());
   try {

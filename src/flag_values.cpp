@@ -71,6 +71,30 @@ std::vector<std::string> list_of(const std::string& text) {
   return items;
 }
 
+std::vector<double> numbers_of(const std::string& flag, const std::string& text, const std::string& example) {
+  std::vector<double> numbers;
+  for (const auto& item : list_of(text)) {
+    const auto number = parsed<double>(item);
+    if (!number || !std::isfinite(*number)) refuse(flag, text, "numbers with commas between, as " + example);
+    numbers.push_back(*number);
+  }
+  return numbers;
+}
+
+Settings::Interval interval_of(const std::string& flag, const std::string& text, const std::string& wanted) {
+  const auto dots = text.find("..");
+  if (dots == std::string::npos || text == "..") refuse(flag, text, wanted);
+  const std::string low = text.substr(0, dots), high = text.substr(dots + 2);
+  const bool whole = wanted.starts_with("steps");
+  const auto end = [&](const std::string& number, double open) {
+    if (number.empty()) return open;
+    const auto value = whole ? std::optional<double>(parsed<int64_t>(number)) : parsed<double>(number);
+    if (!value || !std::isfinite(*value)) refuse(flag, text, wanted);
+    return *value;
+  };
+  return {end(low, whole ? 1 : 0), end(high, std::numeric_limits<double>::infinity())};
+}
+
 std::set<int64_t> steps_of(const std::string& flag, const std::string& text) {
   std::set<int64_t> steps;
   for (const auto& item : list_of(text)) {

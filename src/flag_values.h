@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "steplapse/bundle.h"
+#include "steplapse/plan.h"
 
 namespace steplapse {
 
@@ -17,6 +18,9 @@ uint64_t seed_number(const std::string& flag, const std::string& text);
 double real_number(const std::string& flag, const std::string& text, double least, double most);
 Manifest::Size size_of(const std::string& flag, const std::string& text);             ///< 512x768
 std::vector<std::string> list_of(const std::string& text);                            ///< a,b,c
+std::vector<double> numbers_of(const std::string& flag, const std::string& text, const std::string& example);
+/// A..B; A.. and ..B go on to the end.
+Settings::Interval interval_of(const std::string& flag, const std::string& text, const std::string& wanted);
 std::set<int64_t> steps_of(const std::string& flag, const std::string& text);         ///< 1,5,30
 /// One of the choices, or an error with the nearest.
 std::string choice_of(const std::string& flag, const std::string& text, const std::vector<std::string>& choices);

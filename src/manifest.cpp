@@ -106,6 +106,9 @@ class Value {
   }
 
   bool is_null() const { return value_->is_null(); }
+  bool has(const std::string& key, const std::string& text) const {
+    return value_->is_object() && value_->contains(key) && value_->at(key) == text;
+  }
   bool is_list() const { return value_->is_array(); }
 
  private:
@@ -258,13 +261,24 @@ std::vector<double> alphas_of(const Value& value) {
   return alphas;
 }
 
+/// A flow model's levels are the straight line from noise to image; only their spread is its own.
+TrainingNoise flow_noise_of(const Value& value) {
+  value.with_keys({"prediction_type", "timestep_spacing", "shift"});
+  TrainingNoise noise;
+  noise.prediction_type = PredictionType::flow;
+  noise.timestep_spacing = value["timestep_spacing"].one_of({"leading", "linspace", "trailing"});
+  noise.shift = value["shift"].number(0.01, 100);
+  return noise;
+}
+
 TrainingNoise noise_of(const Value& value) {
+  if (value.has("prediction_type", "flow")) return flow_noise_of(value);
   value.with_keys({"alphas_cumprod", "prediction_type", "timestep_spacing", "steps_offset", "final_alpha_cumprod",
                    "clip_sample_range"});
   TrainingNoise noise;
   noise.alphas_cumprod = alphas_of(value["alphas_cumprod"]);
-  noise.prediction_type = prediction_type_named(value["prediction_type"].one_of({"epsilon", "v_prediction", "sample"}));
-  noise.timestep_spacing = spacing_named(value["timestep_spacing"].one_of({"leading", "linspace", "trailing"}));
+  noise.prediction_type = prediction_type_named(value["prediction_type"].one_of({"epsilon", "v_prediction", "sample", "flow"}));
+  noise.timestep_spacing = value["timestep_spacing"].one_of({"leading", "linspace", "trailing"});
   noise.steps_offset = value["steps_offset"].integer(0, static_cast<int64_t>(noise.alphas_cumprod.size()));
   noise.final_alpha_cumprod = value["final_alpha_cumprod"].number(0, 1);
   if (!value["clip_sample_range"].is_null()) noise.clip_sample_range = value["clip_sample_range"].number(1e-6, 1e6);
@@ -273,7 +287,7 @@ TrainingNoise noise_of(const Value& value) {
 
 Manifest::Defaults defaults_of(const Value& value, const TrainingNoise& noise) {
   value.with_keys({"steps", "sampler", "guidance_scale"});
-  return {value["steps"].integer(1, static_cast<int64_t>(noise.alphas_cumprod.size())), value["sampler"].text(),
+  return {value["steps"].integer(1, noise.timesteps()), value["sampler"].text(),
           value["guidance_scale"].number(0, 1000)};
 }
 
@@ -384,9 +398,13 @@ std::string module_line(const Manifest& manifest, const std::string& name, const
 
 std::string noise_line(const TrainingNoise& noise) {
   std::ostringstream line;
+  if (noise.prediction_type == PredictionType::flow) {
+    line << "training noise:   flow, shift " << noise.shift << ", timestep_spacing " << noise.timestep_spacing << "\n";
+    return line.str();
+  }
   line << "training noise:   " << noise.alphas_cumprod.size() << " timesteps, alphas_cumprod "
        << noise.alphas_cumprod.front() << " to " << noise.alphas_cumprod.back() << ", prediction_type "
-       << name_of(noise.prediction_type) << ", timestep_spacing " << name_of(noise.timestep_spacing)
+       << name_of(noise.prediction_type) << ", timestep_spacing " << noise.timestep_spacing
        << ", steps_offset " << noise.steps_offset << ", final_alpha_cumprod " << noise.final_alpha_cumprod;
   if (noise.clip_sample_range) line << ", x0 clipped to ±" << *noise.clip_sample_range;
   line << "\n";

@@ -8,6 +8,7 @@
 #include <random>
 #include <sstream>
 
+#include "plan_sampling.h"
 #include "shape_text.h"
 #include "steplapse/error.h"
 #include "steplapse/text.h"
@@ -28,24 +29,6 @@ std::string checked_prompt(const std::string& flag, const std::string& text) {
   return nfc(text);
 }
 
-Schedule planned_schedule(const TrainingNoise& noise, Spacing spacing, int64_t steps, std::vector<std::string>& warnings) {
-  try {
-    Schedule schedule = make_schedule(noise, spacing, steps);
-    check_levels(schedule);
-    const double first = schedule.levels.front().timestep.value();
-    if (first < static_cast<double>(noise.alphas_cumprod.size()) / 2) {
-      std::ostringstream text;
-      text << "--schedule " << name_of(spacing) << " with " << steps << " step" << (steps == 1 ? "" : "s")
-           << " starts at timestep " << first << " of " << noise.alphas_cumprod.size()
-           << ", where the network expects little noise; --schedule trailing starts at the noisiest";
-      warnings.push_back(text.str());
-    }
-    return schedule;
-  } catch (const std::invalid_argument& error) {
-    throw UsageError("--steps " + std::to_string(steps) + ": " + error.what());
-  }
-}
-
 Tensor checked_latents(const Tensor& latents, const std::vector<int64_t>& wanted) {
   if (latents.sizes() != at::IntArrayRef(wanted)) {
     throw UsageError("--latents: 'latents' is " + shape_text(latents.sizes()) + ", this model and size want " +
@@ -59,28 +42,15 @@ Tensor checked_latents(const Tensor& latents, const std::vector<int64_t>& wanted
 
 uint64_t random_seed() { return std::random_device{}(); }  // 32 bits: what diffusers' CPU generator can tell apart
 
-void check_guidance(double scale) {
-  if (!std::isfinite(scale) || scale < 0) {
-    std::ostringstream text;
-    text << "--guidance-scale " << scale << ": wanted a number of 0 or more";
-    throw UsageError(text.str());
-  }
-}
-
-Recipe make_recipe(const Manifest& manifest, const Settings& settings, const Plan& plan, Schedule schedule) {
+Recipe make_recipe(const Manifest& manifest, const Settings& settings, const Plan& plan, const Sampler& sampler,
+                   Schedule schedule) {
   Recipe recipe;
-  recipe.sampler = settings.sampler.value_or(manifest.defaults.sampler);
-  try {
-    sampler_named(recipe.sampler);
-  } catch (const std::invalid_argument& error) {
-    throw UsageError(error.what());
-  }
-  if (!(settings.eta >= 0 && settings.eta <= 1)) throw UsageError("--eta: wanted a number from 0 to 1");
-  recipe.options = {.eta = settings.eta, .clip_sample_range = manifest.training_noise.clip_sample_range};
+  recipe.sampler = sampler.name;
+  recipe.options = planned_options(sampler, settings);
+  recipe.options.clip_sample_range = manifest.training_noise.clip_sample_range;
   recipe.schedule = std::move(schedule);
   recipe.prediction_type = manifest.training_noise.prediction_type;
-  recipe.guidance_scale = settings.guidance_scale.value_or(manifest.defaults.guidance_scale);
-  check_guidance(recipe.guidance_scale);
+  recipe.guidance = planned_guidance(manifest, settings, recipe.schedule.steps());
   recipe.rng = settings.rng;
   recipe.seed = settings.seed.value_or(random_seed());
 
@@ -164,10 +134,9 @@ Plan make_plan(const Manifest& manifest, const Settings& settings) {
   }
   plan.size = settings.size.value_or(manifest.default_size);
   check_size(manifest, plan.size);
-  plan.spacing = settings.schedule.value_or(manifest.training_noise.timestep_spacing);
-  Schedule schedule = planned_schedule(manifest.training_noise, plan.spacing,
-                                       settings.steps.value_or(manifest.defaults.steps), plan.warnings);
-  plan.recipe = make_recipe(manifest, settings, plan, std::move(schedule));
+  const Preset preset = planned_preset(settings.sampler.value_or(manifest.defaults.sampler));
+  Schedule schedule = planned_schedule(manifest, settings, preset, plan);
+  plan.recipe = make_recipe(manifest, settings, plan, sampler_named(preset.sampler), std::move(schedule));
   if (plan.recipe.rng == Rng::cpu && plan.recipe.seed > 0xffffffff) {
     plan.warnings.push_back("seed " + std::to_string(plan.recipe.seed) + " is beyond 32 bits: the cpu generator uses its low 32, " +
                             std::to_string(plan.recipe.seed & 0xffffffff));
@@ -183,7 +152,7 @@ TokenizedPrompts tokenize_prompts(const Manifest& manifest, const std::vector<To
   const ParsedPrompt prompt = parse_syntax(plan.prompt, plan.prompt_syntax, kPrompt);
   prompts.prompt = tokenized(tokenizers, manifest.max_chunks, "prompt", prompt, prompts.warnings);
   const bool zeros = !plan.negative_prompt && manifest.no_negative_prompt == "zeros";
-  if (plan.recipe.guidance_scale > 1 && !zeros) {
+  if (plan.recipe.guidance.guides() && !zeros) {
     const ParsedPrompt negative =
         parse_syntax(plan.negative_prompt.value_or(""), plan.prompt_syntax, kNegativePrompt);
     prompts.negative = tokenized(tokenizers, manifest.max_chunks, "negative prompt", negative, prompts.warnings);
@@ -196,10 +165,10 @@ EncodedPrompts encode_prompts(const Bundle& bundle, const Plan& plan) {
   const std::vector<Tokenizer> tokenizers = tokenizers_of(bundle.folder(), bundle.manifest());
   TokenizedPrompts prompts = tokenize_prompts(bundle.manifest(), tokenizers, plan);
 
-  Guidance guidance{.cond = encoded(bundle, prompts.prompt), .uncond = {}, .scale = plan.recipe.guidance_scale};
+  Guidance guidance{.cond = encoded(bundle, prompts.prompt), .uncond = {}, .rule = plan.recipe.guidance};
   if (!prompts.negative.empty()) {
     guidance.uncond = encoded(bundle, prompts.negative);
-  } else if (guidance.asks_uncond()) {
+  } else if (guidance.rule.guides()) {
     for (const Tensor& cond : guidance.cond) guidance.uncond.push_back(at::zeros_like(cond));
   }
   return {std::move(guidance), std::move(prompts.warnings)};

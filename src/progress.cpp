@@ -38,6 +38,24 @@ std::string starting_line(const Plan& plan, const Manifest& manifest, const std:
          std::to_string(plan.size.height) + " -> " + folder.string();
 }
 
+/// How often the network will be asked; for samplers of several calls a step, or with steps of their own, about so often.
+std::string calls_text(const Plan& plan) {
+  const Recipe& recipe = plan.recipe;
+  const Sampler& sampler = sampler_named(recipe.sampler);
+  double guided = 0, plain = 0;
+  for (int64_t i = 0; i < plan.steps(); ++i) {
+    (recipe.guidance.asks_uncond(i + 1, recipe.schedule.levels[static_cast<size_t>(i)]) ? guided : plain) += sampler.calls_a_step;
+  }
+  std::string text = sampler.own_steps || sampler.calls_a_step != 1 ? "about " : "";
+  const auto add = [&](double calls, const char* rows) {
+    if (calls > 0) text += format("%.0f denoiser calls of %s rows", calls, rows);
+  };
+  add(guided, "2");
+  if (guided > 0 && plain > 0) text += " and ";
+  add(plain, "1");
+  return text;
+}
+
 std::string closing_lines(const Summary& summary) {
   std::string text = summary.status + ": " + (summary.folder / "final.png").string();
   if (summary.frames > 0) text += " and " + std::to_string(summary.frames) + " frames in " + (summary.folder / "frames").string();
@@ -179,8 +197,8 @@ class Json : public Progress {
             {"seed", plan.recipe.seed},
             {"steps", plan.steps()},
             {"sampler", plan.recipe.sampler},
-            {"schedule", name_of(plan.spacing)},
-            {"guidance_scale", plan.recipe.guidance_scale},
+            {"schedule", plan.schedule},
+            {"guidance_scale", plan.recipe.guidance.scale},
             {"width", plan.size.width},
             {"height", plan.size.height},
             {"model", manifest.name},
@@ -221,9 +239,9 @@ class Json : public Progress {
 
 void Progress::planned(const Plan& plan, const Manifest& manifest, const std::filesystem::path& folder, int64_t frames) {
   const Recipe& recipe = plan.recipe;
-  std::cout << "would draw " << starting_line(plan, manifest, folder) << "\nschedule " << name_of(plan.spacing)
-            << ", guidance scale " << recipe.guidance_scale << ", eta " << recipe.options.eta << ": " << plan.steps()
-            << " denoiser calls of " << (recipe.guidance_scale > 1 ? 2 : 1) << " rows, " << frames << " frames\n";
+  std::cout << "would draw " << starting_line(plan, manifest, folder) << "\nschedule " << plan.schedule
+            << ", guidance scale " << recipe.guidance.scale << ", eta " << recipe.options.eta << ": " << calls_text(plan) << ", "
+            << frames << " frames\n";
 }
 
 void Progress::warning(const std::string& text) { std::cerr << "steplapse: warning: " << text << std::endl; }

@@ -2,8 +2,10 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <bit>
 #include <chrono>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "levels_json.h"
@@ -20,7 +22,9 @@ namespace {
 using sqlite::Blob;
 using sqlite::Statement;
 
-constexpr int64_t kLogVersion = 1;
+// 2 has where guidance is, churn, scale of fresh noise, and the training noise for levels between the listed ones: without
+// them such a run would be fed in vain.
+constexpr int64_t kLogVersion = 2;
 
 constexpr const char* kTables = R"(
 CREATE TABLE run (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -33,6 +37,20 @@ CREATE TABLE steps (step INTEGER PRIMARY KEY, timestep REAL, alpha REAL NOT NULL
   denoiser_ms REAL NOT NULL, decode_ms REAL, encode_ms REAL, write_ms REAL);
 CREATE TABLE interventions (id INTEGER PRIMARY KEY, step INTEGER NOT NULL, kind TEXT NOT NULL, reason TEXT);
 )";
+
+Blob bytes_of(const std::vector<double>& numbers) {
+  return {{reinterpret_cast<const char*>(numbers.data()), numbers.size() * sizeof(double)}};
+}
+
+std::vector<double> numbers_of(const std::string& bytes) {
+  if (bytes.size() % sizeof(double) != 0) throw std::runtime_error("a blob of " + std::to_string(bytes.size()) + " bytes");
+  std::vector<double> numbers(bytes.size() / sizeof(double));
+  std::copy(bytes.begin(), bytes.end(), reinterpret_cast<char*>(numbers.data()));
+  return numbers;
+}
+
+/// JSON and SQL have no infinity.
+std::optional<double> if_finite(double value) { return std::isfinite(value) ? std::optional(value) : std::nullopt; }
 
 Blob bytes_of(const Tensor& contiguous) {
   return {{static_cast<const char*>(contiguous.const_data_ptr()), contiguous.nbytes()}};
@@ -105,14 +123,28 @@ RunLog RunLog::create(const std::filesystem::path& path, const Plan& plan,
   put("rng", name_of(recipe.rng));
   put("steps", plan.steps());
   put("sampler", recipe.sampler);
-  put("schedule", name_of(plan.spacing));
+  put("schedule", plan.schedule);
+  put("sigma_min", plan.sigma_min);
+  put("sigma_max", plan.sigma_max);
+  put("rho", plan.rho);
+  put("shift", plan.shift);
   put("eta", recipe.options.eta);
-  put("guidance_scale", recipe.guidance_scale);
+  put("s_churn", recipe.options.s_churn);
+  put("s_tmin", recipe.options.s_tmin);
+  put("s_tmax", if_finite(recipe.options.s_tmax));
+  put("s_noise", recipe.options.s_noise);
+  put("guidance_scale", recipe.guidance.scale);
+  put("guidance_first_step", recipe.guidance.first_step);
+  put("guidance_last_step", std::min(recipe.guidance.last_step, plan.steps()));
+  put("guidance_sigma_low", recipe.guidance.sigma_low);
+  put("guidance_sigma_high", if_finite(recipe.guidance.sigma_high));
+  put("guidance_rescale", recipe.guidance.rescale);
   put("clip_sample_range", recipe.options.clip_sample_range);
   put("prediction_type", name_of(recipe.prediction_type));
   put("width", plan.size.width);
   put("height", plan.size.height);
   put("levels", levels_json(recipe.schedule).dump());
+  if (!recipe.schedule.alphas_cumprod.empty()) put("alphas_cumprod", bytes_of(recipe.schedule.alphas_cumprod));
   put("init_noise", bytes_of(recipe.init_noise));
   put("init_noise_shape", shape_json(recipe.init_noise));
   put("init_noise_given", static_cast<int64_t>(recipe.init_noise_given));
@@ -123,14 +155,18 @@ RunLog RunLog::create(const std::filesystem::path& path, const Plan& plan,
 RunLog RunLog::open(const std::filesystem::path& path) {
   // For writing: a log that was cut off in a transaction has a journal to roll back.
   RunLog log(std::make_unique<Database>(path, SQLITE_OPEN_READWRITE));
-  Statement version(*log.database_, "PRAGMA user_version");
-  const int64_t found = version.next() ? version.integer(0) : 0;
+  const int64_t found = log.version();
   if (found < 1) throw OutputError(path.string() + ": not the log of a run");
   if (found > kLogVersion) {
     throw OutputError(path.string() + ": a log of version " + std::to_string(found) + ", this program reads up to " +
                       std::to_string(kLogVersion) + "; use a newer steplapse");
   }
   return log;
+}
+
+int64_t RunLog::version() const {
+  Statement version(*database_, "PRAGMA user_version");
+  return version.next() ? version.integer(0) : 0;
 }
 
 void RunLog::commit_when_due() {
@@ -209,14 +245,31 @@ Recipe RunLog::recipe() const {
   const nlohmann::json facts = nlohmann::json::parse(facts_json());
   Statement noise(*database_, "SELECT value FROM run WHERE key = 'init_noise'");
   if (!noise.next()) throw OutputError(database_->path().string() + ": the log has no 'init_noise'");
+  Statement alphas(*database_, "SELECT value FROM run WHERE key = 'alphas_cumprod'");
+  const bool has_alphas = alphas.next();
+  // What a log of version 1 lacks its program did not know either.
+  const auto since_version_2 = [&](const char* key, const nlohmann::json& before) {
+    return version() < 2 ? facts.value(key, before) : facts.at(key);
+  };
   try {
     Recipe recipe;
     recipe.sampler = facts.at("sampler");
     recipe.options.eta = facts.at("eta");
+    recipe.options.s_churn = since_version_2("s_churn", 0);
+    recipe.options.s_tmin = since_version_2("s_tmin", 0);
+    if (const auto s_tmax = since_version_2("s_tmax", nullptr); !s_tmax.is_null()) recipe.options.s_tmax = s_tmax;
+    recipe.options.s_noise = since_version_2("s_noise", 1);
     if (!facts.at("clip_sample_range").is_null()) recipe.options.clip_sample_range = facts.at("clip_sample_range");
     recipe.schedule = schedule_from_json(nlohmann::json::parse(facts.at("levels").get<std::string>()));
+    if (has_alphas) recipe.schedule.alphas_cumprod = numbers_of(alphas.text(0));
     recipe.prediction_type = prediction_type_named(facts.at("prediction_type").get<std::string>());
-    recipe.guidance_scale = facts.at("guidance_scale");
+    GuidanceRule& guidance = recipe.guidance;
+    guidance.scale = facts.at("guidance_scale");
+    guidance.first_step = since_version_2("guidance_first_step", 1);
+    guidance.last_step = since_version_2("guidance_last_step", guidance.last_step);
+    guidance.sigma_low = since_version_2("guidance_sigma_low", 0);
+    if (const auto high = since_version_2("guidance_sigma_high", nullptr); !high.is_null()) guidance.sigma_high = high;
+    guidance.rescale = since_version_2("guidance_rescale", 0);
     recipe.rng = rng_named(facts.at("rng").get<std::string>());
     recipe.seed = std::stoull(facts.at("seed").get<std::string>());
     recipe.init_noise = tensor_of(noise.text(0), facts.at("init_noise_shape"));
@@ -302,7 +355,7 @@ Tensor refeed(const RunLog& log) {
   LogReader reader(log);
   const auto no_network = [](auto&&...) -> Tensor { throw std::runtime_error("the log ends before its run does"); };
   Engine engine(no_network, recipe.prediction_type);
-  engine.add(start(recipe), {{}, {}, recipe.guidance_scale}, &reader);
+  engine.add(start(recipe), {{}, {}, recipe.guidance}, &reader);
   const Outcome outcome = engine.run().front();
   if (outcome.error) std::rethrow_exception(outcome.error);
   return outcome.latents;

@@ -68,7 +68,7 @@ struct Inputs {
     const auto [width, height] = manifest.default_size;
     latents = at::randn({3, manifest.latent_channels, height / manifest.downscale, width / manifest.downscale},
                         at::make_generator<at::CPUGeneratorImpl>(0));
-    timesteps = at::linspace(1, static_cast<double>(manifest.training_noise.alphas_cumprod.size()) - 1, 3);
+    timesteps = at::linspace(1, static_cast<double>(manifest.training_noise.timesteps()) - 1, 3);
   }
   std::vector<Tensor> ids, weights;
   Tensor latents, timesteps;

@@ -29,7 +29,7 @@ Tensor rows(const std::vector<double>& ids, const std::vector<double>& weights) 
 Settings prompting(const std::string& prompt, std::optional<std::string> negative_prompt = std::nullopt) {
   Settings settings;
   settings.prompt = prompt;
-  settings.schedule = Spacing::trailing;
+  settings.schedule = "trailing";
   settings.negative_prompt = negative_prompt;
   return settings;
 }

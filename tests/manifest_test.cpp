@@ -83,7 +83,7 @@ TEST(Manifest, IsReadAsItsPageShowsIt) {
   EXPECT_EQ(manifest.no_negative_prompt, "encode_empty");
   EXPECT_EQ(manifest.training_noise.alphas_cumprod, (std::vector<double>{0.99915, 0.99831}));
   EXPECT_EQ(manifest.training_noise.prediction_type, PredictionType::epsilon);
-  EXPECT_EQ(manifest.training_noise.timestep_spacing, Spacing::leading);
+  EXPECT_EQ(manifest.training_noise.timestep_spacing, "leading");
   EXPECT_EQ(manifest.training_noise.steps_offset, 1);
   EXPECT_EQ(manifest.training_noise.final_alpha_cumprod, 0.99915);
   EXPECT_EQ(manifest.training_noise.clip_sample_range, std::nullopt);
@@ -129,8 +129,9 @@ TEST(Manifest, SaysWhatIsWrongWithAValue) {
             "'modules.denoiser.compute_dtype' is \"int8\", wanted float32 or float16 or bfloat16");
   EXPECT_EQ(refusal_of("/max_chunks", 0), "'max_chunks' is 0, wanted a whole number from 1 to 1000");
   EXPECT_EQ(refusal_of("/no_negative_prompt", nullptr), "'no_negative_prompt' is null, wanted encode_empty or zeros");
-  EXPECT_EQ(refusal_of("/training_noise/prediction_type", "flow"),
-            "'training_noise.prediction_type' is \"flow\", wanted epsilon or v_prediction or sample");
+  EXPECT_EQ(refusal_of("/training_noise/prediction_type", "noise"),
+            "'training_noise.prediction_type' is \"noise\", wanted epsilon or v_prediction or sample or flow");
+  EXPECT_EQ(refusal_of("/training_noise/prediction_type", "flow"), "unknown key 'training_noise.alphas_cumprod'");
   EXPECT_EQ(refusal_of("/training_noise/alphas_cumprod", {0.5, 0.6}),
             "'training_noise.alphas_cumprod[1]' is 0.6, wanted at most the one before: the table falls");
   EXPECT_EQ(refusal_of("/training_noise/alphas_cumprod/0", 1.5),
@@ -150,6 +151,26 @@ TEST(Manifest, SaysWhatIsWrongWithAValue) {
             "'sizes.allowed.min' is 64, wanted at most 'max', 32");
   EXPECT_EQ(refusal_of("/files/denoiser.pt/sha256", "E3"),
             "'files.denoiser.pt.sha256' is \"E3\", wanted 64 lower-case hex digits");
+}
+
+TEST(Manifest, OfAFlowModelHasAShiftInPlaceOfATable) {
+  json flow = documented();
+  flow["training_noise"] = {{"prediction_type", "flow"}, {"timestep_spacing", "linspace"}, {"shift", 3.0}};
+  flow["defaults"]["steps"] = 28;
+  const Manifest manifest = read(flow.dump());
+  EXPECT_EQ(manifest.training_noise.prediction_type, PredictionType::flow);
+  EXPECT_EQ(manifest.training_noise.shift, 3);
+  EXPECT_TRUE(manifest.training_noise.alphas_cumprod.empty());
+  EXPECT_EQ(manifest.training_noise.timesteps(), 1000);
+  EXPECT_THAT(describe(manifest), HasSubstr("flow, shift 3, timestep_spacing linspace"));
+  const auto said = [&](const char* key, const json& value) {
+    return refusal([&](json& manifest) {
+      manifest = flow;
+      manifest["training_noise"][key] = value;
+    });
+  };
+  EXPECT_EQ(said("shift", 0), "'training_noise.shift' is 0, wanted a number from 0.01 to 100");
+  EXPECT_EQ(said("steps_offset", 0), "unknown key 'training_noise.steps_offset'");
 }
 
 TEST(Manifest, NamesFilesThatAreListedAndInside) {

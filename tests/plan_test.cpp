@@ -8,6 +8,7 @@
 #include <limits>
 #include <set>
 
+#include "plan_sampling.h"
 #include "steplapse/error.h"
 
 namespace steplapse {
@@ -17,6 +18,7 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::Optional;
 using testing::StrEq;
+using testing::StartsWith;
 using testing::ThrowsMessage;
 
 /// A model of 16 x 16 and 24 x 16 pictures, latents of a quarter of their sides, 1000 training timesteps.
@@ -32,7 +34,7 @@ Manifest toy() {
   manifest.no_negative_prompt = "encode_empty";
   for (int t = 0; t < 1000; ++t) manifest.training_noise.alphas_cumprod.push_back(std::exp(-0.005 * (t + 1)));
   manifest.training_noise.prediction_type = PredictionType::v_prediction;
-  manifest.training_noise.timestep_spacing = Spacing::trailing;
+  manifest.training_noise.timestep_spacing = "trailing";
   manifest.training_noise.steps_offset = 1;
   manifest.training_noise.final_alpha_cumprod = 1;
   manifest.training_noise.clip_sample_range = 2;
@@ -62,14 +64,14 @@ TEST(Plan, WhatIsNotSaidIsTheBundles) {
   EXPECT_EQ(plan.prompt, "red apple");
   EXPECT_EQ(plan.negative_prompt, std::nullopt);
   EXPECT_EQ(plan.size, (Manifest::Size{16, 16}));
-  EXPECT_EQ(plan.spacing, Spacing::trailing);
+  EXPECT_EQ(plan.schedule, "trailing");
   EXPECT_EQ(plan.steps(), 30);
   EXPECT_EQ(plan.recipe.schedule.levels.front().timestep, 999);
   EXPECT_EQ(plan.recipe.schedule.levels.back(), (NoiseLevel{std::nullopt, 1, 0}));
   EXPECT_EQ(plan.recipe.sampler, "ddim");
   EXPECT_EQ(plan.recipe.options, (SamplerOptions{.eta = 0, .clip_sample_range = 2}));
   EXPECT_EQ(plan.recipe.prediction_type, PredictionType::v_prediction);
-  EXPECT_EQ(plan.recipe.guidance_scale, 5);
+  EXPECT_EQ(plan.recipe.guidance.scale, 5);
   EXPECT_EQ(plan.recipe.rng, Rng::cpu);
   EXPECT_EQ(plan.recipe.seed, 7u);
   EXPECT_THAT(plan.warnings, IsEmpty());
@@ -79,7 +81,7 @@ TEST(Plan, WhatIsSaidStands) {
   const Plan plan = make_plan(toy(), with([](Settings& settings) {
                                 settings.negative_prompt = "blue";
                                 settings.steps = 10;
-                                settings.schedule = Spacing::leading;
+                                settings.schedule = "leading";
                                 settings.guidance_scale = 0;
                                 settings.eta = 0.5;
                                 settings.size = Manifest::Size{24, 16};
@@ -87,9 +89,9 @@ TEST(Plan, WhatIsSaidStands) {
                               }));
   EXPECT_THAT(plan.negative_prompt, Optional(StrEq("blue")));
   EXPECT_EQ(plan.steps(), 10);
-  EXPECT_EQ(plan.spacing, Spacing::leading);
+  EXPECT_EQ(plan.schedule, "leading");
   EXPECT_EQ(plan.recipe.schedule.levels.front().timestep, 901);
-  EXPECT_EQ(plan.recipe.guidance_scale, 0);
+  EXPECT_EQ(plan.recipe.guidance.scale, 0);
   EXPECT_EQ(plan.recipe.options.eta, 0.5);
   EXPECT_EQ(plan.size, (Manifest::Size{24, 16}));
   EXPECT_EQ(plan.recipe.rng, Rng::philox);
@@ -206,14 +208,14 @@ TEST(Plan, WarnsOfBitsOfASeedThatTheCpuGeneratorLeavesOut) {
 TEST(Plan, WarnsWhereTheStartWouldHaveLittleNoise) {
   EXPECT_THAT(make_plan(toy(), with([](Settings& settings) {
                           settings.steps = 1;
-                          settings.schedule = Spacing::leading;
+                          settings.schedule = "leading";
                         })).warnings,
               ElementsAre("--schedule leading with 1 step starts at timestep 1 of 1000, where the network expects little "
                           "noise; --schedule trailing starts at the noisiest"));
   EXPECT_THAT(make_plan(toy(), with([](Settings& settings) { settings.steps = 1; })).warnings, IsEmpty());
   EXPECT_THAT(make_plan(toy(), with([](Settings& settings) {
                           settings.steps = 2;  // at 501
-                          settings.schedule = Spacing::leading;
+                          settings.schedule = "leading";
                         })).warnings,
               IsEmpty());
 }
@@ -251,7 +253,7 @@ TEST(Plan, RefusesSchedulesThatTheModelCantRun) {
   expect_refusal(
       [](Settings& s) {
         s.steps = 600;
-        s.schedule = Spacing::leading;
+        s.schedule = "leading";
       },
       "--steps 600: leading with 600 steps would start at timestep 600, not at the noisiest, 999; use at most 500 steps, or "
       "trailing or linspace");
@@ -262,13 +264,63 @@ TEST(Plan, RefusesASamplerThatIsNone) {
 }
 
 TEST(Plan, RefusesNumbersOutOfTheirRange) {
-  for (const double eta : {-0.1, 1.1, std::nan("")}) {
-    expect_refusal([&](Settings& s) { s.eta = eta; }, "--eta: wanted a number from 0 to 1");
+  for (const auto& [eta, text] : {std::pair(-0.1, "-0.1"), {1.1, "1.1"}, {std::nan(""), "nan"}}) {
+    expect_refusal([eta = eta](Settings& s) { s.eta = eta; }, std::string("--eta ") + text + ": wanted a number from 0 to 1");
   }
   expect_refusal([](Settings& s) { s.guidance_scale = -1; }, "--guidance-scale -1: wanted a number of 0 or more");
   expect_refusal([](Settings& s) { s.guidance_scale = std::nan(""); }, "--guidance-scale nan: wanted a number of 0 or more");
   expect_refusal([](Settings& s) { s.guidance_scale = std::numeric_limits<double>::infinity(); },
                  "--guidance-scale inf: wanted a number of 0 or more");
+}
+
+/// A sampler that knows nothing but what is said here.
+Sampler sampler_with(std::optional<double> eta, bool churns, bool fresh_noise) {
+  return {.name = "plain", .label = "Plain", .start = nullptr, .eta = eta, .churns = churns, .fresh_noise = fresh_noise};
+}
+
+TEST(SamplerOptions, AreTheSamplersOwnWhereNotSaid) {
+  EXPECT_EQ(planned_options(sampler_with(1, true, true), {}), (SamplerOptions{.eta = 1}));
+  EXPECT_EQ(planned_options(sampler_with({}, false, false), {}), SamplerOptions{});
+  Settings churned;
+  churned.s_churn = 5;
+  churned.s_tmin = 0.1;
+  churned.s_tmax = 10;
+  churned.s_noise = 1.003;
+  EXPECT_EQ(planned_options(sampler_with({}, true, false), churned),
+            (SamplerOptions{.s_churn = 5, .s_tmin = 0.1, .s_tmax = 10, .s_noise = 1.003}));
+}
+
+// A flag that would do nothing is a mistake somewhere.
+TEST(SamplerOptions, ThatTheSamplerDoesNotKnowAreRefused) {
+  const auto said = [](const Sampler& sampler, auto change) -> std::string {
+    Settings settings;
+    change(settings);
+    try {
+      planned_options(sampler, settings);
+      return "";
+    } catch (const UsageError& error) {
+      return error.what();
+    }
+  };
+  const Sampler plain = sampler_with({}, false, false), churning = sampler_with({}, true, false);
+  EXPECT_THAT(said(plain, [](Settings& s) { s.eta = 0; }),
+              StartsWith("--eta: the sampler 'plain' knows no eta; those that do: ddim"));
+  EXPECT_THAT(said(plain, [](Settings& s) { s.s_churn = 1; }), StartsWith("--s-churn: the sampler 'plain' does not churn"));
+  EXPECT_THAT(said(plain, [](Settings& s) { s.s_tmax = 1; }), StartsWith("--s-tmax: the sampler 'plain' does not churn"));
+  EXPECT_EQ(said(plain, [](Settings& s) { s.s_noise = 1; }), "--s-noise: the sampler 'plain' draws no fresh noise");
+  EXPECT_EQ(said(churning, [](Settings& s) { s.s_noise = 1; }),
+            "--s-noise: the sampler 'plain' draws no fresh noise without --s-churn");
+  EXPECT_EQ(said(sampler_with(0, false, false), [](Settings& s) { s.s_noise = 1; }),
+            "--s-noise: the sampler 'plain' draws no fresh noise with --eta 0");
+  EXPECT_EQ(said(churning, [](Settings& s) { s.s_tmin = 1; }), "--s-tmin: means nothing without --s-churn");
+  EXPECT_EQ(said(churning, [](Settings& s) { s.s_churn = -1; }), "--s-churn -1: wanted a number of 0 or more");
+  EXPECT_EQ(said(churning,
+                 [](Settings& s) {
+                   s.s_churn = 1;
+                   s.s_tmin = 2;
+                   s.s_tmax = 1;
+                 }),
+            "--s-tmin 2: above --s-tmax 1");
 }
 
 TEST(Plan, RefusesASizeThatTheModelDoesNotMake) {

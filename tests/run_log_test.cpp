@@ -35,13 +35,13 @@ Tensor network(const Tensor& x, const Tensor& angles, const std::vector<Tensor>&
 }
 
 Recipe recipe_of(double eta, double guidance_scale, Rng rng = Rng::cpu, uint64_t seed = 7) {
-  Recipe recipe{"ddim", {.eta = eta}, circle(kSteps, kNoisy, kClean), PredictionType::epsilon, guidance_scale, rng, seed, {}};
+  Recipe recipe{"ddim", {.eta = eta}, circle(kSteps, kNoisy, kClean), PredictionType::epsilon, {guidance_scale}, rng, seed, {}};
   recipe.init_noise = Noise(rng, seed).draw({1, 2, 3, 3});
   return recipe;
 }
 
 Guidance guidance_of(const Recipe& recipe) {
-  return {{at::full({1, 1}, 2.0)}, {at::full({1, 1}, -1.0)}, recipe.guidance_scale};
+  return {{at::full({1, 1}, 2.0)}, {at::full({1, 1}, -1.0)}, recipe.guidance};
 }
 
 Tensor result(const Outcome& outcome) {
@@ -78,7 +78,7 @@ class Log : public testing::Test {
 
   RunLog create(const Recipe& recipe) {
     fs::remove(path_);
-    return RunLog::create(path_, {"red apple", "blue", PromptSyntax::plain, {16, 16}, Spacing::leading, recipe, {}}, {{"version", "1.2"}});
+    return RunLog::create(path_, {"red apple", "blue", PromptSyntax::plain, {16, 16}, "leading", {}, {}, {}, {}, recipe, {}}, {{"version", "1.2"}});
   }
 
   /// Writes the log of a run and gives what it ended with.
@@ -143,6 +143,20 @@ TEST_F(Log, RefeedsWhateverTheModelAndTheStart) {
   EXPECT_TRUE(at::equal(refeed_file(), latents));
 }
 
+// Steps outside the interval have one answer, and the last of the first level's rows shows it.
+TEST_F(Log, RefeedsARunThatIsGuidedInSomeSteps) {
+  Recipe recipe = recipe_of(0, 7.5);
+  recipe.guidance.first_step = 2;
+  recipe.guidance.last_step = 3;
+  recipe.guidance.rescale = 0.5;
+  const Tensor latents = record(recipe);
+  EXPECT_TRUE(at::equal(refeed_file(), latents));
+  const RunLog log = RunLog::open(path_);
+  EXPECT_FALSE(log.recall({1, 1, recipe.schedule.levels[0], asked_[0]})->uncond.defined());
+  EXPECT_TRUE(log.recall({2, 2, recipe.schedule.levels[1], asked_[1]})->uncond.defined());
+  EXPECT_FALSE(log.recall({4, 4, recipe.schedule.levels[3], asked_[3]})->uncond.defined());
+}
+
 TEST_F(Log, KnowsWhetherTheStartWasTheStreamsFirstDraw) {
   Recipe recipe = recipe_of(0.7, 1);
   const Tensor drawn = record(recipe);
@@ -161,7 +175,9 @@ TEST_F(Log, RefeedsAStoppedRunToItsStop) {
 
 TEST_F(Log, GivesItsRecipeBackToTheBit) {
   Recipe recipe = recipe_of(0.1, 7.3, Rng::philox, std::numeric_limits<uint64_t>::max());
-  recipe.options.clip_sample_range = 0.1;
+  recipe.options = {.eta = 0.1, .s_churn = 3, .s_tmin = 0.2, .s_tmax = 20, .s_noise = 1.003, .clip_sample_range = 0.1};
+  recipe.guidance = {.scale = 7.3, .first_step = 2, .last_step = 4, .sigma_low = 0.28, .sigma_high = 5.42, .rescale = 0.7};
+  recipe.schedule.alphas_cumprod = {0.99, 0.5, 1.0 / 3};
   recipe.schedule.levels.back().timestep.reset();
   record(recipe, 2);
   const Recipe found = RunLog::open(path_).recipe();
@@ -169,12 +185,22 @@ TEST_F(Log, GivesItsRecipeBackToTheBit) {
   EXPECT_EQ(found.options, recipe.options);
   EXPECT_EQ(found.schedule.levels, recipe.schedule.levels);
   EXPECT_EQ(found.schedule.init_scale, recipe.schedule.init_scale);
+  EXPECT_EQ(found.schedule.alphas_cumprod, recipe.schedule.alphas_cumprod);
   EXPECT_EQ(found.prediction_type, recipe.prediction_type);
-  EXPECT_EQ(found.guidance_scale, recipe.guidance_scale);
+  EXPECT_EQ(found.guidance, recipe.guidance);
   EXPECT_EQ(found.rng, recipe.rng);
   EXPECT_EQ(found.seed, recipe.seed);
   EXPECT_TRUE(at::equal(found.init_noise, recipe.init_noise));
   EXPECT_FALSE(found.init_noise_given);
+}
+
+TEST_F(Log, OfVersion1IsReadAsItsProgramMeantIt) {
+  const Tensor latents = record(recipe_of(0.7, 2));
+  edit("DELETE FROM run WHERE key LIKE 'guidance_%' AND key <> 'guidance_scale'");
+  edit("DELETE FROM run WHERE key IN ('s_churn', 's_tmin', 's_tmax', 's_noise', 'alphas_cumprod', 'sigma_min', 'sigma_max', 'rho', 'shift')");
+  EXPECT_THAT([&] { refeed_file(); }, ThrowsMessage<OutputError>(StartsWith(path_.string() + ": table 'run' is not as")));
+  edit("PRAGMA user_version = 1");
+  EXPECT_TRUE(at::equal(refeed_file(), latents));
 }
 
 TEST_F(Log, HasTheFactsOfTheRun) {
@@ -256,7 +282,7 @@ TEST_F(Log, OfOtherOptionsIsNamedAtTheFirstQuestionThatDiffers) {
   std::map<std::string, Recipe> others;
   for (const char* what : {"eta", "guidance", "clip", "type", "given"}) others.emplace(what, recipe_of(0.7, 7.5));
   others.at("eta").options.eta = 0.8;
-  others.at("guidance").guidance_scale = 7;
+  others.at("guidance").guidance.scale = 7;
   others.at("clip").options.clip_sample_range = 0.01;
   others.at("type").prediction_type = PredictionType::v_prediction;
   others.at("given").init_noise_given = true;
@@ -313,9 +339,9 @@ TEST_F(Log, WithATableThatWasChangedIsNamed) {
 
 TEST_F(Log, OfANewerProgramIsRefusedByItsVersion) {
   record(recipe_of(0, 1));
-  edit("PRAGMA user_version = 2");
+  edit("PRAGMA user_version = 3");
   EXPECT_THAT([&] { RunLog::open(path_); },
-              ThrowsMessage<OutputError>(StrEq(path_.string() + ": a log of version 2, this program reads up to 1; use a "
+              ThrowsMessage<OutputError>(StrEq(path_.string() + ": a log of version 3, this program reads up to 2; use a "
                                                                 "newer steplapse")));
 }
 
@@ -332,7 +358,7 @@ TEST_F(Log, IsToldFromOtherFiles) {
 
 TEST_F(Log, IsNeverMadeOverAnother) {
   const Tensor latents = record(recipe_of(0, 1));
-  EXPECT_THROW(RunLog::create(path_, {"", {}, PromptSyntax::weights, {16, 16}, Spacing::leading, recipe_of(0, 1), {}}, {}), OutputError);
+  EXPECT_THROW(RunLog::create(path_, {"", {}, PromptSyntax::weights, {16, 16}, "leading", {}, {}, {}, {}, recipe_of(0, 1), {}}, {}), OutputError);
   EXPECT_TRUE(at::equal(refeed_file(), latents));
 }
 

@@ -55,6 +55,10 @@ QUOTES = 'unexpected \'apple\'; a prompt of several words wants quotes: steplaps
 COMMANDS = ("steplapse model wants one of: inspect DIR, verify DIR, prompts [WORD]; "
             'to draw a prompt that begins so, write: steplapse generate "model"')
 
+SAMPLERS = ("ddim, ddpm, euler, euler_a, heun, dpm2, dpm2_a, lms, pndm, ipndm, dpmpp_2s_a, dpmpp_sde, dpmpp_2m, "
+            "dpmpp_2m_sde, dpmpp_2m_sde_heun, dpmpp_3m_sde, unipc, deis, lcm, tcd, er_sde, res_multistep, restart, dpm_fast, "
+            "dpm_adaptive")
+
 COMMAND_LINES = [
     ([], 'no PROMPT; try steplapse "red apple", or steplapse --help'),
     (["generate"], "no PROMPT; see steplapse generate --help"),
@@ -64,10 +68,12 @@ COMMAND_LINES = [
     (["red apple", "--stpes", "5"], "unknown flag '--stpes', did you mean '--steps'?"),
     (["red apple", "--guidence-scale=5"], "unknown flag '--guidence-scale', did you mean '--guidance-scale'?"),
     (["red apple", "--nonsense"], "unknown flag '--nonsense', see steplapse generate --help"),
-    (["red apple", "--sampler", "dim"], "--sampler 'dim': did you mean 'ddim'? there are: ddim"),
-    (["red apple", "--sampler", "euler"], "--sampler 'euler': there are: ddim"),
+    (["red apple", "--sampler", "dim"], f"--sampler 'dim': did you mean 'ddim'? there are: {SAMPLERS}"),
+    (["red apple", "--sampler", "nonsense"], f"--sampler 'nonsense': there are: {SAMPLERS}"),
     (["red apple", "--schedule", "treiling"],
-     "--schedule 'treiling': did you mean 'trailing'? there are: leading, linspace, trailing"),
+     "--schedule 'treiling': did you mean 'trailing'? there are: ays, leading, linspace, trailing, linspace_sigma, "
+     "linspace_solver, leading_solver, normal, simple, sgm_uniform, ddim_uniform, karras, exponential, polyexponential, beta, beta_sigma, kl_optimal, ays_sd1, ays_sdxl, "
+     "laplace, linear_quadratic, lcm"),
     (["red apple", "--rng", "philux"], "--rng 'philux': did you mean 'philox'? there are: cpu, philox"),
     (["red apple", "--progress", "bars"],
      "--progress 'bars': did you mean 'bar'? there are: auto, bar, lines, json, none"),
@@ -234,8 +240,9 @@ def set_key(place: str, value):
     (set_key("defaults.steps", 1001), "'defaults.steps' is 1001, wanted a whole number from 1 to 1000"),
     (set_key("name", None), "'name' is null, wanted text"),
     (set_key("files", []), "'files' is a list of 0, wanted an object"),
-    (set_key("training_noise.prediction_type", "flow"),
-     "'training_noise.prediction_type' is \"flow\", wanted epsilon or v_prediction or sample"),
+    (set_key("training_noise.prediction_type", "noise"),
+     "'training_noise.prediction_type' is \"noise\", wanted epsilon or v_prediction or sample or flow"),
+    (set_key("training_noise.prediction_type", "flow"), "unknown key 'training_noise.alphas_cumprod'"),
     (set_key("modules.denoiser.weights", ["elsewhere"]),
      "'modules.denoiser.weights[0]' is \"elsewhere\", wanted a key of 'files'"),
     (set_key("version", 2), "is of version 2, this steplapse reads version 1; use a newer one"),

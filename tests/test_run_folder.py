@@ -156,7 +156,7 @@ def test_the_tables_columns_are_those_documented(guided):
     assert len(header) == 16 and sorted(header) == sorted(documented_columns())
     with log_of(guided) as log:
         assert [column[1] for column in log.execute("PRAGMA table_info(steps)")] == header
-        assert log.execute("PRAGMA user_version").fetchone() == (1,)
+        assert log.execute("PRAGMA user_version").fetchone() == (2,)
         documented = {}
         for name, cell in re.findall(r"^\| `(\w+)` \|(.*)$", DOCS.split("## run.sqlite")[1], re.MULTILINE):
             documented[name] = cell
@@ -258,8 +258,10 @@ def test_equal_pictures_differ_by_nothing_and_their_psnr_is_inf(run, changed_bun
 def test_run_json_says_what_fixes_the_result_and_how_it_went(guided, tiny_bundle):
     run = facts(guided)
     expected = {"prompt": "red apple", "negative_prompt": "blue whale", "prompt_syntax": "weights", "seed": 1,
-                "rng": "cpu", "steps": 5, "sampler": "ddim", "schedule": "leading", "eta": 0, "guidance_scale": 5, "clip_sample_range": None,
-                "prediction_type": "epsilon", "width": 16, "height": 16, "init_noise_shape": [1, 4, 4, 4],
+                "rng": "cpu", "steps": 5, "sampler": "ddim", "schedule": "leading", "sigma_min": None, "sigma_max": None,
+                "rho": None, "eta": 0, "s_churn": 0, "s_tmin": 0, "s_tmax": None, "s_noise": 1, "guidance_scale": 5,
+                "guidance_first_step": 1, "guidance_last_step": 5, "guidance_sigma_low": 0,
+                "guidance_sigma_high": None, "guidance_rescale": 0, "shift": None, "clip_sample_range": None, "prediction_type": "epsilon", "width": 16, "height": 16, "init_noise_shape": [1, 4, 4, 4],
                 "init_noise_given": False, "model": "tiny", "device": "cpu", "decoder": "full", "ended": "done",
                 "model_sha256": hashlib.sha256((tiny_bundle / "model.json").read_bytes()).hexdigest()}
     assert {key: run[key] for key in expected} == expected
@@ -287,6 +289,28 @@ def test_what_was_not_asked_is_null_and_what_was_asked_is_kept(run, tmp_path):
     assert {key: run[key] for key in expected} == expected
     with log_of(tmp_path / "out") as log:
         assert log.execute("SELECT value FROM run WHERE key = 'init_noise'").fetchone() == (start.tobytes(),)
+
+
+def test_a_schedule_is_named_as_web_uis_do(draw):
+    folder = draw("red apple", "--steps", 3, "--schedule", "karras", "--sigma-max", 10, "--rho", 5, "--eta", 0.25)
+    run = facts(folder)
+    expected = {"schedule": "karras", "sigma_min": None, "sigma_max": 10, "rho": 5, "eta": 0.25}
+    assert {key: run[key] for key in expected} == expected
+    text = Image.open(folder / "final.png").text
+    for words in (", Schedule type: Karras, Schedule max sigma: 10, Schedule rho: 5, ", ", Eta: 0.25, "):
+        assert words in text["parameters"]
+    settings = json.loads(text["steplapse"])["settings"]
+    assert {key: settings[key] for key in expected} == expected
+
+
+def test_a_run_guided_in_some_steps_asks_one_row_in_the_others(draw):
+    folder = draw("red apple", "--steps", 5, "--guidance-interval", "2..3", "--guidance-rescale", 0.7)
+    run = facts(folder)
+    assert (run["guidance_first_step"], run["guidance_last_step"], run["guidance_rescale"]) == (2, 3, 0.7)
+    with log_of(folder) as log:
+        assert log.execute("SELECT uncond IS NULL FROM calls ORDER BY call").fetchall() == [(1,), (0,), (0,), (1,), (1,)]
+    assert [row["guidance_norm"] != "" for row in rows(folder)] == [False, True, True, False, False]
+    assert ", CFG scale: 5, CFG steps: 2-3, CFG rescale: 0.7, " in Image.open(folder / "final.png").text["parameters"]
 
 
 # ---- the seed
@@ -385,8 +409,10 @@ def test_a_picture_says_how_it_was_made(guided, tiny_bundle):
         "red apple\nNegative prompt: blue whale\nSteps: 5, Sampler: DDIM, CFG scale: 5, Seed: 1, Size: 16x16, "
         f"Model hash: {model_hash[:10]}, Model: tiny, RNG: CPU, Step: 3, Version: steplapse {version}")
     settings = {"prompt": "red apple", "negative_prompt": "blue whale", "prompt_syntax": "weights", "seed": 1,
-                "rng": "cpu", "steps": 5, "sampler": "ddim", "schedule": "leading", "eta": 0, "guidance_scale": 5,
-                "width": 16, "height": 16, "latents_given": False, "model": "tiny", "model_sha256": model_hash}
+                "rng": "cpu", "steps": 5, "sampler": "ddim", "schedule": "leading", "sigma_min": None, "sigma_max": None, "rho": None,
+                "eta": 0, "s_churn": 0, "s_tmin": 0, "s_tmax": None, "s_noise": 1, "guidance_scale": 5,
+                "guidance_first_step": 1, "guidance_last_step": 5, "guidance_sigma_low": 0,
+                "guidance_sigma_high": None, "guidance_rescale": 0, "shift": None, "width": 16, "height": 16, "latents_given": False, "model": "tiny", "model_sha256": model_hash}
     for file, step, kind, level in (
             ("frames/x0/0003.png", 3, "x0", levels[2]), ("frames/xt/0003.png", 3, "xt", levels[3]),
             ("frames/xt/0000.png", 0, "xt", levels[0]), ("final.png", 5, "final", levels[5])):

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -16,15 +17,30 @@ namespace steplapse {
 using Denoiser =
     std::function<Tensor(const Tensor& latents, const Tensor& timesteps, const std::vector<Tensor>& conditioning)>;
 
-/// What the network is told beside the latents. Each tensor is [1, ...]; `uncond` may be empty where scale <= 1.
-/// The answer used is uncond + scale * (cond - uncond) (Ho & Salimans 2022, arXiv:2207.12598, eq. 6 in the form of
-/// diffusers, scale = w + 1); at scale 1 or below it is cond, and uncond is not asked.
+/// How the network's two answers become one: uncond + scale * (cond - uncond) (Ho & Salimans 2022, arXiv:2207.12598,
+/// eq. 6 in the form of diffusers, scale = w + 1). At scale 1 or below, and outside the interval, it is cond, and uncond
+/// is not asked.
+struct GuidanceRule {
+  double scale = 1;
+  /// The interval: of steps, both ends in it, and of sigma / alpha, above the low end and up to the high one (Kynkäänniemi
+  /// et al. 2024, arXiv:2404.07724).
+  int64_t first_step = 1, last_step = std::numeric_limits<int64_t>::max();
+  double sigma_low = 0, sigma_high = std::numeric_limits<double>::infinity();
+  double rescale = 0;  ///< phi of Lin et al. 2023 (arXiv:2305.08891), eq. 15 and 16: towards the deviation that cond has
+
+  bool guides() const { return scale > 1; }  ///< anywhere
+  bool asks_uncond(int64_t step, const NoiseLevel& level) const;
+  Tensor combined(const Tensor& cond, const Tensor& uncond) const;
+
+  bool operator==(const GuidanceRule&) const = default;
+};
+
+/// What the network is told beside the latents. Each tensor is [1, ...]; `uncond` may be empty where the rule guides
+/// nowhere.
 struct Guidance {
   std::vector<Tensor> cond;
   std::vector<Tensor> uncond;
-  double scale = 1;
-
-  bool asks_uncond() const { return scale > 1; }
+  GuidanceRule rule = {};
 };
 
 /// One question of one trajectory.
@@ -82,6 +98,7 @@ class Engine {
  private:
   struct Job;
   void attempt(Job& job, const std::function<void()>& work);  ///< its exception becomes the job's outcome
+  static bool stack(const Job& a, const Job& b);
   void advance(Job& job);                                     ///< to its end, or until the network must be asked
   void tell(Job& job, const Answer& answer);
   void ask(const std::vector<Job*>& batch);

@@ -20,29 +20,28 @@ struct NoiseLevel {
 /// sigma / alpha, k-diffusion's sigma: falls from step to step; infinite at alpha 0.
 inline double noise_ratio(const NoiseLevel& level) { return level.sigma / level.alpha; }
 
+/// Stands for an infinite one where numbers are wanted: diffusers puts alpha squared 2^-24 there.
+inline constexpr double kLargestNoiseRatio = 4096;
+
 /// What the denoiser answers: eps, v = alpha * eps - sigma * x0 (Salimans & Ho 2022, arXiv:2202.00512), x0, or eps - x0
 /// where alpha = 1 - sigma (Lipman et al. 2023, arXiv:2210.02747).
 enum class PredictionType { epsilon, v_prediction, sample, flow };
 
-/// How a schedule spreads its steps over the training timesteps (Lin et al. 2023, arXiv:2305.08891, table 2).
-enum class Spacing { leading, linspace, trailing };
-
 PredictionType prediction_type_named(std::string_view name);  ///< @throws std::invalid_argument naming the choices
 std::string_view name_of(PredictionType type);
-Spacing spacing_named(std::string_view name);  ///< @throws std::invalid_argument naming the choices
-std::string_view name_of(Spacing spacing);
 
 /// The noise a model was trained on, from its bundle.
 struct TrainingNoise {
-  std::vector<double> alphas_cumprod;  ///< alpha squared at each training timestep, falling
+  std::vector<double> alphas_cumprod;  ///< alpha squared at each training timestep, falling; none for flow
   PredictionType prediction_type = PredictionType::epsilon;
-  Spacing timestep_spacing = Spacing::leading;
+  std::string timestep_spacing = "leading";  ///< the schedule where none is named
   int64_t steps_offset = 0;
   double final_alpha_cumprod = 1;           ///< alpha squared of the last level
   std::optional<double> clip_sample_range;  ///< x0 is clipped to plus and minus this (ddim, ddpm)
+  double shift = 1;                         ///< of a flow model's levels towards noise: see NoiseScale
 
-  /// The level of training timestep t, which must be inside the table.
-  NoiseLevel level(int64_t t) const;
+  int64_t timesteps() const;         ///< how many it was trained on; 1000 for flow
+  NoiseLevel level(int64_t t) const;  ///< of a training timestep, which must be inside the table
 };
 
 /// The levels a run visits.
@@ -57,14 +56,6 @@ struct Schedule {
 
   int64_t steps() const { return static_cast<int64_t>(levels.size()) - 1; }
 };
-
-/// The schedule that diffusers' DDIMScheduler.set_timesteps makes of `steps`, then the model's last level.
-/// Each step goes to the next listed level (diffusers' own DDIM steps to t - 1000 // n, the same level for
-/// `leading` at any n and for `trailing` where n divides the training timesteps).
-///
-/// @throws std::invalid_argument  steps outside 1..training timesteps, or `leading` with so many steps that its list
-///                                no longer starts near the noisiest timestep; the text says which and why.
-Schedule make_schedule(const TrainingNoise& noise, Spacing spacing, int64_t steps);
 
 /// @throws std::invalid_argument  fewer than two levels, a level that is not finite, or sigma / alpha that rises;
 ///                                the text names the level.

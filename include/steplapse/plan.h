@@ -11,6 +11,7 @@
 #include "steplapse/noise.h"
 #include "steplapse/prompt_syntax.h"
 #include "steplapse/sampler.h"
+#include "steplapse/schedule.h"
 
 namespace steplapse {
 
@@ -22,10 +23,20 @@ struct Settings {
   std::optional<uint64_t> seed;                ///< none: a random one below 2^32
   Rng rng = Rng::cpu;
   std::optional<int64_t> steps;
-  std::optional<std::string> sampler;
-  std::optional<Spacing> schedule;
+  std::optional<std::string> sampler;                   ///< of samplers(), or another tool's: a1111:DPM++ 2M Karras
+  std::optional<std::string> schedule;                  ///< of schedules(), another tool's, or ays: the list for this model
+  std::optional<double> sigma_min, sigma_max, rho;      ///< of the schedule
+  std::optional<double> shift;                          ///< of a flow model's levels
+  std::optional<std::vector<double>> timesteps, sigmas; ///< the levels themselves, in place of steps and schedule; so is
+  std::optional<Schedule> levels;
+  std::optional<double> eta, s_churn, s_tmin, s_tmax, s_noise;  ///< none: the sampler's own
   std::optional<double> guidance_scale;
-  double eta = 0;
+  /// Guidance only in these steps, or at these sigmas (sigma / alpha); none: in all.
+  struct Interval {
+    double low, high;
+  };
+  std::optional<Interval> guidance_interval, guidance_sigmas;
+  std::optional<double> guidance_rescale;
   std::optional<Manifest::Size> size;
   Tensor latents;  ///< the start, unit-variance noise [1, C, h, w]; undefined: drawn from the seed
 };
@@ -36,7 +47,7 @@ struct Recipe {
   SamplerOptions options;
   Schedule schedule;
   PredictionType prediction_type = PredictionType::epsilon;
-  double guidance_scale = 1;
+  GuidanceRule guidance;
   Rng rng = Rng::cpu;
   uint64_t seed = 0;
   Tensor init_noise;             ///< [1, C, h, w], unit variance
@@ -49,7 +60,9 @@ struct Plan {
   std::optional<std::string> negative_prompt;
   PromptSyntax prompt_syntax = PromptSyntax::weights;
   Manifest::Size size;
-  Spacing spacing;
+  std::string schedule;                     ///< of schedules(); or timesteps, sigmas, levels: the user's own
+  std::optional<double> sigma_min, sigma_max, rho;  ///< of the schedule, where the user chose them
+  std::optional<double> shift;                      ///< of a flow model
   Recipe recipe;
   std::vector<std::string> warnings;
 

@@ -71,6 +71,7 @@ class RunLog {
  private:
   struct Database;
   explicit RunLog(std::unique_ptr<Database> database);
+  int64_t version() const;
   std::unique_ptr<Database> database_;
 };
 

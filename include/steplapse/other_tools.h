@@ -1,0 +1,36 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "steplapse/sampler.h"
+#include "steplapse/schedule.h"
+
+namespace steplapse {
+
+/// What another tool does by itself when it is asked for one of its samplers, in our names.
+struct Preset {
+  std::string sampler;
+  std::optional<std::string> schedule = std::nullopt;  ///< none: the bundle's own
+  std::optional<StartScale> start = std::nullopt;      ///< none, here and below: as the schedule and the sampler have it
+  std::optional<bool> own_last_level = std::nullopt;
+  bool drops_penultimate = false;  ///< takes the levels for one step more, without the last but one
+
+  bool operator==(const Preset&) const = default;
+};
+
+/// Whether a name is another tool's: "a1111:DPM++ 2M Karras".
+inline bool is_other_tools(std::string_view name) { return name.find(':') != std::string_view::npos; }
+
+/// The preset of a name in Sampler::also, perhaps with the tool's name of a schedule after it: "a1111:DPM++ 2M Karras",
+/// "comfyui:dpmpp_2m_karras", "comfyui:dpmpp_2m karras".
+/// @throws std::invalid_argument  an unknown tool or name; the text has the nearest
+Preset preset_named(std::string_view name, const std::vector<Sampler>& table = samplers());
+
+/// Our schedule of a name in ScheduleRule::also: "a1111:Karras". `ays` where the tool too takes the list of the model.
+/// @throws std::invalid_argument  as above
+std::string schedule_of_other_tool(std::string_view name);
+
+}  // namespace steplapse

@@ -1,0 +1,148 @@
+#include "steplapse/other_tools.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "steplapse/text.h"
+
+namespace steplapse {
+namespace {
+
+/// What a tool does where nothing is said, for all its samplers or for one of ours.
+struct Habit {
+  std::string_view tool;
+  std::string_view sampler;  ///< ours; "": all that have no row of their own
+  std::optional<std::string_view> schedule;
+  StartScale start;
+  std::optional<bool> own_last_level = std::nullopt;
+  bool drops_penultimate = false;
+};
+
+// A1111's are those of its modules/sd_samplers_kdiffusion.py and sd_samplers_timesteps.py (1.10), ComfyUI's of
+// comfy/samplers.py, stable-diffusion.cpp's of sd_get_default_scheduler, diffusers' the defaults of each class (0.39).
+const std::vector<Habit>& habits() {
+  using enum StartScale;
+  static const std::vector<Habit> all{
+      {"a1111", "", "normal", sigma},
+      {"a1111", "dpmpp_2m", "karras", sigma},
+      {"a1111", "dpmpp_sde", "karras", sigma},
+      {"a1111", "dpmpp_2m_sde", "exponential", sigma},
+      {"a1111", "dpmpp_2m_sde_heun", "exponential", sigma},
+      {"a1111", "dpmpp_2s_a", "karras", sigma},
+      {"a1111", "dpmpp_3m_sde", "exponential", sigma, {}, true},
+      {"a1111", "dpm2", "karras", sigma, {}, true},
+      {"a1111", "dpm2_a", "karras", sigma, {}, true},
+      {"a1111", "restart", "karras", sigma},
+      {"a1111", "lcm", "lcm", sigma},
+      {"a1111", "ddim", "ddim_uniform", unit, true},
+      {"a1111", "pndm", "ddim_uniform", unit, true},
+      {"a1111", "unipc", "ddim_uniform", unit},
+      {"comfyui", "", "simple", unit_at_max},
+      {"comfyui", "dpm2", "simple", unit_at_max, {}, true},
+      {"comfyui", "dpm2_a", "simple", unit_at_max, {}, true},
+      {"comfyui", "unipc", "simple", unit_at_max, {}, true},
+      {"k-diffusion", "", "normal", sigma},
+      {"sd.cpp", "", "normal", sigma},
+      {"sd.cpp", "lcm", "lcm", sigma},
+      {"diffusers", "", "linspace_solver", unit},
+      {"diffusers", "ddim", {}, unit},
+      {"diffusers", "ddpm", {}, unit},
+      {"diffusers", "pndm", {}, unit},
+      {"diffusers", "lcm", "lcm", unit},
+      {"diffusers", "tcd", "lcm", unit},
+      {"diffusers", "euler", "linspace_sigma", sigma_but_leading},
+      {"diffusers", "euler_a", "linspace_sigma", sigma_but_leading},
+      {"diffusers", "heun", "linspace_sigma", sigma_but_leading},
+      {"diffusers", "dpm2", "linspace_sigma", sigma_but_leading},
+      {"diffusers", "dpm2_a", "linspace_sigma", sigma_but_leading},
+      {"diffusers", "lms", "linspace_sigma", sigma_but_leading},
+      {"diffusers", "dpmpp_sde", "linspace_sigma", sigma_but_leading},
+  };
+  return all;
+}
+
+/// Their "Align Your Steps" chooses the list by the model, as our `ays` does.
+constexpr std::string_view kAlignYourSteps[] = {"a1111:Align Your Steps", "sd.cpp:ays"};
+
+std::string_view tool_of(std::string_view name) { return name.substr(0, name.find(':')); }
+
+void check_tool(std::string_view name) {
+  std::string tools;
+  for (const Habit& habit : habits()) {
+    if (habit.tool == tool_of(name)) return;
+    if (habit.sampler.empty()) tools += (tools.empty() ? "" : ", ") + std::string(habit.tool);
+  }
+  throw std::invalid_argument("unknown tool " + in_quotes(std::string(tool_of(name))) + "; there are: " + tools);
+}
+
+[[noreturn]] void refuse(const char* what, std::string_view name, const std::vector<std::string>& known) {
+  const auto meant = nearest(std::string(name), known);
+  std::string all;
+  for (const std::string& each : known) {
+    if (tool_of(each) == tool_of(name)) all += (all.empty() ? "" : ", ") + each;
+  }
+  throw std::invalid_argument(std::string("unknown ") + what + " " + in_quotes(std::string(name)) +
+                              (meant         ? ", did you mean " + in_quotes(*meant) + "?"
+                               : all.empty() ? "; none of that tool's is here"
+                                             : "; there are: " + all));
+}
+
+template <typename Row>
+const Row* find(const std::vector<Row>& table, std::string_view name) {
+  for (const Row& row : table) {
+    if (std::find(row.also.begin(), row.also.end(), name) != row.also.end()) return &row;
+  }
+  return nullptr;
+}
+
+Preset preset_of(std::string_view tool, const Sampler& sampler) {
+  const Habit* of_tool = nullptr;
+  const Habit* of_sampler = nullptr;
+  for (const Habit& habit : habits()) {
+    if (habit.tool != tool) continue;
+    if (habit.sampler.empty()) of_tool = &habit;
+    if (habit.sampler == sampler.name) of_sampler = &habit;
+  }
+  const Habit& habit = of_sampler ? *of_sampler : *of_tool;
+  Preset preset{.sampler = std::string(sampler.name), .start = habit.start, .own_last_level = habit.own_last_level,
+                .drops_penultimate = habit.drops_penultimate};
+  if (habit.schedule) preset.schedule = *habit.schedule;
+  return preset;
+}
+
+std::vector<std::string> schedule_names() {
+  std::vector<std::string> names(std::begin(kAlignYourSteps), std::end(kAlignYourSteps));
+  for (const ScheduleRule& rule : schedules()) names.insert(names.end(), rule.also.begin(), rule.also.end());
+  return names;
+}
+
+}  // namespace
+
+Preset preset_named(std::string_view name, const std::vector<Sampler>& table) {
+  check_tool(name);
+  const std::string_view tool = tool_of(name);
+  if (const Sampler* sampler = find(table, name)) return preset_of(tool, *sampler);
+  for (const std::string& schedule : schedule_names()) {
+    const std::string_view word = std::string_view(schedule).substr(schedule.find(':') + 1);
+    if (tool_of(schedule) != tool || !name.ends_with(word) || name.size() < word.size() + 2) continue;
+    const std::string_view before = name.substr(0, name.size() - word.size());
+    if (!before.ends_with(' ') && !before.ends_with('_')) continue;
+    if (const Sampler* sampler = find(table, before.substr(0, before.size() - 1))) {
+      Preset preset = preset_of(tool, *sampler);
+      preset.schedule = schedule_of_other_tool(schedule);
+      return preset;
+    }
+  }
+  std::vector<std::string> known;
+  for (const Sampler& sampler : table) known.insert(known.end(), sampler.also.begin(), sampler.also.end());
+  refuse("sampler", name, known);
+}
+
+std::string schedule_of_other_tool(std::string_view name) {
+  check_tool(name);
+  if (std::find(std::begin(kAlignYourSteps), std::end(kAlignYourSteps), name) != std::end(kAlignYourSteps)) return "ays";
+  if (const ScheduleRule* rule = find(schedules(), name)) return std::string(rule->name);
+  refuse("schedule", name, schedule_names());
+}
+
+}  // namespace steplapse

@@ -1,0 +1,285 @@
+#include "plan_sampling.h"
+
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <sstream>
+
+#include "steplapse/error.h"
+#include "steplapse/text.h"
+
+namespace steplapse {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+std::string plain(double number) {
+  std::ostringstream text;
+  text << number;
+  return text.str();
+}
+
+void check_number(const char* flag, double value, double least, double most) {
+  if (value >= least && value <= most && std::isfinite(value)) return;
+  throw UsageError(flag + (" " + plain(value)) + ": wanted a number " +
+                   (std::isinf(most) ? "of " + plain(least) + " or more" : "from " + plain(least) + " to " + plain(most)));
+}
+
+/// ", those that do: euler, heun" for the samplers or schedules that `fits`.
+template <typename Table, typename Fits>
+std::string those_that_do(const Table& table, Fits fits) {
+  std::string names;
+  for (const auto& row : table) {
+    if (fits(row)) names += (names.empty() ? "" : ", ") + std::string(row.name);
+  }
+  return names.empty() ? "" : "; those that do: " + names;
+}
+
+// ---- the sampler's options --------------------------------------------------------------------------------------------
+
+void refuse_eta(const Sampler& sampler) {
+  throw UsageError("--eta: the sampler " + in_quotes(std::string(sampler.name)) + " knows no eta" +
+                   those_that_do(samplers(), [](const Sampler& other) { return other.eta.has_value(); }));
+}
+
+void refuse_churn(const char* flag, const Sampler& sampler) {
+  throw UsageError(std::string(flag) + ": the sampler " + in_quotes(std::string(sampler.name)) + " does not churn" +
+                   those_that_do(samplers(), [](const Sampler& other) { return other.churns; }));
+}
+
+// ---- the schedule -----------------------------------------------------------------------------------------------------
+
+/// The flags that say which levels, given or not.
+struct LevelFlag {
+  const char* name;
+  bool given;
+};
+
+void refuse_two_ways(const Settings& settings) {
+  const LevelFlag own[] = {{"--timesteps", settings.timesteps.has_value()},
+                           {"--sigmas", settings.sigmas.has_value()},
+                           {"--levels", settings.levels.has_value()}};
+  const LevelFlag made[] = {{"--steps", settings.steps.has_value()},         {"--schedule", settings.schedule.has_value()},
+                            {"--sigma-min", settings.sigma_min.has_value()}, {"--sigma-max", settings.sigma_max.has_value()},
+                            {"--rho", settings.rho.has_value()},             {"--shift", settings.shift.has_value()}};
+  const LevelFlag* first = nullptr;
+  for (const LevelFlag& flag : own) {
+    if (!flag.given) continue;
+    if (first) throw UsageError(std::string(first->name) + " and " + flag.name + " both say which levels; leave one out");
+    first = &flag;
+  }
+  for (const LevelFlag& flag : made) {
+    if (first && flag.given) {
+      throw UsageError(std::string(first->name) + " has all levels already; leave out " + flag.name);
+    }
+  }
+}
+
+/// As the user's flag names it; `ays` is the list for this model: of two text encoders is Stable Diffusion XL.
+const ScheduleRule& rule_named(const Manifest& manifest, const std::string& said) {
+  try {
+    const std::string name = is_other_tools(said) ? schedule_of_other_tool(said) : said;
+    if (name == "ays") return schedule_named(manifest.tokenizers.size() == 2 ? "ays_sdxl" : "ays_sd1");
+    return schedule_named(name);
+  } catch (const std::invalid_argument& error) {
+    throw UsageError(error.what());
+  }
+}
+
+void check_knows(const ScheduleRule& rule, const Settings& settings) {
+  const auto check = [&](const char* flag, bool given, const std::function<bool(const ScheduleRule&)>& knows) {
+    if (!given || knows(rule)) return;
+    throw UsageError(std::string(flag) + ": the schedule " + in_quotes(std::string(rule.name)) + " does not take it" +
+                     those_that_do(schedules(), knows));
+  };
+  check("--sigma-min", settings.sigma_min.has_value(), [](const ScheduleRule& other) { return other.knows.sigma_min; });
+  check("--sigma-max", settings.sigma_max.has_value(), [](const ScheduleRule& other) { return other.knows.sigma_max; });
+  check("--rho", settings.rho.has_value(), [](const ScheduleRule& other) { return other.knows.rho.has_value(); });
+}
+
+void check_sigmas(const NoiseScale& scale, const Settings& settings) {
+  const auto check = [&](const std::string& flag, const std::optional<double>& sigma) {
+    try {
+      if (sigma) check_sigma(scale, *sigma);
+    } catch (const std::invalid_argument& error) {
+      throw UsageError(flag + " " + error.what());
+    }
+  };
+  check("--sigma-min", settings.sigma_min);
+  check("--sigma-max", settings.sigma_max);
+  const double least = settings.sigma_min.value_or(scale.sigma_min()), most = settings.sigma_max.value_or(scale.sigma_max());
+  if (least >= most && settings.sigma_min) {
+    throw UsageError("--sigma-min " + plain(least) + ": not below the largest sigma, " + plain(most));
+  }
+  if (least >= most && settings.sigma_max) {
+    throw UsageError("--sigma-max " + plain(most) + ": not above the smallest sigma, " + plain(least));
+  }
+  if (settings.rho && !(*settings.rho > 0 && std::isfinite(*settings.rho))) {
+    throw UsageError("--rho " + plain(*settings.rho) + ": wanted a number above 0");
+  }
+}
+
+/// What the library says of numbers, said of a flag.
+Schedule of_flag(const std::string& flag, const std::function<Schedule()>& make) {
+  try {
+    return make();
+  } catch (const std::invalid_argument& error) {
+    throw UsageError(flag + ": " + error.what());
+  }
+}
+
+TrainingNoise shifted_noise(TrainingNoise noise, const Settings& settings) {
+  if (!settings.shift) return noise;
+  if (noise.prediction_type != PredictionType::flow) {
+    throw UsageError("--shift: is for flow models; this one predicts " + std::string(name_of(noise.prediction_type)));
+  }
+  check_number("--shift", *settings.shift, 0.01, 100);
+  noise.shift = *settings.shift;
+  return noise;
+}
+
+bool own_last_level(const Preset& preset) {
+  return preset.own_last_level.value_or(sampler_named(preset.sampler).own_last_level);
+}
+
+Schedule by_rule(const Manifest& manifest, const TrainingNoise& noise, const Settings& settings, const Preset& preset,
+                 Plan& plan) {
+  const ScheduleRule& rule =
+      rule_named(manifest, settings.schedule.value_or(preset.schedule.value_or(noise.timestep_spacing)));
+  check_knows(rule, settings);
+  check_sigmas(NoiseScale(noise), settings);
+  plan.schedule = rule.name;
+  plan.sigma_min = settings.sigma_min;
+  plan.sigma_max = settings.sigma_max;
+  plan.rho = settings.rho;
+
+  const int64_t steps = settings.steps.value_or(manifest.defaults.steps);
+  Schedule schedule = of_flag("--steps " + std::to_string(steps), [&] {
+    return make_schedule(noise, rule,
+                         {.steps = steps,
+                          .sigma_min = settings.sigma_min,
+                          .sigma_max = settings.sigma_max,
+                          .rho = settings.rho,
+                          .start = preset.start,
+                          .own_last_level = own_last_level(preset),
+                          .drops_penultimate = preset.drops_penultimate});
+  });
+  if (schedule.steps() != steps) {
+    plan.warnings.push_back("--schedule " + plan.schedule + " makes " + std::to_string(schedule.steps()) + " steps where " +
+                            std::to_string(steps) + " are asked");
+  }
+  return schedule;
+}
+
+void warn_of_little_noise(const TrainingNoise& noise, const Schedule& schedule, Plan& plan) {
+  const double first = schedule.levels.front().timestep.value();
+  if (first >= static_cast<double>(noise.timesteps()) / 2) return;
+  const bool own = plan.schedule == "timesteps" || plan.schedule == "sigmas" || plan.schedule == "levels";
+  plan.warnings.push_back((own ? "--" + plan.schedule
+                               : "--schedule " + plan.schedule + " with " + std::to_string(schedule.steps()) + " step" +
+                                     (schedule.steps() == 1 ? "" : "s")) +
+                          " starts at timestep " + plain(first) + " of " + std::to_string(noise.timesteps()) +
+                          ", where the network expects little noise" +
+                          (own ? "" : "; --schedule trailing starts at the noisiest"));
+}
+
+}  // namespace
+
+Preset planned_preset(const std::string& name) {
+  try {
+    if (is_other_tools(name)) return preset_named(name);
+    return {.sampler = std::string(sampler_named(name).name)};
+  } catch (const std::invalid_argument& error) {
+    throw UsageError(error.what());
+  }
+}
+
+SamplerOptions planned_options(const Sampler& sampler, const Settings& settings) {
+  SamplerOptions options;
+  if (settings.eta && !sampler.eta) refuse_eta(sampler);
+  options.eta = settings.eta.value_or(sampler.eta.value_or(0));
+  check_number("--eta", options.eta, 0, 1);
+
+  if (settings.s_churn && !sampler.churns) refuse_churn("--s-churn", sampler);
+  options.s_churn = settings.s_churn.value_or(0);
+  check_number("--s-churn", options.s_churn, 0, kInfinity);
+  for (const auto& [flag, given] : {LevelFlag{"--s-tmin", settings.s_tmin.has_value()}, {"--s-tmax", settings.s_tmax.has_value()}}) {
+    if (given && !sampler.churns) refuse_churn(flag, sampler);
+    if (given && options.s_churn == 0) throw UsageError(std::string(flag) + ": means nothing without --s-churn");
+  }
+  if (settings.s_tmin) check_number("--s-tmin", *settings.s_tmin, 0, kInfinity);
+  if (settings.s_tmax) check_number("--s-tmax", *settings.s_tmax, 0, kInfinity);
+  options.s_tmin = settings.s_tmin.value_or(options.s_tmin);
+  options.s_tmax = settings.s_tmax.value_or(options.s_tmax);
+  if (options.s_tmin > options.s_tmax) {
+    throw UsageError("--s-tmin " + plain(options.s_tmin) + ": above --s-tmax " + plain(options.s_tmax));
+  }
+
+  if (settings.s_noise) check_number("--s-noise", *settings.s_noise, 0, kInfinity);
+  if (settings.s_noise && !sampler.fresh_noise && options.eta == 0 && options.s_churn == 0) {
+    throw UsageError("--s-noise: the sampler " + in_quotes(std::string(sampler.name)) + " draws no fresh noise" +
+                     (sampler.eta      ? " with --eta 0"
+                      : sampler.churns ? " without --s-churn"
+                                       : ""));
+  }
+  options.s_noise = settings.s_noise.value_or(1);
+  return options;
+}
+
+GuidanceRule planned_guidance(const Manifest& manifest, const Settings& settings, int64_t steps) {
+  GuidanceRule rule{.scale = settings.guidance_scale.value_or(manifest.defaults.guidance_scale)};
+  check_number("--guidance-scale", rule.scale, 0, kInfinity);
+  for (const auto& [flag, given] : {LevelFlag{"--guidance-interval", settings.guidance_interval.has_value()},
+                                    {"--guidance-sigmas", settings.guidance_sigmas.has_value()},
+                                    {"--guidance-rescale", settings.guidance_rescale.has_value()}}) {
+    if (given && !rule.guides()) {
+      throw UsageError(std::string(flag) + ": there is no guidance at --guidance-scale " + plain(rule.scale) + "; wanted one above 1");
+    }
+  }
+  if (const auto& interval = settings.guidance_interval) {
+    rule.first_step = static_cast<int64_t>(interval->low);
+    rule.last_step = static_cast<int64_t>(std::min(interval->high, static_cast<double>(steps)));
+    const std::string said = "--guidance-interval " + plain(interval->low) + ".." + (std::isinf(interval->high) ? "" : plain(interval->high));
+    if (rule.first_step > steps || (std::isfinite(interval->high) && interval->high > static_cast<double>(steps))) {
+      throw UsageError(said + ": the run has " + std::to_string(steps) + " steps");
+    }
+    if (rule.first_step < 1 || rule.first_step > rule.last_step) throw UsageError(said + ": wanted steps A..B from 1, A no greater than B");
+  }
+  if (const auto& sigmas = settings.guidance_sigmas) {
+    if (!(sigmas->low >= 0 && sigmas->low < sigmas->high)) {
+      throw UsageError("--guidance-sigmas " + plain(sigmas->low) + ".." + plain(sigmas->high) + ": wanted LOW..HIGH, LOW below HIGH");
+    }
+    rule.sigma_low = sigmas->low;
+    rule.sigma_high = sigmas->high;
+  }
+  rule.rescale = settings.guidance_rescale.value_or(0);
+  check_number("--guidance-rescale", rule.rescale, 0, 1);
+  return rule;
+}
+
+Schedule planned_schedule(const Manifest& manifest, const Settings& settings, const Preset& preset, Plan& plan) {
+  const TrainingNoise noise = shifted_noise(manifest.training_noise, settings);
+  if (noise.prediction_type == PredictionType::flow) plan.shift = noise.shift;
+  refuse_two_ways(settings);
+  Schedule schedule;
+  if (settings.timesteps) {
+    plan.schedule = "timesteps";
+    schedule = of_flag("--timesteps", [&] { return schedule_of_timesteps(noise, *settings.timesteps, own_last_level(preset)); });
+  } else if (settings.sigmas) {
+    plan.schedule = "sigmas";
+    schedule = of_flag("--sigmas", [&] { return schedule_of_sigmas(noise, *settings.sigmas); });
+  } else if (settings.levels) {
+    plan.schedule = "levels";
+    schedule = of_flag("--levels", [&] { return schedule_of_levels(noise, *settings.levels); });
+  } else {
+    schedule = by_rule(manifest, noise, settings, preset, plan);
+  }
+  if (preset.start && (settings.timesteps || settings.sigmas)) {
+    schedule.init_scale = init_scale(*preset.start, NoiseScale(noise), schedule.levels);
+  }
+  check_levels(schedule);
+  warn_of_little_noise(noise, schedule, plan);
+  return schedule;
+}
+
+}  // namespace steplapse

@@ -1,0 +1,22 @@
+#pragma once
+
+#include "steplapse/other_tools.h"
+#include "steplapse/plan.h"
+
+namespace steplapse {
+
+// The parts of a plan that are about sampling. All throw UsageError: the flag, what was found, what was wanted.
+
+/// Ours by its name, or another tool's with what that tool does by itself.
+Preset planned_preset(const std::string& name);
+
+/// Eta, churn and scale of fresh noise: what is asked of a sampler that does not know it is refused.
+SamplerOptions planned_options(const Sampler& sampler, const Settings& settings);
+
+/// @param steps  of the run
+GuidanceRule planned_guidance(const Manifest& manifest, const Settings& settings, int64_t steps);
+
+/// The levels; `plan` gets the schedule's name, the user's sigmas and rho, and warnings.
+Schedule planned_schedule(const Manifest& manifest, const Settings& settings, const Preset& preset, Plan& plan);
+
+}  // namespace steplapse
