@@ -29,6 +29,7 @@ libsqlite3-dev         library sqlite3
 libdeflate-dev         library libdeflate
 libssl-dev             library libcrypto
 libicu-dev             library icu-uc
+libcairo2-dev          library cairo
 END_OF_TABLE
   if $with_python; then
     echo 'python3-venv           python'
@@ -114,6 +115,6 @@ if $with_torch; then
   install_requirements scripts/requirements.txt 'a 200 MB download for the CPU build, 2.7 GB for the CUDA build'
 fi
 if $with_export; then
-  install_requirements scripts/requirements-dev.txt 'a 60 MB download'
+  install_requirements scripts/requirements-dev.txt 'a 100 MB download'
   install_requirements scripts/requirements-no-deps.txt 'a 2 MB download' --no-deps
 fi

@@ -5,8 +5,6 @@
 #include <sstream>
 #include <stdexcept>
 
-#include "steplapse/text.h"
-
 namespace steplapse {
 
 void Trajectory::resume() {
@@ -85,24 +83,6 @@ Prediction prediction_of(PredictionType type, const Tensor& x, const Tensor& out
       return {x - sigma * output, x + alpha * output};
   }
   throw std::logic_error("a prediction type without a rule");
-}
-
-const std::vector<Sampler>& samplers() {
-  static const std::vector<Sampler> table{
-      {.name = "ddim", .label = "DDIM", .start = sample_ddim, .eta = 0, .own_last_level = true},
-  };
-  return table;
-}
-
-const Sampler& sampler_named(std::string_view name) {
-  std::vector<std::string> names;
-  for (const Sampler& sampler : samplers()) {
-    if (sampler.name == name) return sampler;
-    names.emplace_back(sampler.name);
-  }
-  const auto meant = nearest(std::string(name), names);
-  throw std::invalid_argument("unknown sampler " + in_quotes(std::string(name)) +
-                              (meant ? ", did you mean " + in_quotes(*meant) + "?" : ", see steplapse --help"));
 }
 
 }  // namespace steplapse

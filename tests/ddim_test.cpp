@@ -1,7 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "steplapse/sampler.h"
+#include "steplapse/samplers.h"
 #include "toy_denoiser.h"
 
 namespace steplapse {

@@ -6,6 +6,7 @@
 #include <limits>
 #include <map>
 
+#include "steplapse/samplers.h"
 #include "toy_denoiser.h"
 
 namespace steplapse {
@@ -69,7 +70,7 @@ TEST(Engine, KeepsShapesApart) {
   EXPECT_EQ(outcomes[1].latents.size(3), 6);
 }
 
-Guidance guidance(double scale) { return {{at::full({1, 1}, 0.5)}, {at::full({1, 1}, 0.25)}, scale}; }
+Guidance guidance(double scale) { return {{at::full({1, 1}, 0.5)}, {at::full({1, 1}, 0.25)}, {scale}}; }
 
 TEST(Engine, GuidanceIsUncondPlusScaleTimesTheDifference) {
   // The toy answer is linear in the conditioning: guidance from 0.25 towards 0.5 by 3 is conditioning on 1.
@@ -89,6 +90,63 @@ TEST(Engine, AsksNoUncondAtScaleOneOrBelow) {
     rethrow(engine.run()[0]);
     EXPECT_THAT(*network.rows, ElementsAre(scale > 1 ? 2 : 1)) << scale;
   }
+}
+
+std::vector<int64_t> rows_of(const GuidanceRule& rule) {
+  NotingDenoiser network;
+  Engine engine(network.denoiser(), PredictionType::epsilon);
+  Guidance part = guidance(3);
+  part.rule = rule;
+  engine.add(ddim(1, 5), part);
+  rethrow(engine.run()[0]);
+  return *network.rows;
+}
+
+TEST(Engine, AsksUncondOnlyInTheIntervalOfSteps) {
+  EXPECT_THAT(rows_of({.scale = 3, .first_step = 2, .last_step = 4}), ElementsAre(1, 2, 2, 2, 1));
+  EXPECT_THAT(rows_of({.scale = 1, .first_step = 2, .last_step = 4}), ElementsAre(1, 1, 1, 1, 1));
+}
+
+// Above the low end and up to the high one.
+TEST(Engine, AsksUncondOnlyInTheIntervalOfSigmas) {
+  const auto& levels = circle(5, kNoisy, kClean).levels;
+  EXPECT_THAT(rows_of({.scale = 3, .sigma_low = noise_ratio(levels[3]), .sigma_high = noise_ratio(levels[1])}),
+              ElementsAre(1, 2, 2, 1, 1));
+}
+
+// A run that is guided in all steps but outside the interval is what it would be without guidance.
+TEST(Engine, OutsideTheIntervalTheAnswerIsCond) {
+  NotingDenoiser network;
+  Engine engine(network.denoiser(), PredictionType::epsilon);
+  Guidance nowhere = guidance(3);
+  nowhere.rule.first_step = 5;
+  engine.add(ddim(1, 4), nowhere);
+  engine.add(ddim(1, 4), {{at::full({1, 1}, 0.5)}, {}, {}});
+  const auto outcomes = engine.run();
+  EXPECT_TRUE(at::equal(outcomes[0].latents, outcomes[1].latents));
+}
+
+// Trajectories whose steps cost one row and two are in calls of their own.
+TEST(Engine, StepsWithAndWithoutGuidanceAreNotStacked) {
+  NotingDenoiser network;
+  Engine engine(network.denoiser(), PredictionType::epsilon);
+  Guidance late = guidance(3);
+  late.rule.first_step = 2;
+  engine.add(ddim(1, 2), guidance(3));
+  engine.add(ddim(2, 2), late);
+  for (const Outcome& outcome : engine.run()) rethrow(outcome);
+  EXPECT_THAT(*network.rows, ElementsAre(2, 2, 1, 2));
+}
+
+// Lin et al. 2023, eq. 15 and 16: at phi 1 the answer has the deviation that cond has, at 0 it is the guided one, between
+// it is between.
+TEST(Guidance, RescaledHasTheDeviationOfCond) {
+  const Tensor cond = start_of(1), uncond = start_of(2);
+  const Tensor guided = GuidanceRule{.scale = 7.5}.combined(cond, uncond);
+  const Tensor rescaled = GuidanceRule{.scale = 7.5, .rescale = 1}.combined(cond, uncond);
+  EXPECT_NEAR(rescaled.std().item<double>(), cond.std().item<double>(), 1e-6);
+  const Tensor half = GuidanceRule{.scale = 7.5, .rescale = 0.5}.combined(cond, uncond);
+  EXPECT_TRUE(at::allclose(half, (guided + rescaled) / 2, 1e-5, 1e-6));
 }
 
 TEST(Engine, AWatcherSeesEveryStepAndMayEndTheRunWithX0) {
@@ -174,32 +232,48 @@ Tensor counted(int& alive) {
       at::kFloat);
 }
 
-/// Answers a trajectory with counted tensors until it has stood still `stops` times.
-void advance(Trajectory& trajectory, int stops, int& alive) {
+/// Answers a trajectory with counted tensors until it has stood still `stops` times, or to its end. Returns how often.
+int advance(Trajectory& trajectory, int stops, int& alive) {
   trajectory.resume();
-  for (int i = 1; i < stops; ++i) {
+  int stood = 0;
+  for (; !trajectory.finished() && ++stood < stops; trajectory.resume()) {
     if (trajectory.question()) trajectory.answer({counted(alive), counted(alive)});
     if (trajectory.step()) trajectory.continue_with(counted(alive));
-    trajectory.resume();
   }
+  return stood;
 }
 
+/// For those that restart, as few steps as they do it in.
+Trajectory any_sampler(const Sampler& sampler, double eta, int& alive) {
+  Schedule schedule = circle(sampler.own_steps ? 20 : 3, kNoisy, kClean);
+  schedule.levels.back() = {std::nullopt, 1, 0};
+  for (int t = 0; t <= 10; ++t) schedule.alphas_cumprod.push_back(std::pow(std::cos(0.15 * t), 2));
+  return sampler.start(counted(alive), schedule, {.eta = eta}, Noise(Rng::cpu, 1));
+}
+
+constexpr int kToTheEnd = 1000;
+
 TEST(EverySampler, LeavesNothingBehindWhereverItIsDestroyedOrThrownAt) {
-  constexpr int kSteps = 3, kStops = 2 * kSteps;  // a question and a step each
   for (const Sampler& sampler : samplers()) {
     for (const double eta : {0.0, 1.0}) {
-      for (int stops = 1; stops <= kStops; ++stops) {
+      int alive = 0, all_stops = 0;
+      {
+        Trajectory trajectory = any_sampler(sampler, eta, alive);
+        all_stops = advance(trajectory, kToTheEnd, alive);
+        ASSERT_TRUE(trajectory.finished()) << sampler.name;
+      }
+      ASSERT_GT(all_stops, 3);
+      for (int stops = 1; stops <= all_stops; ++stops) {
         for (const bool thrown_at : {false, true}) {
-          int alive = 0;
           {
-            Trajectory trajectory = sampler.start(counted(alive), circle(kSteps, kNoisy, kClean), {.eta = eta}, Noise(Rng::cpu, 1));
+            Trajectory trajectory = any_sampler(sampler, eta, alive);
             advance(trajectory, stops, alive);
             ASSERT_FALSE(trajectory.finished());
             if (thrown_at) {
               EXPECT_THROW(trajectory.fail(std::make_exception_ptr(std::runtime_error("stop"))), std::runtime_error);
             }
           }
-          EXPECT_EQ(alive, 0) << sampler.name << ", eta " << eta << ", stop " << stops << ", thrown at " << thrown_at;
+          ASSERT_EQ(alive, 0) << sampler.name << ", eta " << eta << ", stop " << stops << ", thrown at " << thrown_at;
         }
       }
     }
@@ -210,8 +284,8 @@ TEST(EverySampler, EndsAfterItsLastStep) {
   for (const Sampler& sampler : samplers()) {
     int alive = 0;
     {
-      Trajectory trajectory = sampler.start(counted(alive), circle(3, kNoisy, kClean), {}, {});
-      advance(trajectory, 7, alive);
+      Trajectory trajectory = any_sampler(sampler, 0, alive);
+      advance(trajectory, kToTheEnd, alive);
       EXPECT_TRUE(trajectory.finished()) << sampler.name;
       EXPECT_EQ(trajectory.result().numel(), 4);
     }

@@ -146,7 +146,7 @@ struct Sampler {
   Trajectory (*start)(Tensor x, Schedule schedule, SamplerOptions options, Noise noise);
   int order = 1;              ///< how its error falls where it is deterministic: 2 is a quarter for twice the steps
   double calls_a_step = 1;    ///< of the denoiser; the last step may need fewer
-  std::optional<double> eta;  ///< its default; none: it knows no eta, and draws by itself or not at all
+  std::optional<double> eta = std::nullopt;  ///< its default; none: it knows no eta, and draws by itself or not at all
   bool churns = false;        ///< knows s_churn, s_tmin, s_tmax
   bool fresh_noise = false;   ///< draws noise even where eta and s_churn are 0, or without them
   bool own_steps = false;     ///< chooses its levels itself, between the schedule's first and last
@@ -157,10 +157,5 @@ struct Sampler {
 
 const std::vector<Sampler>& samplers();
 const Sampler& sampler_named(std::string_view name);  ///< @throws std::invalid_argument with the nearest name
-
-/// Denoising diffusion implicit models, with `eta` share of fresh noise. Source: Song et al. 2021 (arXiv:2010.02502),
-/// eq. 12 and 16. Asks once a step; draws once a step while eta > 0.
-/// @throws std::invalid_argument  when first resumed: see check_levels; eta outside 0..1.
-Trajectory sample_ddim(Tensor x, Schedule schedule, SamplerOptions options, Noise noise);
 
 }  // namespace steplapse

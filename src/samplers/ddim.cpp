@@ -3,7 +3,7 @@
 #include <cmath>
 #include <stdexcept>
 
-#include "steplapse/sampler.h"
+#include "steplapse/samplers.h"
 
 namespace steplapse {
 

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+
+#include "steplapse/noise_level.h"
+#include "steplapse/tensor.h"
+
+namespace steplapse {
+
+// DPM-Solver, Lu et al. 2022 (arXiv:2206.00927), in its letters: lambda = log(alpha / sigma), h its rise from s to t,
+// s1 and s2 the levels where it has risen by r1 h and r2 h, and eps, eps1, eps2 the noise in x at s, s1 and s2.
+
+/// h, above 0.
+inline double rise(const NoiseLevel& s, const NoiseLevel& t) { return std::log(noise_ratio(s) / noise_ratio(t)); }
+
+/// The level r h above s.
+inline NoiseLevel between(const Schedule& schedule, const NoiseLevel& s, double r, double h) {
+  return schedule.at(noise_ratio(s) * std::exp(-r * h));
+}
+
+/// Eq. 3.7.
+inline Tensor dpm_solver_1(const Tensor& x, const NoiseLevel& s, const NoiseLevel& t, const Tensor& eps) {
+  return t.alpha / s.alpha * x - t.sigma * std::expm1(rise(s, t)) * eps;
+}
+
+/// Algorithm 1, which has r1 = 1/2, with any r1.
+inline Tensor dpm_solver_2(const Tensor& x, const NoiseLevel& s, const NoiseLevel& t, double r1, const Tensor& eps,
+                           const Tensor& eps1) {
+  const double grown = std::expm1(rise(s, t));
+  return t.alpha / s.alpha * x - t.sigma * grown * eps - t.sigma / (2 * r1) * grown * (eps1 - eps);
+}
+
+/// Algorithm 2: to s2 with r = r2 / r1 and eps1, and to t with r = 1 / r2 and eps2.
+inline Tensor dpm_solver_3(const Tensor& x, const NoiseLevel& s, const NoiseLevel& t, double r, const Tensor& eps,
+                           const Tensor& later) {
+  const double h = rise(s, t), grown = std::expm1(h);
+  return t.alpha / s.alpha * x - t.sigma * grown * eps - t.sigma * r * (grown / h - 1) * (later - eps);
+}
+
+/// The levels that it can go between: the first with alpha above 0 and the last with sigma above 0, none where there is no
+/// way down from one to the other (first == last).
+struct SolverRange {
+  size_t first = 0, last = 0;
+  explicit SolverRange(const std::vector<NoiseLevel>& levels) : last(levels.size() - 1) {
+    while (first + 1 < levels.size() && levels[first].alpha == 0) ++first;
+    while (last > first && levels[last].sigma == 0) --last;
+    if (levels[last].sigma == 0 || noise_ratio(levels[first]) == noise_ratio(levels[last])) last = first;
+  }
+};
+
+}  // namespace steplapse
