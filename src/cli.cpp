@@ -13,6 +13,7 @@
 #include "flag_values.h"
 #include "levels_json.h"
 #include "progress.h"
+#include "prompts_file.h"
 #include "show_tokens.h"
 #include "strict_json.h"
 #include "steplapse/bundle.h"
@@ -33,6 +34,8 @@ namespace fs = std::filesystem;
 
 constexpr size_t kLongestInput = 1 << 20;  // bytes of standard input that are read for a prompt; the plan refuses less
 constexpr size_t kLargestLevels = 4 << 20;  // bytes of a file of levels
+constexpr size_t kLargestPrompts = 64 << 20;  // and of one of prompts
+constexpr int64_t kMostPictures = 100'000;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr int64_t kAnyNumber = std::numeric_limits<int64_t>::max();  // the plan knows what its model allows
 
@@ -138,7 +141,8 @@ void add_level_flags(CLI::App& command, const std::string& group, LevelFlags& fl
 /// The flags as they were written.
 struct GenerateFlags {
   LevelFlags level;
-  std::string prompt, model, seed, guidance_scale, negative_prompt, size, frames = "x0",
+  std::vector<std::string> seeds;
+  std::string prompt, prompts, count, max_batch, model, guidance_scale, negative_prompt, size, frames = "x0",
       every, at, from, to, decoder = "full", out, device = "auto", threads, rng = "cpu", latents, progress = "auto",
       prompt_syntax = "weights", eta, s_churn, s_tmin, s_tmax, s_noise, guidance_interval,
       guidance_sigmas, guidance_rescale;
@@ -156,31 +160,37 @@ PromptSyntax prompt_syntax_of(const std::string& text) {
   return prompt_syntax_named(choice_of("--prompt-syntax", text, {"weights", "plain"}));
 }
 
+constexpr const char *kPicture = "The picture", *kSampling = "Sampling (defaults are the bundle's)";
+
 void add_flags(CLI::App& command, GenerateFlags& flags) {
   const auto add = [&](const char* group, const char* name, std::string& value, const char* type, const char* help) {
     return command.add_option(name, value, help)->type_name(type)->group(group);
   };
   command.set_help_flag();  // groups are listed as they first appear: help comes last
-  const char* picture = "The picture";
-  add(picture, "PROMPT", flags.prompt, "", "What to draw; - reads it from standard input, \"\" draws without one")->required();
-  add(picture, "--negative-prompt", flags.negative_prompt, "TEXT", "What to steer away from");
-  add_prompt_syntax(command, flags.prompt_syntax)->group(picture);
-  add(picture, "--seed", flags.seed, "N", "Which noise to start from (random, printed and recorded)");
-  add(picture, "--size", flags.size, "WxH", "Width and height in pixels (the bundle's)");
+  add(kPicture, "PROMPT", flags.prompt, "", "What to draw; - reads it from standard input, \"\" draws without one");
+  add(kPicture, "--prompts", flags.prompts, "FILE", "One prompt a line, or a line of JSON with its own settings; - for standard input");
+  add(kPicture, "--negative-prompt", flags.negative_prompt, "TEXT", "What to steer away from");
+  add_prompt_syntax(command, flags.prompt_syntax)->group(kPicture);
+  command.add_option("--seed", flags.seeds, "Which noise to start from (random, printed and recorded); N,M draws one of each")
+      ->type_name("N")
+      ->group(kPicture)
+      ->delimiter(',')
+      ->allow_extra_args(false);  // what follows a list's first may be the prompt
+  add(kPicture, "--count", flags.count, "N", "N pictures, with seeds from --seed up");
+  add(kPicture, "--size", flags.size, "WxH", "Width and height in pixels (the bundle's)");
 
-  const char* sampling = "Sampling (defaults are the bundle's)";
-  add_level_flags(command, sampling, flags.level);
-  add(sampling, "--guidance-scale", flags.guidance_scale, "X", "Weight of the prompt; 1 is no guidance");
-  add(sampling, "--guidance-interval", flags.guidance_interval, "A..B", "Guidance in these steps alone; the others cost half");
-  add(sampling, "--guidance-sigmas", flags.guidance_sigmas, "LOW..HIGH", "Guidance at these sigmas alone (Kynkäänniemi et al. 2024)");
-  add(sampling, "--guidance-rescale", flags.guidance_rescale, "X", "Against overexposure, 0 to 1 (Lin et al. 2023)");
-  add(sampling, "--eta", flags.eta, "X", "Share of fresh noise: 0 deterministic, 1 full");
-  add(sampling, "--s-churn", flags.s_churn, "X", "Noise added before steps, over the run (Karras et al. 2022)");
-  add(sampling, "--s-tmin", flags.s_tmin, "X", "No churn below this sigma");
-  add(sampling, "--s-tmax", flags.s_tmax, "X", "No churn above this sigma");
-  add(sampling, "--s-noise", flags.s_noise, "X", "Scale of all fresh noise");
-  add(sampling, "--rng", flags.rng, "NAME", "Whose numbers a seed stands for: cpu, or philox (a CUDA generator's)");
-  add(sampling, "--latents", flags.latents, "FILE", "Start from the noise in this safetensors file, tensor 'latents'");
+  add_level_flags(command, kSampling, flags.level);
+  add(kSampling, "--guidance-scale", flags.guidance_scale, "X", "Weight of the prompt; 1 is no guidance");
+  add(kSampling, "--guidance-interval", flags.guidance_interval, "A..B", "Guidance in these steps alone; the others cost half");
+  add(kSampling, "--guidance-sigmas", flags.guidance_sigmas, "LOW..HIGH", "Guidance at these sigmas alone (Kynkäänniemi et al. 2024)");
+  add(kSampling, "--guidance-rescale", flags.guidance_rescale, "X", "Against overexposure, 0 to 1 (Lin et al. 2023)");
+  add(kSampling, "--eta", flags.eta, "X", "Share of fresh noise: 0 deterministic, 1 full");
+  add(kSampling, "--s-churn", flags.s_churn, "X", "Noise added before steps, over the run (Karras et al. 2022)");
+  add(kSampling, "--s-tmin", flags.s_tmin, "X", "No churn below this sigma");
+  add(kSampling, "--s-tmax", flags.s_tmax, "X", "No churn above this sigma");
+  add(kSampling, "--s-noise", flags.s_noise, "X", "Scale of all fresh noise");
+  add(kSampling, "--rng", flags.rng, "NAME", "Whose numbers a seed stands for: cpu, or philox (a CUDA generator's)");
+  add(kSampling, "--latents", flags.latents, "FILE", "Start from the noise in this safetensors file, tensor 'latents'");
 
   const char* frames = "Frames";
   add(frames, "--frames", flags.frames, "KINDS", "x0 (what the model thinks the picture is), xt (the noisy latents), x0,xt or none")
@@ -193,21 +203,27 @@ void add_flags(CLI::App& command, GenerateFlags& flags) {
 
   const char* running = "Running";
   add(running, "--model", flags.model, "DIR", "The bundle's folder (STEPLAPSE_MODEL, or the model that comes with us)");
-  add(running, "--out", flags.out, "DIR", "The run folder (runs/DATE-PROMPT-SEED)");
+  add(running, "--out", flags.out, "DIR", "The run folder (runs/DATE-PROMPT-SEED), or that of several runs' folders");
   command.add_flag("--overwrite", flags.overwrite, "Replace the run that is there")->group(running);
   add(running, "--device", flags.device, "NAME", "auto, cpu, cuda or cuda:N")->capture_default_str();
   add(running, "--threads", flags.threads, "N", "CPU threads (OMP_NUM_THREADS, or one a core)");
+  add(running, "--max-batch", flags.max_batch, "N", "Pictures made at once, at most (what fits into memory); 1: the same bits as alone");
   add(running, "--progress", flags.progress, "HOW", "auto, bar, lines, json or none")->capture_default_str();
   command.add_flag("--dry-run", flags.dry_run, "Say what would be done, and do nothing")->group(running);
   command.add_flag("--version", flags.version, "Print the version")->group(running);
   command.set_help_flag("-h,--help", "Print this and exit")->group(running);
 }
 
-std::string prompt_of(const std::string& argument) {
-  if (argument != "-") return argument;
-  std::string text(kLongestInput, '\0');
+std::string standard_input(size_t most) {
+  std::string text(most, '\0');
   std::cin.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<size_t>(std::cin.gcount()));
+  return text;
+}
+
+std::string prompt_of(const std::string& argument) {
+  if (argument != "-") return argument;
+  std::string text = standard_input(kLongestInput);
   if (!text.empty() && text.back() == '\n') text.pop_back();
   return text;
 }
@@ -283,10 +299,9 @@ void read_levels(const CLI::App& command, const LevelFlags& flags, Settings& set
 Settings settings_of(const CLI::App& command, const GenerateFlags& flags) {
   const auto given = [&](const char* flag) { return command.count(flag) > 0; };
   Settings settings;
-  settings.prompt = prompt_of(flags.prompt);
+  settings.prompt = flags.prompt;
   if (given("--negative-prompt")) settings.negative_prompt = flags.negative_prompt;
   settings.prompt_syntax = prompt_syntax_of(flags.prompt_syntax);
-  if (given("--seed")) settings.seed = seed_number("--seed", flags.seed);
   settings.rng = rng_named(choice_of("--rng", flags.rng, {"cpu", "philox"}));
   read_levels(command, flags.level, settings);
   if (given("--guidance-scale")) settings.guidance_scale = real_number("--guidance-scale", flags.guidance_scale, 0, kInfinity);
@@ -324,15 +339,114 @@ void check_device(const std::string& device) {
   choice_of("--device", device, {"auto", "cpu", "cuda", "cuda:N"});
 }
 
+/// The seeds of one prompt; empty: a random one.
+std::vector<uint64_t> seeds_of(const GenerateFlags& flags) {
+  std::vector<uint64_t> seeds;
+  for (const std::string& seed : flags.seeds) seeds.push_back(seed_number("--seed", seed));
+  if (flags.count.empty()) return seeds;
+
+  if (seeds.size() > 1) throw UsageError("--count and several --seed both say how many; leave one out");
+  const int64_t count = whole_number("--count", flags.count, 1, kMostPictures);
+  if (seeds.empty()) seeds.push_back(random_seed());
+  if (seeds.front() > std::numeric_limits<uint64_t>::max() - static_cast<uint64_t>(count - 1)) {
+    throw UsageError("--count " + flags.count + ": seeds from " + flags.seeds.front() + " up would pass the largest, 2^64 - 1");
+  }
+  while (static_cast<int64_t>(seeds.size()) < count) seeds.push_back(seeds.back() + 1);
+  return seeds;
+}
+
+/// One prompt with all its seeds.
+void add_requests(const CLI::App& command, const GenerateFlags& flags, const std::string& place, std::vector<Request>& requests) {
+  Settings settings = settings_of(command, flags);
+  const std::vector<uint64_t> seeds = seeds_of(flags);
+  if (settings.latents.defined() && seeds.size() > 1) {
+    throw UsageError("--latents: is one start, " + std::to_string(seeds.size()) + " seeds would all begin there; leave one out");
+  }
+  for (const uint64_t seed : seeds) {
+    settings.seed = seed;
+    requests.push_back({settings, place});
+  }
+  if (seeds.empty()) requests.push_back({settings, place});
+}
+
+/// What a line of a prompts file may set: names as --guidance-scale in JSON's spelling.
+std::vector<std::string> settings_of_a_line(const CLI::App& command) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : command.get_options()) {
+    if (option->get_lnames().empty() || option->get_name() == "--prompts") continue;
+    if (option->get_group() != kPicture && option->get_group() != kSampling) continue;
+    std::string name = option->get_lnames().front();
+    std::replace(name.begin(), name.end(), '-', '_');
+    names.push_back(std::move(name));
+  }
+  return names;
+}
+
+/// The command line's own flags, without those that the line sets otherwise, then the line's.
+std::vector<std::string> arguments_for(const CLI::App& command, const PromptsLine& line) {
+  const auto& own = line.settings;
+  const bool own_seeds = own.contains("seed") || own.contains("count");
+  std::vector<std::string> arguments;
+  for (const CLI::Option* option : command.get_options()) {
+    if (option->count() == 0 || option->get_lnames().empty()) continue;
+    std::string name = option->get_lnames().front(), key = name;
+    std::replace(key.begin(), key.end(), '-', '_');
+    if (own.contains(key) || (own_seeds && (key == "seed" || key == "count"))) continue;
+    if (option->get_group() != kPicture && option->get_group() != kSampling) continue;
+    for (const std::string& value : option->results()) arguments.push_back("--" + name + "=" + value);
+  }
+  for (const auto& [key, value] : own) {
+    std::string name = key;
+    std::replace(name.begin(), name.end(), '_', '-');
+    arguments.push_back("--" + name + "=" + value);
+  }
+  return arguments;
+}
+
+std::vector<Request> requests_in_file(const CLI::App& command, const std::string& path) {
+  std::string text;
+  try {
+    text = path == "-" ? standard_input(kLargestPrompts) : read_whole(path, kLargestPrompts);
+  } catch (const std::exception& error) {
+    throw UsageError("--prompts " + in_quotes(path) + ": " + error.what());
+  }
+  std::vector<Request> requests;
+  for (const PromptsLine& line : prompts_in(text, path, settings_of_a_line(command))) {
+    try {
+      CLI::App line_command("", "steplapse generate");
+      GenerateFlags flags;
+      add_flags(line_command, flags);
+      parse(line_command, arguments_for(command, line));
+      flags.prompt = line.prompt;
+      add_requests(line_command, flags, line.place, requests);
+    } catch (const UsageError& error) {
+      throw UsageError(line.place + ": " + error.what());
+    }
+  }
+  return requests;
+}
+
+std::vector<Request> requests_of(const CLI::App& command, GenerateFlags flags) {
+  const bool prompt = command.count("PROMPT") > 0, file = command.count("--prompts") > 0;
+  if (prompt && file) throw UsageError("PROMPT and --prompts both say what to draw; leave one out");
+  if (file) return requests_in_file(command, flags.prompts);
+  if (!prompt) throw UsageError("no PROMPT; see steplapse generate --help");
+  flags.prompt = prompt_of(flags.prompt);
+  std::vector<Request> requests;
+  add_requests(command, flags, "", requests);
+  return requests;
+}
+
 Options options_of(const CLI::App& command, const GenerateFlags& flags) {
   Options options;
-  options.settings = settings_of(command, flags);
+  options.requests = requests_of(command, flags);
   options.frames = frames_of(command, flags);
   options.decoder = flags.decoder;
   options.out = flags.out;
   options.device = flags.device;
   check_device(options.device);
   if (!flags.threads.empty()) options.threads = static_cast<int>(whole_number("--threads", flags.threads, 1, 1024));
+  if (!flags.max_batch.empty()) options.max_batch = whole_number("--max-batch", flags.max_batch, 1, kMostPictures);
   options.progress = progress_of(flags.progress);
   options.dry_run = flags.dry_run;
   options.overwrite = flags.overwrite;

@@ -6,16 +6,21 @@
 #include <chrono>
 #include <sstream>
 #include <stdexcept>
+#include <utility>
+
+#include "steplapse/error.h"
 
 namespace steplapse {
 
 struct Engine::Job {
+  size_t index;
   Trajectory trajectory;
   Guidance guidance;
   Watcher* watcher;
   Outcome outcome;
   int64_t calls = 0;
   int64_t steps = 0;
+  bool begun = false;
   bool over = false;
 
   bool asks_uncond() const { return guidance.rule.asks_uncond(steps + 1, trajectory.question()->level); }
@@ -56,40 +61,36 @@ Tensor GuidanceRule::combined(const Tensor& cond, const Tensor& uncond) const {
   return found == 0 ? guided : guided * (rescale * wanted / found + 1 - rescale);
 }
 
-/// Questions go into one call where their rows can be stacked: latents and conditioning of equal shapes.
-bool Engine::stack(const Job& a, const Job& b) {
-  return a.asks_uncond() == b.asks_uncond() && a.trajectory.question()->x.sizes() == b.trajectory.question()->x.sizes() &&
-         alike(a.guidance.cond, b.guidance.cond) && alike(a.guidance.uncond, b.guidance.uncond);
-}
-
 Engine::Engine(Denoiser denoiser, PredictionType prediction_type, int64_t max_batch)
     : denoiser_(std::move(denoiser)), prediction_type_(prediction_type), max_batch_(max_batch) {}
 
 Engine::~Engine() = default;
 
-void Engine::add(Trajectory trajectory, Guidance guidance, Watcher* watcher) {
+size_t Engine::add(Trajectory trajectory, Guidance guidance, Watcher* watcher) {
   static Watcher nobody;
-  jobs_.push_back({std::move(trajectory), std::move(guidance), watcher ? watcher : &nobody, {}});
+  jobs_.push_back({added_, std::move(trajectory), std::move(guidance), watcher ? watcher : &nobody, {}});
+  return added_++;
+}
+
+void Engine::run(const Ended& ended) {
+  while (!jobs_.empty()) {
+    for (auto job = jobs_.begin(); job != jobs_.end();) {
+      if (!std::exchange(job->begun, true)) attempt(*job, [&] { advance(*job); });
+      if (job->over) {
+        ended(job->index, std::move(job->outcome));  // what it adds is at the list's end, still to come
+        job = jobs_.erase(job);
+      } else {
+        ++job;
+      }
+    }
+    if (!jobs_.empty()) ask(next_batch());
+  }
 }
 
 std::vector<Outcome> Engine::run() {
-  for (Job& job : jobs_) attempt(job, [&] { advance(job); });
-  for (;;) {
-    std::vector<Job*> waiting;
-    for (Job& job : jobs_) {
-      if (!job.over) waiting.push_back(&job);
-    }
-    if (waiting.empty()) break;
-
-    const Job& first = *waiting.front();
-    std::erase_if(waiting, [&](const Job* job) { return !stack(first, *job); });
-    if (waiting.size() > static_cast<size_t>(max_batch_)) waiting.resize(static_cast<size_t>(max_batch_));
-    ask(waiting);
-  }
-
-  std::vector<Outcome> outcomes;
-  for (Job& job : jobs_) outcomes.push_back(std::move(job.outcome));
-  jobs_.clear();
+  const size_t first = added_ - jobs_.size();
+  std::vector<Outcome> outcomes(jobs_.size());
+  run([&](size_t index, Outcome outcome) { outcomes.at(index - first) = std::move(outcome); });
   return outcomes;
 }
 
@@ -137,37 +138,60 @@ void Engine::tell(Job& job, const Answer& answer) {
   job.trajectory.answer(prediction_of(prediction_type_, question.x, output, question.level));
 }
 
+/// Those whose rows can be stacked with those of the first that waits: latents and conditioning of equal shapes.
+std::vector<Engine::Job*> Engine::next_batch() {
+  std::vector<Job*> batch;
+  for (Job& job : jobs_) {
+    if (batch.size() == static_cast<size_t>(max_batch_)) break;
+    const bool fits = batch.empty() || (alike({batch.front()->trajectory.question()->x}, {job.trajectory.question()->x}) &&
+                                        alike(batch.front()->guidance.cond, job.guidance.cond));
+    if (fits) batch.push_back(&job);
+  }
+  return batch;
+}
+
+/// One call of the network for all of them.
+std::vector<Answer> Engine::answers_to(const std::vector<Job*>& batch) {
+  std::vector<Tensor> latents, timesteps;
+  std::vector<std::vector<Tensor>> conditioning(batch.front()->guidance.cond.size());
+  const auto add_row = [&](const Trajectory::Question& question, const std::vector<Tensor>& told) {
+    latents.push_back(question.x);
+    timesteps.push_back(at::full({1}, *question.level.timestep, at::kFloat));
+    for (size_t i = 0; i < conditioning.size(); ++i) conditioning[i].push_back(told.at(i));
+  };
+  for (const Job* job : batch) {
+    const Trajectory::Question& question = *job->trajectory.question();
+    if (!question.level.timestep) throw std::domain_error("the denoiser was asked at a level without a timestep");
+    if (job->asks_uncond()) add_row(question, job->guidance.uncond);
+    add_row(question, job->guidance.cond);
+  }
+  std::vector<Tensor> stacked;
+  for (const auto& tensors : conditioning) stacked.push_back(at::cat(tensors));
+
+  const auto start = std::chrono::steady_clock::now();
+  const Tensor output = denoiser_(at::cat(latents), at::cat(timesteps), stacked);
+  const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
+
+  std::vector<Answer> answers;
+  int64_t next = 0;
+  for (const Job* job : batch) {
+    Answer answer{.cond = {}, .uncond = {}, .milliseconds = took.count() / static_cast<double>(batch.size())};
+    if (job->asks_uncond()) answer.uncond = row(output, next++);
+    answer.cond = row(output, next++);
+    answers.push_back(std::move(answer));
+  }
+  return answers;
+}
+
 void Engine::ask(const std::vector<Job*>& batch) {
-  const bool guided = batch.front()->asks_uncond();
-  const auto rows_each = guided ? 2 : 1;
-  std::vector<Answer> answers(batch.size());
+  std::vector<Answer> answers;
   try {
-    std::vector<Tensor> latents, timesteps;
-    std::vector<std::vector<Tensor>> conditioning(batch.front()->guidance.cond.size());
-    for (const Job* job : batch) {
-      const Trajectory::Question& question = *job->trajectory.question();
-      if (!question.level.timestep) throw std::domain_error("the denoiser was asked at a level without a timestep");
-      for (int branch = 0; branch < rows_each; ++branch) {
-        const bool uncond = guided && branch == 0;
-        latents.push_back(question.x);
-        timesteps.push_back(at::full({1}, *question.level.timestep, at::kFloat));
-        for (size_t i = 0; i < conditioning.size(); ++i) {
-          conditioning[i].push_back(uncond ? job->guidance.uncond.at(i) : job->guidance.cond.at(i));
-        }
-      }
+    answers = answers_to(batch);
+  } catch (const std::exception& error) {
+    if (batch.size() > 1 && failure_of(error).code == ExitCode::memory) {
+      max_batch_ = static_cast<int64_t>(batch.size()) / 2;
+      return;
     }
-    std::vector<Tensor> stacked;
-    for (const auto& tensors : conditioning) stacked.push_back(at::cat(tensors));
-
-    const auto start = std::chrono::steady_clock::now();
-    const Tensor output = denoiser_(at::cat(latents), at::cat(timesteps), stacked);
-    const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
-
-    for (size_t i = 0; i < batch.size(); ++i) {
-      const auto first_row = static_cast<int64_t>(i) * rows_each;
-      answers[i] = {row(output, first_row + rows_each - 1), guided ? row(output, first_row) : Tensor(), took.count()};
-    }
-  } catch (...) {
     for (Job* job : batch) attempt(*job, [] { throw; });
     return;
   }

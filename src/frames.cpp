@@ -4,17 +4,17 @@
 
 #include <chrono>
 #include <cmath>
+#include <condition_variable>
 #include <cstdio>
+#include <exception>
 #include <limits>
+#include <mutex>
 
 #include "steplapse/error.h"
 #include "steplapse/file_io.h"
-#include "steplapse/work_queue.h"
 
 namespace steplapse {
 namespace {
-
-constexpr size_t kWaitingFrames = 8;
 
 class Stopwatch {
  public:
@@ -73,18 +73,45 @@ FrameChange change_between(const Picture& before, const Picture& now, int64_t st
   return {absolute / count, 10 * std::log10(255.0 * 255.0 * count / squared), step};
 }
 
-struct FrameWriter::Workers {
+/// What one run's frames share. Its work on the shared queues never throws: an error is kept here, and what comes after
+/// it is dropped.
+struct FrameWriter::Frames {
+  FrameWorkers& workers;
   std::filesystem::path folder;
   Decode decode;
   Describe describe;
   Written written;
-  std::optional<std::pair<int64_t, Picture>> last_x0;  // the decoding thread's own
-  double last_writes_ms = 0;  // waited for after the last decode
-  // The decoder hands to the writer, so it must end first: members are destroyed last to first.
-  WorkQueue writing{kWaitingFrames};
-  WorkQueue decoding{kWaitingFrames};
+  std::optional<std::pair<int64_t, Picture>> last_x0 = {};  // the decoding thread's own
+  double waited_ms = 0;                                     // the caller's own
 
-  void decode_frame(const FrameOrder& order) {
+  std::mutex mutex = {};
+  std::condition_variable changed = {};
+  int64_t unfinished = 0;
+  std::exception_ptr error = {};
+  bool dropped = false;
+
+  /// A frame's next piece of work; `work` says whether the frame goes on to another.
+  template <typename Work>
+  void attempt(Work work) {
+    bool goes_on = false;
+    try {
+      if (!is_over()) goes_on = work();
+    } catch (...) {
+      const std::lock_guard lock(mutex);
+      error = std::current_exception();
+    }
+    if (goes_on) return;
+    const std::lock_guard lock(mutex);
+    --unfinished;
+    changed.notify_all();
+  }
+
+  bool is_over() {
+    const std::lock_guard lock(mutex);
+    return dropped || error;
+  }
+
+  bool decode_frame(const FrameOrder& order) {
     Frame frame{order.kind, order.step, file_of(order), {}, {}};
     const Stopwatch watch;
     auto picture = picture_of(decode(order), "step " + std::to_string(order.step) + ", " + order.kind);
@@ -93,12 +120,13 @@ struct FrameWriter::Workers {
       if (last_x0) frame.change = change_between(last_x0->second, picture, last_x0->first);
       last_x0 = {order.step, picture};
     }
-    writing.push([this, frame, texts = describe(order), picture = std::move(picture)] {
-      write_frame(frame, picture, texts);
+    workers.writing_.push([this, frame, texts = describe(order), picture = std::move(picture)] {
+      attempt([&] { return write_frame(frame, picture, texts); });
     });
+    return true;
   }
 
-  void write_frame(Frame frame, const Picture& picture, const std::vector<PngText>& texts) {
+  bool write_frame(Frame frame, const Picture& picture, const std::vector<PngText>& texts) {
     const Stopwatch encode_watch;
     const auto png = encode_png(picture.rgb, picture.width, picture.height, texts);
     frame.times.encode = encode_watch.ms();
@@ -108,25 +136,42 @@ struct FrameWriter::Workers {
     write_whole(folder / frame.file, png);
     frame.times.write = write_watch.ms();
     written(frame);
+    return false;
   }
 };
 
-FrameWriter::FrameWriter(std::filesystem::path folder, Decode decode, Describe describe, Written written)
-    : workers_(std::make_unique<Workers>(std::move(folder), std::move(decode), std::move(describe), std::move(written))) {}
+FrameWriter::FrameWriter(FrameWorkers& workers, std::filesystem::path folder, Decode decode, Describe describe,
+                         Written written)
+    : workers_(workers),
+      frames_(new Frames{workers, std::move(folder), std::move(decode), std::move(describe), std::move(written)}) {}
 
-FrameWriter::~FrameWriter() = default;
+FrameWriter::~FrameWriter() {
+  std::unique_lock lock(frames_->mutex);
+  frames_->dropped = true;
+  frames_->changed.wait(lock, [&] { return frames_->unfinished == 0; });
+}
 
 void FrameWriter::submit(FrameOrder order) {
-  workers_->decoding.push([workers = workers_.get(), order = std::move(order)] { workers->decode_frame(order); });
+  const Stopwatch watch;
+  {
+    const std::lock_guard lock(frames_->mutex);
+    if (frames_->error) std::rethrow_exception(frames_->error);
+    ++frames_->unfinished;
+  }
+  workers_.decoding_.push([frames = frames_.get(), order = std::move(order)] {
+    frames->attempt([&] { return frames->decode_frame(order); });
+  });
+  frames_->waited_ms += watch.ms();
 }
 
 void FrameWriter::finish() {
-  workers_->decoding.drain();
   const Stopwatch watch;
-  workers_->writing.drain();
-  workers_->last_writes_ms += watch.ms();
+  std::unique_lock lock(frames_->mutex);
+  frames_->changed.wait(lock, [&] { return frames_->unfinished == 0; });
+  frames_->waited_ms += watch.ms();
+  if (frames_->error) std::rethrow_exception(frames_->error);
 }
 
-double FrameWriter::waited_ms() const { return workers_->decoding.milliseconds_waited() + workers_->last_writes_ms; }
+double FrameWriter::waited_ms() const { return frames_->waited_ms; }
 
 }  // namespace steplapse

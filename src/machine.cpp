@@ -91,6 +91,15 @@ int64_t available_memory(const std::filesystem::path& root) {
   return std::min(kilobytes ? *kilobytes * 1024 : kUnlimited, left_in_groups(root));
 }
 
+int64_t memory_taken_by(const std::function<void()>& work) {
+  const std::filesystem::path status = "/proc/self/status";
+  std::ofstream("/proc/self/clear_refs") << 5;  // VmHWM, the peak, starts again from what is resident now (man 5 proc)
+  const auto before = number_after(status, "VmRSS:");
+  work();
+  const auto peak = number_after(status, "VmHWM:");
+  return before && peak ? std::max<int64_t>(0, *peak - *before) * 1024 : 0;
+}
+
 void keep_freed_memory() {
 #ifdef __GLIBC__
   mallopt(M_MMAP_MAX, 0);  // a large block of its own mapping goes back as soon as it is freed

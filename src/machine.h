@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 
 namespace steplapse {
 
@@ -14,6 +15,10 @@ int physical_cores(const std::filesystem::path& cpus = "/sys/devices/system/cpu"
 /// process and of those around it, where cached files make room; the largest number where the kernel says nothing.
 /// @param root  where /proc and /sys are; a parameter for the tests
 int64_t available_memory(const std::filesystem::path& root = "/");
+
+/// Bytes by which the process's memory grew at most while it did the work; 0 where the kernel doesn't say. Memory that it
+/// held before without using it is not counted.
+int64_t memory_taken_by(const std::function<void()>& work);
 
 /// Memory that is given back to the kernel after each operation is faulted in again by the next, page by page, which
 /// takes longer than many an operation. From here on what was once allocated is kept. For main(): it concerns the whole

@@ -40,8 +40,6 @@ Tensor checked_latents(const Tensor& latents, const std::vector<int64_t>& wanted
   return numbers;
 }
 
-uint64_t random_seed() { return std::random_device{}(); }  // 32 bits: what diffusers' CPU generator can tell apart
-
 Recipe make_recipe(const Manifest& manifest, const Settings& settings, const Plan& plan, const Sampler& sampler,
                    Schedule schedule) {
   Recipe recipe;
@@ -122,6 +120,8 @@ std::vector<Tensor> encoded(const Bundle& bundle, const std::vector<std::vector<
 }
 
 }  // namespace
+
+uint64_t random_seed() { return std::random_device{}(); }
 
 Plan make_plan(const Manifest& manifest, const Settings& settings) {
   Plan plan;

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -68,49 +69,79 @@ std::string closing_lines(const Summary& summary) {
   return text + "\n";
 }
 
+std::string closing_lines(const BatchSummary& summary) {
+  std::string text = std::to_string(summary.done) + " runs done";
+  const auto add = [&](int64_t runs, const char* what) {
+    if (runs > 0) text += ", " + std::to_string(runs) + what;
+  };
+  add(summary.interrupted, " interrupted");
+  add(summary.failed, " failed");
+  add(summary.not_begun, " not begun");
+  text += ", " + std::to_string(summary.frames) + " frames in " + summary.folder.string();
+  return text + format("\n%lld denoiser calls, up to %lld shared, %.1f s in all: network %.1f s; %.1f images a minute\n",
+                       static_cast<long long>(summary.denoiser_calls), static_cast<long long>(summary.at_once),
+                       summary.total_seconds, summary.network_seconds,
+                       60 * static_cast<double>(summary.done) / summary.total_seconds);
+}
+
 /// Counts, under a lock, since frames come from another thread.
 class Counting : public Progress {
  public:
-  void started(const Plan& plan, const Manifest&, const std::filesystem::path&) override {
+  void batch_started(int64_t runs, int64_t steps, const std::filesystem::path& folder) override {
+    runs_ = runs;
+    steps_ = steps;
+    start_ = Clock::now();
+    std::cerr << runs << " runs -> " << folder.string() << std::endl;
+  }
+  void started(int64_t, const Plan& plan, const Manifest& manifest, const std::filesystem::path& folder) override {
+    if (runs_ > 0) return;
     steps_ = plan.steps();
     start_ = Clock::now();
+    std::cerr << starting_line(plan, manifest, folder) << std::endl;
   }
-  void step(const StepRow& row) override {
+  void step(int64_t, const StepRow&) override {
     const std::lock_guard guard(mutex_);
-    step_ = row.step;
+    ++step_;
     seconds_ = seconds_since(start_);
     show();
   }
-  void frame(const Frame& frame) override {
+  void frame(int64_t, const Frame& frame) override {
     const std::lock_guard guard(mutex_);
     if (frame.kind == "final") return;
     ++frames_;
     if (step_ > 0) show();
   }
-  void done(const Summary& summary) override { std::cout << closing_lines(summary) << std::flush; }
+  void done(int64_t, const Summary& summary) override {
+    const std::lock_guard guard(mutex_);
+    ++over_;
+    if (runs_ == 0) std::cout << closing_lines(summary) << std::flush;
+  }
+  void run_failed(int64_t run, const std::filesystem::path& folder, const Failure& failure) override {
+    const std::lock_guard guard(mutex_);
+    ++over_;
+    Progress::run_failed(run, folder, failure);
+  }
+  void batch_done(const BatchSummary& summary) override { std::cout << closing_lines(summary) << std::flush; }
 
  protected:
   virtual void show() = 0;
   std::string state() const {
     const double rate = static_cast<double>(step_) / seconds_;
-    return format("step %lld/%lld, %.2f it/s, %s left, %lld frames written", static_cast<long long>(step_),
-                  static_cast<long long>(steps_), rate, minutes(static_cast<double>(steps_ - step_) / rate).c_str(),
-                  static_cast<long long>(frames_));
+    const std::string runs = runs_ > 0 ? std::to_string(over_) + "/" + std::to_string(runs_) + " runs, " : "";
+    const int64_t left = std::max<int64_t>(0, steps_ - step_);
+    return runs + format("step %lld/%lld, %.2f it/s, %s left, %lld frames written", static_cast<long long>(step_),
+                         static_cast<long long>(steps_), rate, minutes(static_cast<double>(left) / rate).c_str(),
+                         static_cast<long long>(frames_));
   }
 
   std::mutex mutex_;
   Clock::time_point start_;
   double seconds_ = 0;  // at the last step
   int64_t steps_ = 0, step_ = 0, frames_ = 0;
+  int64_t runs_ = 0, over_ = 0;  // of several; 0 of one alone
 };
 
 class Lines : public Counting {
- public:
-  void started(const Plan& plan, const Manifest& manifest, const std::filesystem::path& folder) override {
-    Counting::started(plan, manifest, folder);
-    std::cerr << starting_line(plan, manifest, folder) << std::endl;
-  }
-
  protected:
   void show() override {
     if (seconds_since(last_) < 10) return;
@@ -124,20 +155,24 @@ class Lines : public Counting {
 
 class Bar : public Counting {
  public:
-  void started(const Plan& plan, const Manifest& manifest, const std::filesystem::path& folder) override {
-    Counting::started(plan, manifest, folder);
-    std::cerr << starting_line(plan, manifest, folder) << std::endl;
+  void done(int64_t run, const Summary& summary) override {
+    if (runs_ == 0) end_line();
+    Counting::done(run, summary);
   }
-  void done(const Summary& summary) override {
+  void run_failed(int64_t run, const std::filesystem::path& folder, const Failure& failure) override {
     end_line();
-    Counting::done(summary);
+    Counting::run_failed(run, folder, failure);
+  }
+  void batch_done(const BatchSummary& summary) override {
+    end_line();
+    Counting::batch_done(summary);
   }
   void failed(const Failure&) override { end_line(); }
 
  protected:
   void show() override {
     constexpr int64_t kWidth = 30;
-    const auto filled = static_cast<size_t>(kWidth * step_ / steps_);
+    const auto filled = static_cast<size_t>(kWidth * std::min(step_, steps_) / steps_);
     // Back to the line's start, and what an earlier, longer line left is cleared.
     std::cerr << "\r[" << std::string(filled, '#') << std::string(kWidth - filled, '.') << "] " << state() << "\033[K"
               << std::flush;
@@ -151,18 +186,22 @@ class Bar : public Counting {
 
 class Json : public Progress {
  public:
-  void started(const Plan& plan, const Manifest& manifest, const std::filesystem::path& folder) override {
-    say(event_of("start", plan, manifest, folder));
+  void batch_started(int64_t runs, int64_t steps, const std::filesystem::path& folder) override {
+    say({{"event", "batch"}, {"runs", runs}, {"steps", steps}, {"folder", folder.string()}});
   }
-  void planned(const Plan& plan, const Manifest& manifest, const std::filesystem::path& folder,
+  void started(int64_t run, const Plan& plan, const Manifest& manifest, const std::filesystem::path& folder) override {
+    say(event_of("start", run, plan, manifest, folder));
+  }
+  void planned(int64_t run, const Plan& plan, const Manifest& manifest, const std::filesystem::path& folder,
                int64_t frames) override {
-    ordered_json event = event_of("plan", plan, manifest, folder);
+    ordered_json event = event_of("plan", run, plan, manifest, folder);
     event["frames"] = frames;
     say(event);
   }
-  void step(const StepRow& row) override { say(step_event(row)); }
-  void frame(const Frame& frame) override {
+  void step(int64_t run, const StepRow& row) override { say(step_event(run, row)); }
+  void frame(int64_t run, const Frame& frame) override {
     ordered_json event{{"event", "frame"},
+                       {"run", run},
                        {"step", frame.step},
                        {"kind", frame.kind},
                        {"file", frame.file},
@@ -172,8 +211,9 @@ class Json : public Progress {
     if (frame.change) event.update(change_json(*frame.change));
     say(event);
   }
-  void done(const Summary& summary) override {
+  void done(int64_t run, const Summary& summary) override {
     say({{"event", "done"},
+         {"run", run},
          {"status", summary.status},
          {"folder", summary.folder.string()},
          {"steps", summary.steps},
@@ -184,15 +224,36 @@ class Json : public Progress {
          {"hidden_seconds", summary.hidden_seconds},
          {"total_seconds", summary.total_seconds}});
   }
+  void run_failed(int64_t run, const std::filesystem::path& folder, const Failure& failure) override {
+    say({{"event", "run_failed"},
+         {"run", run},
+         {"folder", folder.string()},
+         {"message", failure.message},
+         {"exit_code", static_cast<int>(failure.code)}});
+  }
+  void batch_done(const BatchSummary& summary) override {
+    say({{"event", "batch_done"},
+         {"folder", summary.folder.string()},
+         {"done", summary.done},
+         {"interrupted", summary.interrupted},
+         {"failed", summary.failed},
+         {"not_begun", summary.not_begun},
+         {"frames", summary.frames},
+         {"at_once", summary.at_once},
+         {"denoiser_calls", summary.denoiser_calls},
+         {"network_seconds", summary.network_seconds},
+         {"total_seconds", summary.total_seconds}});
+  }
   void warning(const std::string& text) override { say({{"event", "warning"}, {"message", text}}); }
   void failed(const Failure& failure) override {
     say({{"event", "error"}, {"message", failure.message}, {"exit_code", static_cast<int>(failure.code)}});
   }
 
  private:
-  static ordered_json event_of(const char* name, const Plan& plan, const Manifest& manifest,
+  static ordered_json event_of(const char* name, int64_t run, const Plan& plan, const Manifest& manifest,
                                const std::filesystem::path& folder) {
     return {{"event", name},
+            {"run", run},
             {"prompt", plan.prompt},
             {"seed", plan.recipe.seed},
             {"steps", plan.steps()},
@@ -213,9 +274,10 @@ class Json : public Progress {
     return json;
   }
 
-  static ordered_json step_event(const StepRow& row) {
+  static ordered_json step_event(int64_t run, const StepRow& row) {
     const auto maybe = [](const std::optional<double>& value) { return value ? ordered_json(*value) : ordered_json(); };
     return {{"event", "step"},
+            {"run", run},
             {"step", row.step},
             {"timestep", maybe(row.level.timestep)},
             {"alpha", row.level.alpha},
@@ -237,11 +299,15 @@ class Json : public Progress {
 
 }  // namespace
 
-void Progress::planned(const Plan& plan, const Manifest& manifest, const std::filesystem::path& folder, int64_t frames) {
+void Progress::planned(int64_t, const Plan& plan, const Manifest& manifest, const std::filesystem::path& folder, int64_t frames) {
   const Recipe& recipe = plan.recipe;
   std::cout << "would draw " << starting_line(plan, manifest, folder) << "\nschedule " << plan.schedule
             << ", guidance scale " << recipe.guidance.scale << ", eta " << recipe.options.eta << ": " << calls_text(plan) << ", "
             << frames << " frames\n";
+}
+
+void Progress::run_failed(int64_t, const std::filesystem::path& folder, const Failure& failure) {
+  std::cerr << "steplapse: " << folder.string() << ": " << failure.message << std::endl;
 }
 
 void Progress::warning(const std::string& text) { std::cerr << "steplapse: warning: " << text << std::endl; }

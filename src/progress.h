@@ -24,16 +24,32 @@ struct Summary {
   double total_seconds;
 };
 
-/// Tells the user how a run goes. `frame` comes from another thread than the rest.
+/// What several runs made together came to.
+struct BatchSummary {
+  std::filesystem::path folder;
+  int64_t done = 0, interrupted = 0, failed = 0, not_begun = 0;
+  int64_t frames = 0;
+  int64_t at_once = 0;  ///< runs in one denoiser call, at most
+  int64_t denoiser_calls = 0;  ///< of all runs, however many shared one
+  double network_seconds = 0;
+  double total_seconds = 0;
+};
+
+/// Tells the user how runs go. `run` is a run's number among those made together, from 1. `frame` comes from another
+/// thread than the rest.
 class Progress {
  public:
   virtual ~Progress() = default;
   /// What a dry run shows, on stdout.
-  virtual void planned(const Plan&, const Manifest&, const std::filesystem::path&, int64_t frames);
-  virtual void started(const Plan&, const Manifest&, const std::filesystem::path&) {}
-  virtual void step(const StepRow&) {}
-  virtual void frame(const Frame&) {}
-  virtual void done(const Summary&) {}
+  virtual void planned(int64_t run, const Plan&, const Manifest&, const std::filesystem::path&, int64_t frames);
+  /// Before the first of several runs; never for one alone.
+  virtual void batch_started(int64_t /*runs*/, int64_t /*steps*/, const std::filesystem::path& /*folder*/) {}
+  virtual void started(int64_t /*run*/, const Plan&, const Manifest&, const std::filesystem::path&) {}
+  virtual void step(int64_t /*run*/, const StepRow&) {}
+  virtual void frame(int64_t /*run*/, const Frame&) {}
+  virtual void done(int64_t /*run*/, const Summary&) {}
+  virtual void run_failed(int64_t run, const std::filesystem::path& folder, const Failure&);  ///< the others go on
+  virtual void batch_done(const BatchSummary&) {}
   virtual void warning(const std::string& text);  ///< one line on stderr
   virtual void failed(const Failure&) {}
 };

@@ -102,10 +102,25 @@ std::string run_json(const RunLog& log) {
   auto facts = nlohmann::json::parse(log.facts_json());
   // What the log keeps as text for SQLite's sake becomes what it is.
   facts["seed"] = std::stoull(facts.at("seed").get<std::string>());
-  facts["threads"] = std::stoi(facts.at("threads").get<std::string>());
+  for (const char* key : {"threads", "runs"}) {
+    if (facts.contains(key)) facts[key] = std::stoi(facts.at(key).get<std::string>());
+  }
   for (const char* key : {"levels", "init_noise_shape"}) facts[key] = nlohmann::json::parse(facts.at(key).get<std::string>());
   facts["init_noise_given"] = facts.at("init_noise_given") == 1;
   return facts.dump(2) + "\n";
+}
+
+/// runs/DATE-NAME, or a number is added where that exists.
+fs::path free_folder(const std::string& name) {
+  const std::time_t now = std::time(nullptr);
+  std::tm local{};
+  localtime_r(&now, &local);
+  char date[32];
+  std::strftime(date, sizeof date, "%Y%m%d-%H%M%S", &local);
+  const fs::path path = fs::path("runs") / (std::string(date) + "-" + name);
+  fs::path free = path;
+  for (int i = 2; fs::exists(free); ++i) free = path.string() + "-" + std::to_string(i);
+  return free;
 }
 
 }  // namespace
@@ -154,16 +169,10 @@ RunFolder::~RunFolder() {
 }
 
 fs::path default_run_folder(const std::string& prompt, uint64_t seed) {
-  const std::time_t now = std::time(nullptr);
-  std::tm local{};
-  localtime_r(&now, &local);
-  char date[32];
-  std::strftime(date, sizeof date, "%Y%m%d-%H%M%S", &local);
-  const fs::path path = fs::path("runs") / (std::string(date) + "-" + slug(prompt) + "-" + std::to_string(seed));
-  fs::path free = path;
-  for (int i = 2; fs::exists(free); ++i) free = path.string() + "-" + std::to_string(i);
-  return free;
+  return free_folder(slug(prompt) + "-" + std::to_string(seed));
 }
+
+fs::path default_batch_folder(size_t runs) { return free_folder(std::to_string(runs) + "-runs"); }
 
 void write_views(const RunLog& log, const fs::path& folder) {
   write_whole(folder / "run.json", run_json(log));

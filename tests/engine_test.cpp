@@ -126,16 +126,58 @@ TEST(Engine, OutsideTheIntervalTheAnswerIsCond) {
   EXPECT_TRUE(at::equal(outcomes[0].latents, outcomes[1].latents));
 }
 
-// Trajectories whose steps cost one row and two are in calls of their own.
-TEST(Engine, StepsWithAndWithoutGuidanceAreNotStacked) {
+TEST(Engine, StepsWithAndWithoutGuidanceShareACall) {
+  const auto late = [] {
+    Guidance late = guidance(3);
+    late.rule.first_step = 2;
+    return late;
+  };
   NotingDenoiser network;
   Engine engine(network.denoiser(), PredictionType::epsilon);
-  Guidance late = guidance(3);
-  late.rule.first_step = 2;
   engine.add(ddim(1, 2), guidance(3));
-  engine.add(ddim(2, 2), late);
+  engine.add(ddim(2, 2), late());
+  const auto together = engine.run();
+  EXPECT_THAT(*network.rows, ElementsAre(3, 4));
+
+  Engine alone(network.denoiser(), PredictionType::epsilon);
+  alone.add(ddim(2, 2), late());
+  EXPECT_TRUE(at::equal(together[1].latents, alone.run()[0].latents));
+}
+
+TEST(Engine, TrajectoriesAddedWhenOthersEndRunAsWell) {
+  NotingDenoiser network;
+  Engine engine(network.denoiser(), PredictionType::epsilon, 2);
+  engine.add(ddim(0, 1), {});
+  engine.add(ddim(1, 3), {});
+  std::map<size_t, Tensor> ends;
+  engine.run([&](size_t index, const Outcome& outcome) {
+    ends[index] = outcome.latents;
+    if (index > 0) return;
+    EXPECT_EQ(engine.add(ddim(2, 4), {}), 2u);
+  });
+  EXPECT_THAT(*network.rows, ElementsAre(2, 2, 2, 1, 1));
+  ASSERT_EQ(ends.size(), 3u);
+  EXPECT_TRUE(at::equal(ends[2], run_alone(ddim(2, 4), gaussian_denoiser(0.5)).latents));
+}
+
+TEST(Engine, AsksWithHalfAsManyWhereMemoryDoesNotSuffice) {
+  NotingDenoiser network;
+  const auto small = [&](const Tensor& x, const Tensor& angles, const std::vector<Tensor>& conditioning) {
+    if (x.size(0) > 3) throw std::bad_alloc();
+    return network.denoiser()(x, angles, conditioning);
+  };
+  Engine engine(small, PredictionType::epsilon);
+  for (uint64_t i = 0; i < 8; ++i) engine.add(ddim(i, 1), {});
   for (const Outcome& outcome : engine.run()) rethrow(outcome);
-  EXPECT_THAT(*network.rows, ElementsAre(2, 2, 1, 2));
+  EXPECT_THAT(*network.rows, ElementsAre(2, 2, 2, 2));
+  EXPECT_EQ(engine.max_batch(), 2);
+}
+
+TEST(Engine, ARunThatAloneDoesNotFitSaysSo) {
+  Engine engine([](auto&&...) -> Tensor { throw std::bad_alloc(); }, PredictionType::epsilon);
+  engine.add(ddim(1, 1), {});
+  engine.add(ddim(2, 1), {});
+  for (const Outcome& outcome : engine.run()) EXPECT_THROW(rethrow(outcome), std::bad_alloc);
 }
 
 // Lin et al. 2023, eq. 15 and 16: at phi 1 the answer has the deviation that cond has, at 0 it is the guided one, between

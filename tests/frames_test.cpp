@@ -9,9 +9,11 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <iterator>
 #include <limits>
 #include <mutex>
+#include <thread>
 
 #include "steplapse/error.h"
 
@@ -180,7 +182,7 @@ class Frames : public testing::Test {
   static std::vector<PngText> describe(const FrameOrder& order) { return {{"kind", order.kind}}; }
 
   void write(const std::vector<FrameOrder>& orders, FrameWriter::Decode decode = paint) {
-    FrameWriter writer(folder_, std::move(decode), describe, [this](const Frame& frame) { written_.push_back(frame); });
+    FrameWriter writer(workers_, folder_, std::move(decode), describe, [this](const Frame& frame) { written_.push_back(frame); });
     for (const auto& order : orders) writer.submit(order);
     writer.finish();
   }
@@ -192,6 +194,7 @@ class Frames : public testing::Test {
 
   const fs::path folder_ = fs::path(testing::TempDir()) / ("frames_" + std::to_string(::getpid()));
   std::vector<Frame> written_;  // read after finish
+  FrameWorkers workers_;
 };
 
 TEST_F(Frames, LieWhereTheirKindAndStepSay) {
@@ -241,6 +244,44 @@ TEST_F(Frames, ADecoderThatFailsIsHeardOf) {
   EXPECT_THAT([&] { write({order("x0", 1, 0), order("x0", 2, 0), order("x0", 3, 0)}, fails); },
               ThrowsMessage<std::runtime_error>(StrEq("the decoder broke")));
   EXPECT_FALSE(fs::exists(folder_ / "frames/x0/0002.png"));
+}
+
+TEST_F(Frames, OfARunWhoseDecoderFailsLeaveAnotherRunsAlone) {
+  const auto nothing = [](const Frame&) {};
+  FrameWriter broken(workers_, folder_ / "broken", [](const FrameOrder&) -> Tensor { throw std::runtime_error("broke"); },
+                     describe, nothing);
+  FrameWriter whole(workers_, folder_ / "whole", paint, describe, nothing);
+  for (int64_t step = 1; step <= 3; ++step) {
+    try {
+      broken.submit(order("x0", step, 0));
+    } catch (const std::runtime_error&) {  // as soon as it is known
+    }
+    whole.submit(order("x0", step, 0));
+  }
+  EXPECT_THROW(broken.finish(), std::runtime_error);
+  EXPECT_NO_THROW(whole.finish());
+  EXPECT_FALSE(fs::exists(folder_ / "broken"));
+  EXPECT_TRUE(fs::exists(folder_ / "whole/frames/x0/0003.png"));
+}
+
+TEST_F(Frames, ThatWaitAreDroppedWithTheirWriter) {
+  std::promise<void> gate;
+  std::jthread later;
+  int64_t decoded = 0;
+  {
+    const auto when_open = [&, open = gate.get_future().share()](const FrameOrder& order) {
+      open.wait();
+      ++decoded;
+      return paint(order);
+    };
+    FrameWriter writer(workers_, folder_, when_open, describe, [](const Frame&) {});
+    for (int64_t step = 1; step <= 5; ++step) writer.submit(order("x0", step, 0));
+    later = std::jthread([&] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+      gate.set_value();
+    });
+  }
+  EXPECT_LE(decoded, 1);
 }
 
 TEST_F(Frames, APictureThatIsNotFiniteIsNamed) {

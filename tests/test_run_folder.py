@@ -644,11 +644,11 @@ def test_json_progress_is_one_object_a_line(run, tmp_path):
     first, last = events[0], events[-1]
     asked = {"prompt": "red apple", "seed": 1, "steps": 5, "sampler": "ddim", "schedule": "leading", "guidance_scale": 5,
              "width": 16, "height": 16, "model": "tiny", "folder": "out"}
-    assert first == {"event": "start", **asked}
+    assert first == {"event": "start", "run": 1, **asked}
     steps = [event for event in events if event["event"] == "step"]
     assert [event["step"] for event in steps] == [1, 2, 3, 4, 5]
     for event, row in zip(steps, rows(tmp_path / "out"), strict=True):
-        for key in event.keys() - {"event", "x0_rms_change"}:
+        for key in event.keys() - {"event", "run", "x0_rms_change"}:
             assert event[key] == float(row[key]), key
         assert event["x0_rms_change"] == (float(row["x0_rms_change"]) if row["x0_rms_change"] else None)
     frames = [event for event in events if event["event"] == "frame"]

@@ -4,6 +4,7 @@
 #include <exception>
 #include <functional>
 #include <limits>
+#include <list>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -55,7 +56,7 @@ struct Question {
 struct Answer {
   Tensor cond;
   Tensor uncond;            ///< undefined where it was not asked
-  double milliseconds = 0;  ///< of the denoiser call it came with, however many shared it
+  double milliseconds = 0;  ///< of the denoiser call it came with, divided by those that shared it
 };
 
 /// What becomes of a trajectory after a step.
@@ -81,32 +82,44 @@ struct Outcome {
   std::exception_ptr error;  ///< what ended it otherwise
 };
 
-/// Runs trajectories together: whatever all of them ask at once, at whatever timesteps, is one denoiser call (for
-/// rows of equal shapes). Each gets what it would get alone, to within the network's own rounding.
+/// Runs trajectories together: whatever all of them ask at once, at whatever timesteps and with guidance or without, is
+/// one denoiser call (for latents and conditioning of equal shapes). Each gets what it would get alone, to within the
+/// network's own rounding, and to the bit where max_batch is 1.
 class Engine {
  public:
+  /// Told as soon as a trajectory is over, on the thread of `run`; may `add` others. What it throws comes out of `run`.
+  using Ended = std::function<void(size_t index, Outcome outcome)>;
+
   /// @param max_batch  trajectories in one denoiser call at most; each has one row, or two ([uncond, cond]) with guidance
   Engine(Denoiser denoiser, PredictionType prediction_type, int64_t max_batch = 16);
   ~Engine();
 
-  /// The watcher, if any, must live until `run` returns.
-  void add(Trajectory trajectory, Guidance guidance, Watcher* watcher = nullptr);
+  /// The watcher, if any, must live until the trajectory is over.
+  /// @return its index: 0 for the first
+  size_t add(Trajectory trajectory, Guidance guidance, Watcher* watcher = nullptr);
 
-  /// Runs all to their ends; outcomes are in the order of `add`. One's exception ends that one; the others go on.
-  std::vector<Outcome> run();
+  /// Runs all to their ends. One's exception ends that one; the others go on. Where a call of several does not fit into
+  /// memory, it is asked again with half as many, and so are those after it.
+  void run(const Ended& ended);
+  std::vector<Outcome> run();  ///< outcomes in the order of `add`
+
+  int64_t max_batch() const { return max_batch_; }
+  void set_max_batch(int64_t max_batch) { max_batch_ = max_batch; }
 
  private:
   struct Job;
   void attempt(Job& job, const std::function<void()>& work);  ///< its exception becomes the job's outcome
-  static bool stack(const Job& a, const Job& b);
   void advance(Job& job);                                     ///< to its end, or until the network must be asked
   void tell(Job& job, const Answer& answer);
+  std::vector<Job*> next_batch();
+  std::vector<Answer> answers_to(const std::vector<Job*>& batch);
   void ask(const std::vector<Job*>& batch);
 
   Denoiser denoiser_;
   PredictionType prediction_type_;
   int64_t max_batch_;
-  std::vector<Job> jobs_;
+  size_t added_ = 0;
+  std::list<Job> jobs_;  // in the order of `add`, until their end was told
 };
 
 }  // namespace steplapse

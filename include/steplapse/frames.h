@@ -12,6 +12,7 @@
 #include "steplapse/noise_level.h"
 #include "steplapse/png.h"
 #include "steplapse/tensor.h"
+#include "steplapse/work_queue.h"
 
 namespace steplapse {
 
@@ -73,26 +74,37 @@ Picture picture_of(const Tensor& image, const std::string& what);
 /// @return between pictures of one size; `step` is whose picture `before` is.
 FrameChange change_between(const Picture& before, const Picture& now, int64_t step);
 
-/// Makes frames beside the sampler: one worker decodes, in the order of `submit` and one at a time (so that the
-/// decoder's rounding never depends on what waits), another encodes and writes. At most eight frames wait; past that
-/// `submit` does. (On two CPU cores that costs a run what decoding between its steps does, and with a slow disk or a GPU
-/// less.) A failure comes out of the next `submit` or of `finish`.
+/// The threads that make frames beside the samplers: one decodes, in the order of `submit` and one frame at a time (so
+/// that the decoder's rounding never depends on what waits), another encodes and writes. At most eight frames wait for
+/// each. (On two CPU cores that costs a run what decoding between its steps does, and with a slow disk or a GPU less.)
+class FrameWorkers {
+ private:
+  friend class FrameWriter;
+  static constexpr size_t kWaiting = 8;
+  // The decoder hands to the writer, so it must end first: members are destroyed last to first.
+  WorkQueue writing_{kWaiting};
+  WorkQueue decoding_{kWaiting};
+};
+
+/// Makes the frames of one run; runs may share their workers. A failure comes out of the next `submit` or of `finish`,
+/// and is nobody else's.
 class FrameWriter {
  public:
   using Decode = std::function<Tensor(const FrameOrder&)>;
   using Describe = std::function<std::vector<PngText>(const FrameOrder&)>;
   using Written = std::function<void(const Frame&)>;  ///< called on the writing thread
 
-  FrameWriter(std::filesystem::path folder, Decode decode, Describe describe, Written written);
-  ~FrameWriter();
+  FrameWriter(FrameWorkers& workers, std::filesystem::path folder, Decode decode, Describe describe, Written written);
+  ~FrameWriter();  ///< drops the frames that wait; `finish` first to have them made
 
-  void submit(FrameOrder order);
-  void finish();             ///< until all that was submitted is written
-  double waited_ms() const;  ///< how long `submit` and `finish` held their caller
+  void submit(FrameOrder order);  ///< waits where too many do already
+  void finish();                  ///< until all that was submitted is written
+  double waited_ms() const;       ///< how long `submit` and `finish` held their caller
 
  private:
-  struct Workers;
-  std::unique_ptr<Workers> workers_;
+  struct Frames;
+  FrameWorkers& workers_;
+  std::unique_ptr<Frames> frames_;
 };
 
 }  // namespace steplapse

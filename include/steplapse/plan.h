@@ -69,6 +69,8 @@ struct Plan {
   int64_t steps() const { return recipe.schedule.steps(); }
 };
 
+uint64_t random_seed();  ///< below 2^32: what diffusers' CPU generator can tell apart
+
 /// Settles what the settings leave open and checks the rest. Opens no file of the bundle.
 /// @throws UsageError  one line: the flag, what was found, what was wanted.
 Plan make_plan(const Manifest& manifest, const Settings& settings);

@@ -37,6 +37,9 @@ void refuse_existing_run(const std::filesystem::path& path, bool overwrite);
 /// runs/20261123-151200-red-apple-948574399; a number is added where that exists.
 std::filesystem::path default_run_folder(const std::string& prompt, uint64_t seed);
 
+/// runs/20261124-093000-16-runs, for several.
+std::filesystem::path default_batch_folder(size_t runs);
+
 /// Writes run.json and steps.csv from the log.
 void write_views(const RunLog& log, const std::filesystem::path& folder);
 

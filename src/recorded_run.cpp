@@ -1,0 +1,104 @@
+#include "recorded_run.h"
+
+#include <ATen/ATen.h>
+
+#include "picture_text.h"
+#include "signals.h"
+#include "steplapse/error.h"
+#include "steplapse/file_io.h"
+#include "steplapse/safetensors.h"
+
+namespace steplapse {
+
+RecordedRun::RecordedRun(int64_t number, const Options& options, const Bundle& bundle, Plan plan,
+                         const std::filesystem::path& folder, const std::map<std::string, std::string>& provenance,
+                         FrameWorkers& workers, Progress& progress)
+    : number_(number),
+      options_(options),
+      bundle_(bundle),
+      plan_(std::move(plan)),
+      progress_(progress),
+      folder_(RunFolder::create(folder, options.overwrite)) {
+  try {
+    log_.emplace(RunLog::create(folder_.path() / "run.sqlite", plan_, provenance));
+    log_writer_.emplace(*log_);
+    frames_.emplace(
+        workers, folder_.path(),
+        [this](const FrameOrder& order) { return bundle_.decode(decoder_of(order), order.latents); },
+        [this](const FrameOrder& order) { return picture_texts(bundle_.manifest(), plan_, decoder_of(order), order); },
+        [this](const Frame& frame) { written(frame); });
+  } catch (...) {
+    folder_.discard();
+    throw;
+  }
+  progress_.started(number_, plan_, bundle_.manifest(), folder_.path());
+  recorder_.emplace(number_, plan_, options_.frames, *log_writer_, *frames_, progress_);
+}
+
+Summary RecordedRun::finish(const Outcome& outcome) {
+  try {
+    if (outcome.error) std::rethrow_exception(outcome.error);
+    return write_end(outcome);
+  } catch (const std::exception& error) {
+    mark_failed(failure_of(error).message);
+    throw;
+  }
+}
+
+Summary RecordedRun::write_end(const Outcome& outcome) {
+  const NoiseLevel end = outcome.stopped ? recorder_->last_asked() : plan_.recipe.schedule.levels.back();
+  frames_->submit({"final", recorder_->steps(), end, outcome.latents});
+  frames_->finish();
+  write_whole(folder_.path() / "final.safetensors", to_safetensors({{"latents", outcome.latents}}));
+  log_writer_->finish();
+  log_->set_distances(recorder_->distances_to(outcome.latents));
+
+  Summary summary = summarise(outcome.stopped ? "interrupted" : "done");
+  log_->set_totals({{"denoiser_load_seconds", bundle_.load_seconds().at("denoiser")},
+                    {"network_seconds", summary.network_seconds},
+                    {"frame_seconds", summary.frame_seconds},
+                    {"hidden_seconds", summary.hidden_seconds},
+                    {"total_seconds", summary.total_seconds}});
+  log_->end(summary.status, outcome.stopped ? "a signal, after step " + std::to_string(recorder_->steps()) : "");
+  write_views(*log_, folder_.path());
+  return summary;
+}
+
+Summary RecordedRun::summarise(const std::string& status) const {
+  const double frame_seconds = frame_ms_ / 1000;
+  const double hidden = std::max(0.0, frame_seconds - frames_->waited_ms() / 1000);
+  const std::chrono::duration<double> total = std::chrono::steady_clock::now() - start_;
+  return {status,        folder_.path(), recorder_->steps(), recorder_->calls(), frame_count_, recorder_->network_seconds(),
+          frame_seconds, hidden,         total.count()};
+}
+
+const std::string& RecordedRun::decoder_of(const FrameOrder& order) const {
+  static const std::string full = "full";
+  return order.kind == "final" ? full : options_.decoder;
+}
+
+void RecordedRun::written(const Frame& frame) {
+  frame_ms_ = frame_ms_ + frame.times.decode + frame.times.encode + frame.times.write;
+  if (frame.kind != "final") ++frame_count_;
+  if (frame.kind != "final" && frame.step > 0) {
+    log_writer_->push([frame](RunLog& log) { log.set_frame(frame.step, frame.times, frame.change); });
+  }
+  progress_.frame(number_, frame);
+}
+
+/// The log of a failed run is kept, and says why, as far as the disk still takes it.
+void RecordedRun::mark_failed(const std::string& reason) noexcept {
+  try {
+    frames_->finish();  // what was handed over is still shown
+  } catch (const std::exception&) {
+  }
+  frames_.reset();  // its frames push to the log
+  try {
+    log_writer_->finish();
+    log_->end("failed", reason);
+    write_views(*log_, folder_.path());
+  } catch (const std::exception&) {
+  }
+}
+
+}  // namespace steplapse

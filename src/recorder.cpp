@@ -1,0 +1,78 @@
+#include "recorder.h"
+
+#include <ATen/ATen.h>
+
+#include <csignal>
+
+#include "signals.h"
+
+namespace steplapse {
+namespace {
+
+double rms(const Tensor& x) { return x.square().mean().sqrt().item<double>(); }
+
+}  // namespace
+
+Recorder::Recorder(int64_t run, const Plan& plan, const FrameSelection& selection, LogWriter& log, FrameWriter& frames,
+                   Progress& progress)
+    : run_(run), plan_(plan), selection_(selection), log_(log), frames_(frames), progress_(progress) {
+  x_ = plan.recipe.init_noise * plan.recipe.schedule.init_scale;
+  if (selection_.has_xt(0)) frames_.submit({"xt", 0, plan.recipe.schedule.levels.front(), x_});
+}
+
+void Recorder::answered(const Question& question, const Answer& answer) {
+  if (!first_asked_) {
+    first_asked_ = question.level;
+    if (answer.uncond.defined()) guidance_norm_ = (answer.cond - answer.uncond).norm().item<double>();
+  }
+  ++calls_;
+  denoiser_ms_ += answer.milliseconds;
+  network_ms_ += answer.milliseconds;
+  log_.push([question, answer](RunLog& log) { log.add_call(question, answer); });
+}
+
+Verdict Recorder::stepped(const Step& step) {
+  const StepRow row = row_of(step);
+  log_.push([row](RunLog& log) { log.add_step(row); });
+  if (selection_.has_x0(step.number)) frames_.submit({"x0", step.number, row.level, step.x0});
+  if (selection_.has_xt(step.number)) frames_.submit({"xt", step.number, step.level, step.x});
+  progress_.step(run_, row);
+
+  steps_ = step.number;
+  last_asked_ = row.level;
+  x_ = step.x;
+  estimates_.push_back(step.x0);
+  first_asked_.reset();
+  guidance_norm_.reset();
+  denoiser_ms_ = 0;
+  return {stop_for_signal(step.number), {}};
+}
+
+std::map<int64_t, double> Recorder::distances_to(const Tensor& final_latents) const {
+  std::map<int64_t, double> distances;
+  for (size_t i = 0; i < estimates_.size(); ++i) {
+    distances[static_cast<int64_t>(i) + 1] = rms(estimates_[i] - final_latents);
+  }
+  return distances;
+}
+
+StepRow Recorder::row_of(const Step& step) const {
+  StepRow row;
+  row.step = step.number;
+  row.level = first_asked_.value();
+  row.latents_rms_change = rms(step.x - x_);
+  if (!estimates_.empty()) row.x0_rms_change = rms(step.x0 - estimates_.back());
+  row.guidance_norm = guidance_norm_;
+  row.denoiser_calls = calls_;
+  row.denoiser_ms = denoiser_ms_;
+  return row;
+}
+
+bool Recorder::stop_for_signal(int64_t step) {
+  const int signal = noted_signal();
+  if (signal == 0 || step == plan_.steps()) return false;  // after the last step there is nothing left to stop
+  log_.push([step, signal](RunLog& log) { log.add_stop(step, signal == SIGINT ? "SIGINT" : "SIGTERM"); });
+  return true;
+}
+
+}  // namespace steplapse
