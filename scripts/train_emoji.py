@@ -215,6 +215,15 @@ def new_scheduler() -> DDIMScheduler:
                          prediction_type="v_prediction", clip_sample=False, set_alpha_to_one=False, steps_offset=1)
 
 
+def new_unet() -> UNet2DConditionModel:
+    return UNet2DConditionModel(
+        sample_size=LATENT_SIDE, in_channels=LATENT_CHANNELS, out_channels=LATENT_CHANNELS,
+        down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+        block_out_channels=(96, 160), layers_per_block=1, norm_num_groups=16,
+        cross_attention_dim=TEXT_WIDTH, attention_head_dim=4)
+
+
 class Conditioned(torch.nn.Module):
     """UNet and text encoder, trained as one."""
 
@@ -243,12 +252,7 @@ class DenoiserTask:
         text = CLIPTextConfig(vocab_size=len(self.tokenizer), hidden_size=TEXT_WIDTH, intermediate_size=4 * TEXT_WIDTH,
                               num_hidden_layers=3, num_attention_heads=4, max_position_embeddings=TOKENS,
                               projection_dim=TEXT_WIDTH, bos_token_id=1, eos_token_id=2, pad_token_id=0)
-        unet = UNet2DConditionModel(
-            sample_size=LATENT_SIDE, in_channels=LATENT_CHANNELS, out_channels=LATENT_CHANNELS,
-            down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-            up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
-            block_out_channels=(96, 160), layers_per_block=1, norm_num_groups=16,
-            cross_attention_dim=TEXT_WIDTH, attention_head_dim=4)
+        unet = new_unet()
         # Plain matrix products: for so few tokens the fused attention's backward pass takes longer than all the rest.
         unet.set_attn_processor(AttnProcessor())
         text_encoder = CLIPTextModel(text)

@@ -81,8 +81,8 @@ struct FrameWriter::Frames {
   Decode decode;
   Describe describe;
   Written written;
-  std::optional<std::pair<int64_t, Picture>> last_x0 = {};  // the decoding thread's own
-  double waited_ms = 0;                                     // the caller's own
+  std::optional<std::pair<int64_t, Picture>> last_x0 = {};  // of whoever decodes
+  double waited_ms = 0;                                     // of the caller
 
   std::mutex mutex = {};
   std::condition_variable changed = {};
@@ -140,6 +140,10 @@ struct FrameWriter::Frames {
   }
 };
 
+FrameWorkers::FrameWorkers(Decoding decoding) {
+  if (decoding == Decoding::beside) decoding_.emplace(kWaiting);
+}
+
 FrameWriter::FrameWriter(FrameWorkers& workers, std::filesystem::path folder, Decode decode, Describe describe,
                          Written written)
     : workers_(workers),
@@ -158,9 +162,14 @@ void FrameWriter::submit(FrameOrder order) {
     if (frames_->error) std::rethrow_exception(frames_->error);
     ++frames_->unfinished;
   }
-  workers_.decoding_.push([frames = frames_.get(), order = std::move(order)] {
+  const auto decode = [frames = frames_.get(), order = std::move(order)] {
     frames->attempt([&] { return frames->decode_frame(order); });
-  });
+  };
+  if (workers_.decoding_) {
+    workers_.decoding_->push(decode);
+  } else {
+    decode();
+  }
   frames_->waited_ms += watch.ms();
 }
 

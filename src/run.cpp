@@ -111,6 +111,7 @@ class Batch {
         warnings_(warnings),
         progress_(progress),
         provenance_(provenance(bundle.manifest(), options, bundle.device())),
+        workers_(bundle.device() == "cpu" ? FrameWorkers::Decoding::between_steps : FrameWorkers::Decoding::beside),
         engine_([&bundle](const auto&... question) { return bundle.denoise(question...); },
                 bundle.manifest().training_noise.prediction_type, options.max_batch.value_or(1)) {
     summary_.folder = options.out;

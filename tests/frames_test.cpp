@@ -194,7 +194,7 @@ class Frames : public testing::Test {
 
   const fs::path folder_ = fs::path(testing::TempDir()) / ("frames_" + std::to_string(::getpid()));
   std::vector<Frame> written_;  // read after finish
-  FrameWorkers workers_;
+  FrameWorkers workers_{FrameWorkers::Decoding::beside};
 };
 
 TEST_F(Frames, LieWhereTheirKindAndStepSay) {

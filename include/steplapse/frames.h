@@ -74,16 +74,22 @@ Picture picture_of(const Tensor& image, const std::string& what);
 /// @return between pictures of one size; `step` is whose picture `before` is.
 FrameChange change_between(const Picture& before, const Picture& now, int64_t step);
 
-/// The threads that make frames beside the samplers: one decodes, in the order of `submit` and one frame at a time (so
-/// that the decoder's rounding never depends on what waits), another encodes and writes. At most eight frames wait for
-/// each. (On two CPU cores that costs a run what decoding between its steps does, and with a slow disk or a GPU less.)
+/// Who makes frames: they are decoded in the order of `submit` and one at a time (so that the decoder's rounding never
+/// depends on what waits), then encoded and written by a thread of their own. At most eight wait for each.
 class FrameWorkers {
+ public:
+  /// Beside the sampler pays on a GPU, and with decoders that wait. On a CPU two networks at once fight for its cores, and
+  /// OpenMP's threads, once they are more than the cores, no longer wait for each other awake: small kernels then take
+  /// twice as long.
+  enum class Decoding { between_steps, beside };
+  explicit FrameWorkers(Decoding decoding);
+
  private:
   friend class FrameWriter;
   static constexpr size_t kWaiting = 8;
   // The decoder hands to the writer, so it must end first: members are destroyed last to first.
   WorkQueue writing_{kWaiting};
-  WorkQueue decoding_{kWaiting};
+  std::optional<WorkQueue> decoding_;  // none: whoever submits decodes
 };
 
 /// Makes the frames of one run; runs may share their workers. A failure comes out of the next `submit` or of `finish`,
