@@ -23,7 +23,10 @@ double shifted(double shift, double u) { return shift * u / (1 + (shift - 1) * u
 
 void add_end(std::vector<NoiseLevel>& levels, const TrainingNoise& noise, RunEnd end) {
   const bool own = end == RunEnd::own && noise.final_alpha_cumprod < 1;
-  if (end == RunEnd::last_listed) return;
+  if (end == RunEnd::last_listed) {
+    if (levels.size() < 2) throw std::invalid_argument("the run would end at its only level; use at least 2 steps");
+    return;
+  }
   if (end == RunEnd::last_asked) {
     levels.push_back(levels.back());
   } else if (end == RunEnd::timestep_0 && !noise.alphas_cumprod.empty()) {

@@ -269,6 +269,7 @@ TEST(Schedule, RefusesNumbersThatAreNotTheModels) {
   };
   refusal([&] { make_schedule(noise, schedule_named("karras"), {.steps = 10, .sigma_min = 0.0}); },
           "0: the model was trained at sigmas from 0.0291672 to 14.6146");
+  refusal([&] { made(noise, "normal", 1, RunEnd::last_listed); }, "the run would end at its only level; use at least 2 steps");
   refusal([&] { schedule_of_timesteps(noise, {1000, 1}); }, "1000: the model was trained on timesteps 0 to 999");
   refusal([&] { schedule_of_timesteps(noise, {10, 10}); }, "10 after 10: they must fall");
   refusal([&] { schedule_of_sigmas(noise, {14, 1}); }, "ends at 1, which would leave noise in the picture; wanted 0 at the end");
