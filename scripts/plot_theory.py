@@ -10,9 +10,11 @@ and that of the distribution that whole runs end in.
 """
 
 import argparse
+import io
 import json
 import math
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -110,10 +112,6 @@ class Line:
     calls: list[int] = field(default_factory=list)
     errors: list[float] = field(default_factory=list)
 
-    @property
-    def label(self) -> str:
-        return self.names[0]
-
     def slope(self) -> float | None:
         """-d log(error) / d log(calls); none where the number of steps is the sampler's own choice."""
         if len(set(self.calls)) < len(self.calls):
@@ -172,7 +170,7 @@ def print_orders(lines: list[Line], whole: list[Line]) -> None:
     for line in lines:
         slope = "-" if line.slope() is None else f"{line.slope():.2f}"
         names = ", ".join(f"`{name}`" for name in line.names)
-        print(f"| {names} | {line.order} | {slope} | {line.errors[2]:.1e} | {line.errors[-1]:.1e} | {ends[line.label]:.1e} |")
+        print(f"| {names} | {line.order} | {slope} | {line.errors[2]:.1e} | {line.errors[-1]:.1e} | {ends[line.names[0]]:.1e} |")
     print(f"\nThe last step alone leaves {last_step_error():.1e} of a whole run.\n")
 
 
@@ -186,7 +184,6 @@ class Ends:
     name: str
     few: numpy.ndarray
     many: numpy.ndarray
-    calls: int  # of `few`
 
 
 def measure_distributions(program: Program) -> list[Ends]:
@@ -196,14 +193,10 @@ def measure_distributions(program: Program) -> list[Ends]:
         ends = []
         for steps in (FEW, MANY):
             levels = program.levels(steps)
-            ends.append(program.end(sampler["name"], levels, even_quantiles(end_levels(levels)[0])[shuffled()]))
-        (few, calls), (many, _) = ends
-        all_ends.append(Ends(sampler["name"], few, many, calls))
+            x, _ = program.end(sampler["name"], levels, even_quantiles(end_levels(levels)[0]))
+            ends.append(x)
+        all_ends.append(Ends(sampler["name"], *ends))
     return all_ends
-
-
-def shuffled() -> numpy.ndarray:
-    return numpy.random.default_rng(SEED).permutation(SIDE**2)
 
 
 def sampling_errors() -> tuple[float, float]:
@@ -225,6 +218,19 @@ def print_distributions(all_ends: list[Ends]) -> None:
 # --- drawings ----------------------------------------------------------------------------------------------------------
 
 GREY = "0.6"
+# Of the lines in their order, in all panels alike.
+COLORS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#111111", "#d62728", "#9467bd", "#e377c2", "#8c564b", "#17becf", "#bcbd22",
+          "#7f7f7f", "#0b3d91", "#b8860b", "#6b8e23")
+MARKERS = "osDPv^<>XphHd*"
+SHOWN_WHOLE = ("ddim", "heun", "dpm2", "lms", "dpmpp_2m", "unipc")
+
+
+def write_svg(figure, path: Path) -> None:
+    """The same bytes each time, and half as many: a tenth of a point is fine enough for a line."""
+    drawn = io.StringIO()
+    figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
+    rounded = re.sub(r"\d+\.\d\d+(?=[\d. ]*$)", lambda number: f"{float(number[0]):.1f}", drawn.getvalue(), flags=re.M)
+    path.write_text(rounded.replace(" \nL ", "L"))
 
 
 def draw_guide(axes, order: int, calls, error: float) -> None:
@@ -236,11 +242,13 @@ def draw_guide(axes, order: int, calls, error: float) -> None:
                   fontsize=8)
 
 
-def draw_lines(axes, lines: list[Line], title: str) -> None:
-    for line, marker in zip(lines, "osD^v<>PXp*h"):
+def draw_lines(axes, lines: list[Line], title: str, styles: dict) -> None:
+    for line in lines:
         single = line.slope() is None
-        x, y = (line.calls[:1], line.errors[-1:]) if single else (line.calls, line.errors)
-        axes.plot(x, y, marker=marker, ms=9 if single else 4.5, lw=1.4, ls="none" if single else "-", label=line.label)
+        x, y = (line.calls[:1], line.errors[:1]) if single else (line.calls, line.errors)
+        color, marker = styles[line.names[0]]
+        axes.plot(x, y, color=color, marker=marker, ms=9 if single else 4.5, lw=1.4, ls="none" if single else "-",
+                  label=", ".join(line.names))
     axes.set(xscale="log", yscale="log", title=title, xlabel="denoiser calls")
     axes.set_xticks([10, 20, 50, 100, 200, 400], ["10", "20", "50", "100", "200", "400"])
     axes.minorticks_off()
@@ -251,13 +259,13 @@ def draw_lines(axes, lines: list[Line], title: str) -> None:
 
 def draw_orders(lines: list[Line], whole: list[Line], samplers: list[dict], path: Path) -> None:
     once = {sampler["name"] for sampler in samplers if sampler["calls_a_step"] == 1 and not sampler["own_steps"]}
-    multistep = [line for line in lines if line.order > 1 and line.label in once]
+    styles = {line.names[0]: style for line, style in zip(lines, zip(COLORS, MARKERS), strict=True)}
+    multistep = [line for line in lines if line.order > 1 and line.names[0] in once]
     alone = [line for line in lines if line not in multistep]
     figure, (left, middle, right) = pyplot.subplots(1, 3, figsize=(13, 5.2), sharex=True, sharey=True, layout="constrained")
-    draw_lines(left, alone, f"each step by itself, to sigma {SMALLEST_SIGMA}")
-    draw_lines(middle, multistep, f"multistep, to sigma {SMALLEST_SIGMA}")
-    shown = ["ddim", "heun", "dpm2", "lms", "dpmpp_2m", "unipc"]
-    draw_lines(right, [line for line in whole if line.label in shown], "whole runs, to sigma 0")
+    draw_lines(left, alone, f"each step by itself, to sigma {SMALLEST_SIGMA}", styles)
+    draw_lines(middle, multistep, f"multistep, to sigma {SMALLEST_SIGMA}", styles)
+    draw_lines(right, [line for line in whole if line.names[0] in SHOWN_WHOLE], "whole runs, to sigma 0", styles)
     for axes in (left, middle):
         draw_guide(axes, 1, [30, 240], 0.25)
         draw_guide(axes, 2, [30, 240], 0.06)
@@ -266,27 +274,31 @@ def draw_orders(lines: list[Line], whole: list[Line], samplers: list[dict], path
                    fontsize=8)
     left.set_ylabel("root mean square error of x")
     left.set(xlim=(5.5, 480), ylim=(2e-6, 1))
-    figure.savefig(path, metadata={"Date": None, "Creator": None})
+    write_svg(figure, path)
 
 
 def draw_distributions(all_ends: list[Ends], path: Path) -> None:
     columns = 5
     rows = -(-len(all_ends) // columns)
-    figure, grid = pyplot.subplots(rows, columns, figsize=(13, 2.35 * rows), sharex=True, sharey=True, layout="constrained")
-    x, bins = numpy.linspace(-2.2, 2.6, 200), numpy.linspace(-2.2, 2.6, 61)
+    figure, grid = pyplot.subplots(rows, columns, figsize=(13, 2.1 * rows), sharex=True, sharey=True, layout="constrained")
+    x, bins = numpy.linspace(-2.2, 2.6, 73), numpy.linspace(-2.2, 2.6, 41)
     for axes, ends in zip(grid.flat, all_ends):
-        axes.hist(ends.few, bins, density=True, color="#9ecae1", label=f"{FEW} steps")
+        axes.hist(ends.few, bins, density=True, histtype="stepfilled", color="#9ecae1", label=f"{FEW} steps")
         axes.hist(ends.many, bins, density=True, histtype="step", color="#08519c", lw=1, label=f"{MANY} steps")
         axes.plot(x, known_data.density(x), color="#d94801", lw=1, label="the data")
         axes.set_title(ends.name, fontsize=10)
-        axes.text(0.5, 0.96, f"{ends.few.mean():.2f}, {ends.few.var():.2f}\n{ends.many.mean():.2f}, {ends.many.var():.2f}",
-                  transform=axes.transAxes, ha="center", va="top", fontsize=7, color="0.3")
-        axes.set(yticks=[], xticks=[-2, -1, 0, 1, 2], ylim=(0, 1.15))
+        moments = (f"{steps}: {x.mean():.3f}, {x.var():.3f}" for steps, x in
+                   ((FEW, ends.few), (MANY, ends.many)))
+        axes.text(0.5, 0.98, "\n".join(moments), transform=axes.transAxes, ha="center", va="top", fontsize=7.5, color="0.3")
+        axes.set(yticks=[], xticks=[-2, -1, 0, 1, 2], ylim=(0, 1.25))
+        axes.spines.left.set_visible(False)
     for axes in list(grid.flat)[len(all_ends):]:
         axes.set_axis_off()
-    handles, labels = grid.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="lower right", frameon=False, fontsize=10)
-    figure.savefig(path, metadata={"Date": None, "Creator": None})
+    of_mean, of_variance = sampling_errors()
+    figure.legend(*grid.flat[0].get_legend_handles_labels(), loc="lower right", frameon=False, fontsize=10,
+                  alignment="left", title=f"steps: mean, variance of {SIDE**2:,} trajectories\nthe data: {known_data.MEAN:.3f} ± "
+                  f"{of_mean:.3f}, {known_data.VARIANCE:.3f} ± {of_variance:.3f}")
+    write_svg(figure, path)
 
 
 def main() -> None:
@@ -295,7 +307,7 @@ def main() -> None:
     parser.add_argument("--program", type=Path, default=Path("build/release/steplapse"), help="(build/release/steplapse)")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    # The same bytes each time; letters as outlines, so that they look alike everywhere.
+    # Letters as outlines look alike everywhere.
     matplotlib.rcParams.update({"svg.hashsalt": "steplapse", "svg.fonttype": "path", "font.size": 9,
                                 "axes.spines.top": False, "axes.spines.right": False})
     with tempfile.TemporaryDirectory() as folder:
