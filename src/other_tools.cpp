@@ -14,14 +14,16 @@ struct Habit {
   std::string_view sampler;  ///< ours; "": all that have no row of their own
   std::optional<std::string_view> schedule;
   StartScale start;
-  std::optional<bool> own_last_level = std::nullopt;
+  std::optional<RunEnd> end = std::nullopt;
   bool drops_penultimate = false;
+  std::optional<double> eta = std::nullopt;
 };
 
 // A1111's are those of its modules/sd_samplers_kdiffusion.py and sd_samplers_timesteps.py (1.10), ComfyUI's of
 // comfy/samplers.py, stable-diffusion.cpp's of sd_get_default_scheduler, diffusers' the defaults of each class (0.39).
 const std::vector<Habit>& habits() {
   using enum StartScale;
+  using enum RunEnd;
   static const std::vector<Habit> all{
       {"a1111", "", "normal", sigma},
       {"a1111", "dpmpp_2m", "karras", sigma},
@@ -34,14 +36,19 @@ const std::vector<Habit>& habits() {
       {"a1111", "dpm2_a", "karras", sigma, {}, true},
       {"a1111", "restart", "karras", sigma},
       {"a1111", "lcm", "lcm", sigma},
-      {"a1111", "ddim", "ddim_uniform", unit, true},
-      {"a1111", "pndm", "ddim_uniform", unit, true},
-      {"a1111", "unipc", "ddim_uniform", unit},
+      {"a1111", "ddim", "ddim_uniform", unit, last_listed},
+      {"a1111", "pndm", "ddim_uniform", unit, last_listed},
+      {"a1111", "unipc", "sgm_uniform", unit, timestep_0},
+      {"a1111", "dpm_fast", "normal", sigma, last_asked, false, 1},
+      {"a1111", "dpm_adaptive", "normal", sigma, last_asked, false, 1},
       {"comfyui", "", "simple", unit_at_max},
       {"comfyui", "dpm2", "simple", unit_at_max, {}, true},
       {"comfyui", "dpm2_a", "simple", unit_at_max, {}, true},
-      {"comfyui", "unipc", "simple", unit_at_max, {}, true},
+      {"comfyui", "dpm_fast", "simple", unit_at_max, last_asked},
+      {"comfyui", "dpm_adaptive", "simple", unit_at_max, last_asked},
       {"k-diffusion", "", "normal", sigma},
+      {"k-diffusion", "dpm_fast", "normal", sigma, last_asked},
+      {"k-diffusion", "dpm_adaptive", "normal", sigma, last_asked},
       {"sd.cpp", "", "normal", sigma},
       {"sd.cpp", "lcm", "lcm", sigma},
       {"diffusers", "", "linspace_solver", unit},
@@ -49,7 +56,8 @@ const std::vector<Habit>& habits() {
       {"diffusers", "ddpm", {}, unit},
       {"diffusers", "pndm", {}, unit},
       {"diffusers", "lcm", "lcm", unit},
-      {"diffusers", "tcd", "lcm", unit},
+      {"diffusers", "tcd", "lcm", unit, timestep_0},
+      {"diffusers", "deis", "linspace_solver", unit, timestep_0},
       {"diffusers", "euler", "linspace_sigma", sigma_but_leading},
       {"diffusers", "euler_a", "linspace_sigma", sigma_but_leading},
       {"diffusers", "heun", "linspace_sigma", sigma_but_leading},
@@ -104,8 +112,8 @@ Preset preset_of(std::string_view tool, const Sampler& sampler) {
     if (habit.sampler == sampler.name) of_sampler = &habit;
   }
   const Habit& habit = of_sampler ? *of_sampler : *of_tool;
-  Preset preset{.sampler = std::string(sampler.name), .start = habit.start, .own_last_level = habit.own_last_level,
-                .drops_penultimate = habit.drops_penultimate};
+  Preset preset{.sampler = std::string(sampler.name), .start = habit.start, .end = habit.end,
+                .drops_penultimate = habit.drops_penultimate, .eta = habit.eta};
   if (habit.schedule) preset.schedule = *habit.schedule;
   return preset;
 }

@@ -136,7 +136,9 @@ Plan make_plan(const Manifest& manifest, const Settings& settings) {
   check_size(manifest, plan.size);
   const Preset preset = planned_preset(settings.sampler.value_or(manifest.defaults.sampler));
   Schedule schedule = planned_schedule(manifest, settings, preset, plan);
-  plan.recipe = make_recipe(manifest, settings, plan, sampler_named(preset.sampler), std::move(schedule));
+  Sampler sampler = sampler_named(preset.sampler);
+  if (preset.eta) sampler.eta = preset.eta;
+  plan.recipe = make_recipe(manifest, settings, plan, sampler, std::move(schedule));
   if (plan.recipe.rng == Rng::cpu && plan.recipe.seed > 0xffffffff) {
     plan.warnings.push_back("seed " + std::to_string(plan.recipe.seed) + " is beyond 32 bits: the cpu generator uses its low 32, " +
                             std::to_string(plan.recipe.seed & 0xffffffff));

@@ -138,8 +138,8 @@ TrainingNoise shifted_noise(TrainingNoise noise, const Settings& settings) {
   return noise;
 }
 
-bool own_last_level(const Preset& preset) {
-  return preset.own_last_level.value_or(sampler_named(preset.sampler).own_last_level);
+RunEnd run_end(const Preset& preset) {
+  return preset.end.value_or(sampler_named(preset.sampler).own_last_level ? RunEnd::own : RunEnd::zero);
 }
 
 Schedule by_rule(const Manifest& manifest, const TrainingNoise& noise, const Settings& settings, const Preset& preset,
@@ -161,7 +161,7 @@ Schedule by_rule(const Manifest& manifest, const TrainingNoise& noise, const Set
                           .sigma_max = settings.sigma_max,
                           .rho = settings.rho,
                           .start = preset.start,
-                          .own_last_level = own_last_level(preset),
+                          .end = run_end(preset),
                           .drops_penultimate = preset.drops_penultimate});
   });
   if (schedule.steps() != steps) {
@@ -264,7 +264,7 @@ Schedule planned_schedule(const Manifest& manifest, const Settings& settings, co
   Schedule schedule;
   if (settings.timesteps) {
     plan.schedule = "timesteps";
-    schedule = of_flag("--timesteps", [&] { return schedule_of_timesteps(noise, *settings.timesteps, own_last_level(preset)); });
+    schedule = of_flag("--timesteps", [&] { return schedule_of_timesteps(noise, *settings.timesteps, run_end(preset)); });
   } else if (settings.sigmas) {
     plan.schedule = "sigmas";
     schedule = of_flag("--sigmas", [&] { return schedule_of_sigmas(noise, *settings.sigmas); });

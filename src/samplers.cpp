@@ -11,7 +11,7 @@ const std::vector<Sampler>& samplers() {
       // clang-format off
       {.name = "ddim", .label = "DDIM", .start = sample_ddim, .eta = 0, .own_last_level = true,
        .also = {"diffusers:DDIMScheduler", "a1111:DDIM", "a1111:ddim", "comfyui:ddim"}},
-      {.name = "ddpm", .label = "DDPM", .start = sample_ddpm, .fresh_noise = true, .own_last_level = true,
+      {.name = "ddpm", .label = "DDPM", .start = sample_ddpm, .fresh_noise = true,
        .also = {"diffusers:DDPMScheduler", "comfyui:ddpm"}},
       {.name = "euler", .label = "Euler", .start = sample_euler, .churns = true,
        .also = {"k-diffusion:sample_euler", "diffusers:EulerDiscreteScheduler",

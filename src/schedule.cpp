@@ -21,9 +21,21 @@ std::string plain(double number) {
 
 double shifted(double shift, double u) { return shift * u / (1 + (shift - 1) * u); }
 
-NoiseLevel last_level(const TrainingNoise& noise, bool own) {
-  if (!own || noise.final_alpha_cumprod == 1) return {std::nullopt, 1, 0};
-  return {0.0, std::sqrt(noise.final_alpha_cumprod), std::sqrt(1 - noise.final_alpha_cumprod)};
+void add_end(std::vector<NoiseLevel>& levels, const TrainingNoise& noise, RunEnd end) {
+  const bool own = end == RunEnd::own && noise.final_alpha_cumprod < 1;
+  if (end == RunEnd::last_listed) {
+    if (levels.size() < 2) throw std::invalid_argument("the run would end at its only level; use at least 2 steps");
+    return;
+  }
+  if (end == RunEnd::last_asked) {
+    levels.push_back(levels.back());
+  } else if (end == RunEnd::timestep_0 && !noise.alphas_cumprod.empty()) {
+    levels.push_back(noise.level(0));
+  } else if (own) {
+    levels.push_back({0.0, std::sqrt(noise.final_alpha_cumprod), std::sqrt(1 - noise.final_alpha_cumprod)});
+  } else {
+    levels.push_back({std::nullopt, 1, 0});
+  }
 }
 
 std::string in_timesteps(const TrainingNoise& noise) {
@@ -116,11 +128,11 @@ Schedule make_schedule(const TrainingNoise& noise, const ScheduleRule& rule, con
   StartScale start = request.start.value_or(rule.start);
   if (start == StartScale::sigma_but_leading) start = rule.name == "leading" ? StartScale::unit : StartScale::sigma;
   schedule.init_scale = init_scale(start, scale, schedule.levels);
-  schedule.levels.push_back(last_level(noise, request.own_last_level && rule.own_last_level));
+  add_end(schedule.levels, noise, request.end == RunEnd::own && !rule.own_last_level ? RunEnd::zero : request.end);
   return schedule;
 }
 
-Schedule schedule_of_timesteps(const TrainingNoise& noise, const std::vector<double>& timesteps, bool own_last_level) {
+Schedule schedule_of_timesteps(const TrainingNoise& noise, const std::vector<double>& timesteps, RunEnd end) {
   check_steps(noise, static_cast<int64_t>(timesteps.size()));
   const NoiseScale scale(noise);
   // A flow model is told 1000 times sigma, which is never 0 where it is asked.
@@ -134,7 +146,7 @@ Schedule schedule_of_timesteps(const TrainingNoise& noise, const std::vector<dou
     schedule.levels.push_back(scale.is_flow() ? scale.at_sigma(timestep / 1000) : scale.at_timestep(timestep));
   }
   check_falls(timesteps);
-  schedule.levels.push_back(last_level(noise, own_last_level));
+  add_end(schedule.levels, noise, end);
   return schedule;
 }
 

@@ -84,6 +84,22 @@ def draws(seed: int = SEED):
     return lambda *_: torch.randn(SHAPE, generator=generator)
 
 
+class BrownianPath:
+    """What a Brownian tree gives for sigmas in the order they come, when our stream moves it."""
+
+    def __init__(self, draw=None):
+        self.draw = draw or draws()
+        self.start = self.end = self.moved = None
+
+    def __call__(self, start, end):
+        start, end = float(start), float(end)
+        if start != self.start:
+            self.start, self.end, self.moved = start, start, 0
+        self.moved = self.moved + (self.end - end) ** 0.5 * self.draw()
+        self.end = end
+        return self.moved / (start - end) ** 0.5
+
+
 # --- ours ------------------------------------------------------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ const std::vector<Sampler>& table() {
       {.name = "dpmpp_2m", .label = "", .start = nullptr, .also = {"diffusers:DPMSolverMultistepScheduler", "a1111:DPM++ 2M", "comfyui:dpmpp_2m", "sd.cpp:dpm++2m", "k-diffusion:sample_dpmpp_2m"}},
       {.name = "dpmpp_2m_sde", .label = "", .start = nullptr, .also = {"a1111:DPM++ 2M SDE", "comfyui:dpmpp_2m_sde"}},
       {.name = "dpm2", .label = "", .start = nullptr, .also = {"a1111:DPM2", "comfyui:dpm_2"}},
+      {.name = "dpm_adaptive", .label = "", .start = nullptr, .also = {"a1111:DPM adaptive"}},
   };
   return rows;
 }
@@ -27,7 +28,9 @@ TEST(Preset, IsWhatTheToolDoesByItself) {
             (Preset{.sampler = "euler", .schedule = "linspace_sigma", .start = sigma_but_leading}));
   EXPECT_EQ(preset("diffusers:DPMSolverMultistepScheduler"),
             (Preset{.sampler = "dpmpp_2m", .schedule = "linspace_solver", .start = unit}));
-  EXPECT_EQ(preset("a1111:DDIM"), (Preset{.sampler = "ddim", .schedule = "ddim_uniform", .start = unit, .own_last_level = true}));
+  EXPECT_EQ(preset("a1111:DDIM"), (Preset{.sampler = "ddim", .schedule = "ddim_uniform", .start = unit, .end = RunEnd::last_listed}));
+  EXPECT_EQ(preset("a1111:DPM adaptive"),
+            (Preset{.sampler = "dpm_adaptive", .schedule = "normal", .start = sigma, .end = RunEnd::last_asked, .eta = 1}));
   EXPECT_EQ(preset("a1111:Euler"), (Preset{.sampler = "euler", .schedule = "normal", .start = sigma}));
   EXPECT_EQ(preset("a1111:DPM++ 2M"), (Preset{.sampler = "dpmpp_2m", .schedule = "karras", .start = sigma}));
   EXPECT_EQ(preset("a1111:DPM2"), (Preset{.sampler = "dpm2", .schedule = "karras", .start = sigma, .drops_penultimate = true}));

@@ -16,8 +16,8 @@ using testing::ElementsAre;
 using testing::StrEq;
 using testing::ThrowsMessage;
 
-Schedule made(const TrainingNoise& noise, std::string_view name, int64_t steps, bool own_last_level = true) {
-  return make_schedule(noise, schedule_named(name), {.steps = steps, .own_last_level = own_last_level});
+Schedule made(const TrainingNoise& noise, std::string_view name, int64_t steps, RunEnd end = RunEnd::own) {
+  return make_schedule(noise, schedule_named(name), {.steps = steps, .end = end});
 }
 
 std::vector<double> timesteps(const Schedule& schedule) {
@@ -120,10 +120,19 @@ TEST(Schedule, EndsAtTheModelsOwnLastLevelOnlyForSpacingsAndSamplersThatDo) {
     const std::set<std::string_view> spacings{"leading", "linspace", "trailing", "ddim_uniform"};
     const NoiseLevel own{0.0, std::sqrt(stable_diffusion().final_alpha_cumprod), std::sqrt(1 - stable_diffusion().final_alpha_cumprod)};
     const NoiseLevel clean{std::nullopt, 1, 0};
-    EXPECT_EQ(make_schedule(stable_diffusion(), rule, {.steps = 2, .own_last_level = true}).levels.back(), spacings.contains(rule.name) ? own : clean)
+    EXPECT_EQ(make_schedule(stable_diffusion(), rule, {.steps = 2, .end = RunEnd::own}).levels.back(), spacings.contains(rule.name) ? own : clean)
         << rule.name;
     EXPECT_EQ(make_schedule(stable_diffusion(), rule, {.steps = 2}).levels.back(), clean) << rule.name;
   }
+}
+
+TEST(Schedule, EndsWhereAskedOutsideTheSpacingsToo) {
+  const auto ended = [](RunEnd end) { return timesteps(made(stable_diffusion(), "sgm_uniform", 3, end)); };
+  EXPECT_THAT(ended(RunEnd::zero), ElementsAre(999, 666, 333, -1));
+  EXPECT_THAT(ended(RunEnd::own), ElementsAre(999, 666, 333, -1));
+  EXPECT_THAT(ended(RunEnd::timestep_0), ElementsAre(999, 666, 333, 0));
+  EXPECT_THAT(ended(RunEnd::last_listed), ElementsAre(999, 666, 333));
+  EXPECT_THAT(ended(RunEnd::last_asked), ElementsAre(999, 666, 333, 333));
 }
 
 TEST(Schedule, StartsAtTheScaleOfTheToolItIsFrom) {
@@ -176,7 +185,7 @@ TEST(Schedule, AlignYourStepsIsThePublishedListAtTenSteps) {
 
 TEST(Schedule, DdimUniformMakesMoreStepsThanAsked) {
   EXPECT_EQ(made(stable_diffusion(), "ddim_uniform", 80).steps(), 84);
-  EXPECT_THAT(timesteps(made(stable_diffusion(), "ddim_uniform", 5, false)), ElementsAre(801, 601, 401, 201, 1, -1));
+  EXPECT_THAT(timesteps(made(stable_diffusion(), "ddim_uniform", 5, RunEnd::zero)), ElementsAre(801, 601, 401, 201, 1, -1));
 }
 
 TEST(Schedule, LcmPicksFromFiftyTimesteps) {
@@ -213,12 +222,12 @@ TEST(Schedule, OfAFlowModelIsShiftedTowardsNoise) {
 
 TEST(Schedule, OfTheUsersOwnNumbersHasThem) {
   const TrainingNoise noise = stable_diffusion();
-  const Schedule by_timestep = schedule_of_timesteps(noise, {999, 500.5, 1}, false);
+  const Schedule by_timestep = schedule_of_timesteps(noise, {999, 500.5, 1});
   EXPECT_THAT(timesteps(by_timestep), ElementsAre(999, 500.5, 1, -1));
   EXPECT_EQ(by_timestep.levels[0], noise.level(999));
   EXPECT_NEAR(std::log(noise_ratio(by_timestep.levels[1])),
               (std::log(noise_ratio(noise.level(500))) + std::log(noise_ratio(noise.level(501)))) / 2, 1e-12);
-  EXPECT_EQ(schedule_of_timesteps(noise, {999}, true).levels[1].alpha, std::sqrt(noise.final_alpha_cumprod));
+  EXPECT_EQ(schedule_of_timesteps(noise, {999}, RunEnd::own).levels[1].alpha, std::sqrt(noise.final_alpha_cumprod));
 
   const Schedule by_sigma = schedule_of_sigmas(noise, {14.6, 1, 0});
   EXPECT_NEAR(noise_ratio(by_sigma.levels[0]), 14.6, 1e-9);
@@ -260,6 +269,7 @@ TEST(Schedule, RefusesNumbersThatAreNotTheModels) {
   };
   refusal([&] { make_schedule(noise, schedule_named("karras"), {.steps = 10, .sigma_min = 0.0}); },
           "0: the model was trained at sigmas from 0.0291672 to 14.6146");
+  refusal([&] { made(noise, "normal", 1, RunEnd::last_listed); }, "the run would end at its only level; use at least 2 steps");
   refusal([&] { schedule_of_timesteps(noise, {1000, 1}); }, "1000: the model was trained on timesteps 0 to 999");
   refusal([&] { schedule_of_timesteps(noise, {10, 10}); }, "10 after 10: they must fall");
   refusal([&] { schedule_of_sigmas(noise, {14, 1}); }, "ends at 1, which would leave noise in the picture; wanted 0 at the end");

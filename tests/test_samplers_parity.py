@@ -6,7 +6,7 @@ import numpy
 import pytest
 import torch
 
-from level_parity import (SEED, SHAPE, Denoiser, FlowDenoiser, difference, draws, ended_at, flow_ended_at,
+from level_parity import (SEED, SHAPE, BrownianPath, Denoiser, FlowDenoiser, difference, draws, ended_at, flow_ended_at,
                           load_sampling, network, spread, start_at, timestep_of)
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # how diffusers uses numpy
@@ -26,22 +26,6 @@ def asked_of(function, sigmas, **settings):
 
 def karras(steps: int) -> list[float]:
     return sampling.get_sigmas_karras(steps, 0.03, 14.6).tolist()
-
-
-class BrownianPath:
-    """What a Brownian tree gives for sigmas in the order they come, when our stream moves it."""
-
-    def __init__(self):
-        self.draw = draws()
-        self.start = self.end = self.moved = None
-
-    def __call__(self, start, end):
-        start, end = float(start), float(end)
-        if start != self.start:
-            self.start, self.end, self.moved = start, start, 0
-        self.moved = self.moved + (self.end - end) ** 0.5 * self.draw()
-        self.end = end
-        return self.moved / (start - end) ** 0.5
 
 
 # (From 14.6 to 0.03 in one step, float32 leaves k-diffusion four digits of the ancestral level below.)

@@ -8,7 +8,8 @@ import types
 from xml.etree import ElementTree
 
 import pytest
-from diffusers import DDIMScheduler, EulerDiscreteScheduler, LCMScheduler
+from diffusers import (DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler, FlowMatchEulerDiscreteScheduler,
+                       LCMScheduler)
 from diffusers.schedulers import AysSchedules
 from PIL import Image
 
@@ -102,6 +103,43 @@ def test_sigmas_are_those_of_diffusers(run, schedule, options, steps):
     assert asked == pytest.approx(scheduler.timesteps.tolist(), abs=2e-3)
     assert last is None
     assert found["init_scale"] == found["levels"][0]["sigma"]
+
+
+def solver_scheduler(**options) -> DPMSolverMultistepScheduler:
+    return DPMSolverMultistepScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, steps_offset=1, **options)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 27, 61])
+@pytest.mark.parametrize("schedule, make, spacing", [
+    ("linspace_sigma", euler_scheduler, "linspace"),
+    ("leading", euler_scheduler, "leading"),
+    ("trailing", euler_scheduler, "trailing"),
+    ("linspace_solver", solver_scheduler, "linspace"),
+    ("leading_solver", solver_scheduler, "leading"),
+    ("trailing", solver_scheduler, "trailing"),
+])
+def test_spacings_of_samplers_over_sigma_are_those_of_diffusers(run, schedule, make, spacing, steps):
+    scheduler = make(timestep_spacing=spacing)
+    scheduler.set_timesteps(steps)
+    timesteps, sigmas = scheduler.timesteps.tolist(), scheduler.sigmas.tolist()
+    if timesteps[-1] == -1:  # as above
+        del timesteps[-1], sigmas[-2]
+    found = levels_of(run, "--steps", steps, "--schedule", schedule, "--sampler", "euler")
+    assert [level["timestep"] for level in found["levels"]] == pytest.approx([*timesteps, None], abs=1e-4)
+    assert sigmas_of(found) == pytest.approx(sigmas, rel=1e-5)
+
+
+@pytest.mark.parametrize("steps", [1, 7])
+@pytest.mark.parametrize("shift", [1, 3])
+def test_flow_levels_are_those_of_diffusers(run, changed_bundle, shift, steps):
+    def change(manifest):
+        manifest["training_noise"] = {"prediction_type": "flow", "timestep_spacing": "linspace", "shift": shift}
+
+    scheduler = FlowMatchEulerDiscreteScheduler(shift=shift)
+    scheduler.set_timesteps(steps)
+    found = levels_of(run, "--steps", steps, "--sampler", "euler", "--model", changed_bundle(change))
+    assert [level["sigma"] for level in found["levels"]] == pytest.approx(scheduler.sigmas.tolist(), rel=1e-6)
+    assert [level["timestep"] for level in found["levels"][:-1]] == pytest.approx(scheduler.timesteps.tolist(), rel=1e-6)
 
 
 @pytest.mark.parametrize("steps", [1, 4, 7, 50])

@@ -15,8 +15,9 @@ struct Preset {
   std::string sampler;
   std::optional<std::string> schedule = std::nullopt;  ///< none: the bundle's own
   std::optional<StartScale> start = std::nullopt;      ///< none, here and below: as the schedule and the sampler have it
-  std::optional<bool> own_last_level = std::nullopt;
+  std::optional<RunEnd> end = std::nullopt;
   bool drops_penultimate = false;  ///< takes the levels for one step more, without the last but one
+  std::optional<double> eta = std::nullopt;
 
   bool operator==(const Preset&) const = default;
 };

@@ -150,7 +150,7 @@ struct Sampler {
   bool churns = false;        ///< knows s_churn, s_tmin, s_tmax
   bool fresh_noise = false;   ///< draws noise even where eta and s_churn are 0, or without them
   bool own_steps = false;     ///< chooses its levels itself, between the schedule's first and last
-  bool own_last_level = false;  ///< ends at the model's own last level; the others at sigma 0
+  bool own_last_level = false;  ///< ends at the model's own last level where the schedule may; the others at sigma 0
   /// Other tools' names for it: "diffusers:DDIMScheduler", "a1111:DDIM", "comfyui:ddim", "sd.cpp:ddim", "k-diffusion:...".
   std::vector<std::string_view> also = {};
 };

@@ -42,6 +42,15 @@ enum class StartScale {
   sigma_but_leading,  ///< 1 for `leading`, else levels[0].sigma (diffusers' Euler and its kin)
 };
 
+/// Where a run ends, after the levels it asks at.
+enum class RunEnd {
+  zero,         ///< sigma 0
+  own,          ///< the model's own last level, where the schedule may end there; else sigma 0
+  timestep_0,   ///< the level of training timestep 0 (diffusers' DEIS and TCD); flow models have none: sigma 0
+  last_listed,  ///< the schedule's last level, at which the network then is not asked (A1111's DDIM and PLMS)
+  last_asked,   ///< the same, after as many steps as are asked for: for samplers with steps of their own (DPM fast, adaptive)
+};
+
 /// What a schedule is asked for.
 struct ScheduleRequest {
   int64_t steps = 0;
@@ -49,7 +58,7 @@ struct ScheduleRequest {
   std::optional<double> sigma_min = std::nullopt, sigma_max = std::nullopt;
   std::optional<double> rho = std::nullopt;         ///< none: the schedule's own
   std::optional<StartScale> start = std::nullopt;   ///< none: the schedule's own
-  bool own_last_level = false;     ///< the sampler ends at the model's own last level where the schedule may end there
+  RunEnd end = RunEnd::zero;
   bool drops_penultimate = false;  ///< the levels for one step more, without the last but one
 };
 
@@ -83,9 +92,9 @@ const ScheduleRule& schedule_named(std::string_view name);  ///< @throws std::in
 ///                                what the rule itself refuses
 Schedule make_schedule(const TrainingNoise& noise, const ScheduleRule& rule, const ScheduleRequest& request);
 
-/// The user's own levels. The last level is the model's own or sigma 0 after timesteps, and must be 0 among sigmas.
+/// The user's own levels. Sigmas have their end among them, which must be 0.
 /// @throws std::invalid_argument  outside the model's, or they do not fall: the text names the number
-Schedule schedule_of_timesteps(const TrainingNoise& noise, const std::vector<double>& timesteps, bool own_last_level = false);
+Schedule schedule_of_timesteps(const TrainingNoise& noise, const std::vector<double>& timesteps, RunEnd end = RunEnd::zero);
 Schedule schedule_of_sigmas(const TrainingNoise& noise, const std::vector<double>& sigmas);
 
 /// Checks that a model of this noise can be asked at these levels, whoever made them, and lends them its table for at().

@@ -25,6 +25,13 @@ void refuse_leading_that_starts_late(const NoiseScale& scale, int64_t steps) {
   }
 }
 
+/// Evenly from the noisiest to 0, in numpy's arithmetic the other way round; one alone is 0.
+std::vector<double> linspace(const NoiseScale& scale, int64_t steps) {
+  std::vector<double> timesteps = even(0, static_cast<double>(scale.timesteps() - 1), steps);
+  std::reverse(timesteps.begin(), timesteps.end());
+  return timesteps;
+}
+
 /// What the tools with a sigma call the first and last timestep. (For flow models theirs are shifted once, and shifted
 /// again with the levels between them.)
 struct Ends {
@@ -52,8 +59,7 @@ std::vector<NoiseLevel> leading_levels(const NoiseScale& scale, const ScheduleRe
 
 std::vector<NoiseLevel> linspace_levels(const NoiseScale& scale, const ScheduleRequest& request) {
   if (scale.is_flow()) return normal_levels(scale, request);  // as FlowMatchEulerDiscreteScheduler, which never rounds
-  std::vector<double> timesteps = even(0, static_cast<double>(scale.timesteps() - 1), request.steps);
-  std::reverse(timesteps.begin(), timesteps.end());
+  std::vector<double> timesteps = linspace(scale, request.steps);
   for (double& timestep : timesteps) timestep = std::nearbyint(timestep);
   return at_timesteps(scale, timesteps);
 }
@@ -75,7 +81,7 @@ std::vector<NoiseLevel> trailing_levels(const NoiseScale& scale, const ScheduleR
 std::vector<NoiseLevel> linspace_sigma_levels(const NoiseScale& scale, const ScheduleRequest& request) {
   if (scale.is_flow()) return normal_levels(scale, request);
   std::vector<NoiseLevel> levels;
-  for (const double timestep : even(static_cast<double>(scale.timesteps() - 1), 0, request.steps)) {
+  for (const double timestep : linspace(scale, request.steps)) {
     const double below = std::floor(timestep), share = timestep - below;
     if (share == 0) {
       levels.push_back(scale.at_timestep(timestep));
