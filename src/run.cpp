@@ -6,7 +6,6 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
-#include <cstdlib>
 #include <optional>
 
 #include "machine.h"
@@ -161,15 +160,6 @@ void check_decoder(const Manifest& manifest, const std::string& decoder) {
   std::string known;
   for (const auto& [name, module] : manifest.decoders) known += (known.empty() ? "" : ", ") + name;
   throw UsageError("--decoder " + in_quotes(decoder) + ": " + manifest.name + " has " + known);
-}
-
-/// Unless somebody said how many, by flag or as OpenMP programs are told, one a core.
-void set_threads(int asked) {
-  if (asked > 0) {
-    at::set_num_threads(asked);
-  } else if (!std::getenv("OMP_NUM_THREADS")) {
-    at::set_num_threads(physical_cores());
-  }
 }
 
 int64_t frames_in(const FrameSelection& selection, int64_t steps) {
