@@ -26,7 +26,7 @@ constexpr double kTextSize = 12, kTitleSize = 15;
 struct Colour {
   int red, green, blue;
 };
-constexpr Colour kInk{40, 40, 40}, kGrid{220, 220, 220};
+constexpr Colour kInk{40, 40, 40}, kGuide{130, 130, 130}, kGrid{220, 220, 220};
 // Okabe and Ito's, which are told apart with any kind of colour vision.
 constexpr std::array<Colour, 7> kColours{{{0, 114, 178}, {213, 94, 0}, {0, 158, 115}, {204, 121, 167}, {230, 159, 0}, {86, 180, 233}, {0, 0, 0}}};
 
@@ -43,7 +43,8 @@ struct Style {
   bool dashed;
 };
 Style style_of(const Plot::Series& series, size_t number) {
-  return {kColours[number % kColours.size()], static_cast<Shape>(number / kColours.size() % 3), series.dashed};
+  const Colour colour = series.guide ? kGuide : kColours[number % kColours.size()];
+  return {colour, static_cast<Shape>(number / kColours.size() % 3), series.dashed};
 }
 
 std::vector<Point> corners(Point centre, double radius, Shape shape) {
@@ -134,12 +135,14 @@ class PngCanvas : public Canvas {
   void line(const std::vector<Point>& points, Colour colour, double width, bool dashed) override {
     constexpr double kDashes[] = {5, 4};
     set(colour);
+    cairo_new_path(cairo_.get());  // text leaves its end behind as the start of a line
     for (const Point& point : points) cairo_line_to(cairo_.get(), point.x, point.y);
     cairo_set_line_width(cairo_.get(), width);
     cairo_set_dash(cairo_.get(), kDashes, dashed ? 2 : 0, 0);
     cairo_stroke(cairo_.get());
   }
   void dot(Point centre, double radius, const Style& style) override {
+    cairo_new_path(cairo_.get());
     if (style.shape == Shape::circle) {
       cairo_arc(cairo_.get(), centre.x, centre.y, radius, 0, 2 * std::acos(-1));
     } else {
@@ -152,7 +155,6 @@ class PngCanvas : public Canvas {
     cairo_set_line_width(cairo_.get(), 1.5);
     cairo_set_dash(cairo_.get(), nullptr, 0, 0);
     if (style.dashed) cairo_stroke(cairo_.get());
-    cairo_new_path(cairo_.get());
   }
   void text(Point base, const std::string& text, double size, Anchor anchor, bool upwards) override {
     const std::string shown = escaped(text, 200);
@@ -314,7 +316,7 @@ void draw_axes(Canvas& canvas, const Plot& plot, const Axes& axes) {
   }
   const double middle = (axes.left + axes.right) / 2;
   canvas.line({{axes.left, axes.upper}, {axes.left, axes.lower}, {axes.right, axes.lower}}, kInk, 1);
-  canvas.text({middle, axes.upper - kTop + 24}, plot.title, kTitleSize, Anchor::middle, false);
+  canvas.text({kWidth / 2, axes.upper - kTop + 24}, plot.title, kTitleSize, Anchor::middle, false);
   canvas.text({middle, axes.lower + 38}, plot.x.label, kTextSize, Anchor::middle, false);
   canvas.text({22, (axes.upper + axes.lower) / 2}, plot.y.label, kTextSize, Anchor::middle, true);
 }
@@ -335,13 +337,13 @@ void draw_series(Canvas& canvas, const Plot& plot, const Plot::Series& series, c
     if (spread_at(series, i) > 0) draw_bar(canvas, axes, series.x[i], series.y[i], series.spread[i], style.colour);
   }
   if (points.size() > 1) canvas.line(points, style.colour, 1.5, style.dashed);
-  if (!series.dots) return;
+  if (series.guide) return;
   for (const Point& point : points) canvas.dot(point, points.size() > 60 ? 1.2 : 2.5, style);
 }
 
 void draw_legend(Canvas& canvas, const Plot::Series& series, const Style& style, Point start) {
   canvas.line({start, {start.x + 24, start.y}}, style.colour, 1.5, style.dashed);
-  if (series.dots) canvas.dot({start.x + 12, start.y}, 2.5, style);
+  if (!series.guide) canvas.dot({start.x + 12, start.y}, 2.5, style);
   canvas.text({start.x + 30, start.y + 4}, series.name, kTextSize, Anchor::start, false);
 }
 

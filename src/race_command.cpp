@@ -54,10 +54,12 @@ class Field {
     Race race;
     add_reference(race);
     add_contenders(race);
-    of_flag("--schedule " + schedule() + ": ", [&] {
+    try {
       check_start(race);
-      return true;
-    });
+    } catch (const std::invalid_argument& error) {
+      throw UsageError("--schedule " + schedule() + ": " + error.what() +
+                       "; a race wants one start for all, as karras, normal or trailing have");
+    }
     return race;
   }
 

@@ -43,7 +43,7 @@ std::string seeds_text(const Race& race) {
 std::string setting_line(const RaceReport& report) {
   const Plan& plan = report.plan;
   std::ostringstream text;
-  text << seeds_text(report.race) << " on " << report.manifest.name << ' ' << plan.size.width << 'x' << plan.size.height
+  text << seeds_text(report.race) << " on " << escaped(report.manifest.name) << ' ' << plan.size.width << 'x' << plan.size.height
        << ", schedule " << plan.schedule << ", guidance scale " << plan.recipe.guidance.scale;
   return text.str();
 }
@@ -55,7 +55,7 @@ std::string reference_line(const RaceReport& report) {
   text << "Reference: " << reference.sampler << ", " << counted(static_cast<size_t>(reference.denoiser_calls), "call") << " in "
        << counted(static_cast<size_t>(reference.schedule.steps()), "step") << ". Its own error: latents "
        << rounded(standings.reference_latents.mean, 3) << ", picture " << rounded(standings.reference_picture.mean, 3)
-       << ",\nthe distance to itself with " << report.race.doubled.denoiser_calls << " calls.";
+       << ", which is its distance to itself with " << report.race.doubled.denoiser_calls << " calls.";
   return text.str();
 }
 
@@ -80,7 +80,7 @@ class Table {
   explicit Table(const RaceReport& report) : report_(report) { out_ << std::left; }
 
   std::string text() {
-    out_ << setting_line(report_) << '\n' << reference_line(report_) << "\n\n";
+    out_ << wrapped(setting_line(report_)) << wrapped(reference_line(report_)) << '\n';
     heading();
     std::vector<std::optional<int64_t>> budgets;  // in the order of the race, the adaptive last
     for (const Contender& contender : report_.race.contenders) {
@@ -130,8 +130,8 @@ class Table {
   void notes() {
     const size_t lanes = report_.race.lanes.size();
     out_ << '\n'
-         << wrapped("latents: how far the final latents are from the reference's, root mean square over that of the "
-                    "reference's. picture: the same of pixels, 0 to 255. " +
+         << wrapped("latents: root mean square of the difference between the final latents and the reference's, over that of "
+                    "the reference's themselves. picture: root mean square of the difference of pixels, 0 to 255. " +
                     (lanes > 1 ? "Means of " + std::to_string(lanes) + " runs; spread is the standard deviation among them."
                                : std::string("One run each: more --seed or prompts give a spread.")));
     if (any_too_near_) {
@@ -271,7 +271,7 @@ Plot race_plot(const RaceReport& report) {
     if (contender.calls && (plot.x.ticks.empty() || plot.x.ticks.back() < x)) plot.x.ticks.push_back(x);
   }
   const double least = kToldApart * report.standings.reference_latents.mean;
-  plot.series.push_back({.name = "below: not told apart", .x = {first, last}, .y = {least, least}, .dashed = true, .dots = false});
+  plot.series.push_back({.name = "below: not told apart", .x = {first, last}, .y = {least, least}, .dashed = true, .guide = true});
   return plot;
 }
 

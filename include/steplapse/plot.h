@@ -18,7 +18,7 @@ struct Plot {
     std::vector<double> x, y;
     std::vector<double> spread = {};  ///< half the height of each point's bar; none: no bars
     bool dashed = false;              ///< and its dots hollow
-    bool dots = true;                 ///< at the points
+    bool guide = false;               ///< a line to read the others by: grey, without dots
   };
   std::string title;
   Axis x, y;
