@@ -44,8 +44,8 @@ std::string deterministic_samplers() {
 /// Puts a race's contenders together.
 class Field {
  public:
-  Field(const Manifest& manifest, const RaceOptions& options, RaceProgress& progress)
-      : options_(options), progress_(progress),
+  Field(const Manifest& manifest, const RaceOptions& options)
+      : options_(options),
         planned_(planned_rule(manifest, options.settings, {.sampler = kRaceReference, .own_last_level = false})) {
     of_flag("--schedule " + schedule() + ": ", [&] { return levels(1); });
   }
@@ -63,6 +63,8 @@ class Field {
     return race;
   }
 
+  const std::vector<std::string>& warnings() const { return warnings_; }
+
  private:
   std::string schedule() const { return std::string(planned_.rule.name); }
 
@@ -79,7 +81,7 @@ class Field {
   const Sampler& sampler_of(const std::string& name) {
     const Preset preset = planned_preset(name);
     if (preset.drops_penultimate || (preset.schedule && *preset.schedule != schedule())) {
-      progress_.warning(name + " races as " + preset.sampler + " on --schedule " + schedule() + ", not on its tool's own levels");
+      warnings_.push_back(name + " races as " + preset.sampler + " on --schedule " + schedule() + ", not on its tool's own levels");
     }
     return sampler_named(preset.sampler);
   }
@@ -144,8 +146,8 @@ class Field {
   }
 
   const RaceOptions& options_;
-  RaceProgress& progress_;
   PlannedRule planned_;
+  std::vector<std::string> warnings_;
 };
 
 // ---- where they race --------------------------------------------------------------------------------------------------
@@ -242,9 +244,11 @@ int race_reporting(const RaceOptions& options, RaceProgress& progress) {
   if (!asked.settings.schedule) {
     asked.settings.schedule = manifest.training_noise.prediction_type == PredictionType::flow ? kFlowRaceSchedule : kRaceSchedule;
   }
-  Race race = Field(manifest, asked, progress).race();
+  Field field(manifest, asked);
+  Race race = field.race();
   const std::vector<Plan> plans = plan_lanes(manifest, asked, race.reference);
-  Warnings warnings(progress);
+  Warnings warnings(progress);  // not before all is known to be right: what is wrong is one line
+  warnings.add(field.warnings());
   for (const Plan& plan : plans) warnings.add(plan.warnings);
   warn_of_unknown_words(manifest, asked, plans, warnings);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <iomanip>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -29,6 +30,9 @@ std::string rounded(double number, int digits) {
   text << std::setprecision(digits) << number;
   return text.str();
 }
+
+/// Whole, or to one place where it is a mean.
+std::string count_text(double number) { return rounded(std::round(10 * number) / 10, 7); }
 
 std::string seeds_text(const Race& race) {
   std::vector<uint64_t> seeds;
@@ -118,8 +122,8 @@ class Table {
     any_stochastic_ |= stochastic;
     any_too_near_ |= !standing.told_apart;
     cell(contender(standing).sampler + (stochastic ? " ~" : ""), kNameWidth);
-    right(rounded(standing.steps, 4), kNumberWidth);
-    right(rounded(standing.denoiser_calls, 4), kNumberWidth);
+    right(count_text(standing.steps), kNumberWidth);
+    right(count_text(standing.denoiser_calls), kNumberWidth);
     right((standing.told_apart ? "" : "= ") + rounded(standing.latents.mean, 3), kDistanceWidth);
     right(standing.latents.deviation ? rounded(*standing.latents.deviation, 2) : "-", kDistanceWidth);
     right(rounded(standing.picture.mean, 3), kDistanceWidth);

@@ -2,11 +2,13 @@
 
 import csv
 import json
+import re
 import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from PIL import Image
 from safetensors.numpy import load_file
 
@@ -97,6 +99,13 @@ def block_of(table: list[str], calls: int) -> list[str]:
     first = table.index(f"-- at most {calls} calls") + 1
     last = next(i for i in range(first, len(table)) if not table[i] or table[i].startswith("--"))
     return table[first:last]
+
+
+def test_the_columns_are_those_of_the_documentation(race, tmp_path):
+    race("red apple", "--samplers", "euler", "--calls", 1, "--csv", "race.csv", "--progress", "none")
+    documentation = (ROOT / "docs/race.md").read_text().split("## race.csv")[1]
+    documented = [name for line in documentation.splitlines() for name in re.findall(r"`(\w+)`", line.split(" | ")[0])]
+    assert (tmp_path / "race.csv").read_text().splitlines()[0] == ",".join(documented)
 
 
 # ---- what is shown
