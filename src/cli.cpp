@@ -10,6 +10,8 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "cli_flags.h"
+#include "cli_race.h"
 #include "flag_values.h"
 #include "levels_json.h"
 #include "progress.h"
@@ -32,7 +34,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kLongestInput = 1 << 20;  // bytes of standard input that are read for a prompt; the plan refuses less
 constexpr size_t kLargestLevels = 4 << 20;  // bytes of a file of levels
 constexpr size_t kLargestPrompts = 64 << 20;  // and of one of prompts
 constexpr int64_t kMostPictures = 100'000;
@@ -42,6 +43,7 @@ constexpr int64_t kAnyNumber = std::numeric_limits<int64_t>::max();  // the plan
 constexpr const char* kOverview = R"(steplapse draws a picture from a prompt and keeps every step of its making.
 
   steplapse [generate] PROMPT   draw, and write the run folder (flags below)
+  steplapse race PROMPT...      which sampler is worth it at equal cost
   steplapse schedule            the noise levels of a run; --list names the schedules
   steplapse samplers            the samplers, and what other tools call them
   steplapse tokens PROMPT       what the network is given in place of the words
@@ -53,73 +55,11 @@ A prompt that is also a command's name needs generate before it: steplapse gener
 Exit codes: 0 done, 1 run failed, 2 usage, 3 bundle refused, 4 output or disk, 5 memory, 130 and 143 ended by a signal.
 )";
 
-// ---- where the model that comes with us lies ---------------------------------------------------------------------
-
-fs::path default_model() {
-  if (const char* named = std::getenv("STEPLAPSE_MODEL"); named && *named) return named;
-  std::error_code unknown;
-  const fs::path program = fs::read_symlink("/proc/self/exe", unknown);
-  // Beside the program, where it was installed, or in the checkout above the build folder.
-  for (const char* place : {"models", "../share/steplapse/models", "../models", "../../models", "../../../models"}) {
-    const fs::path model = (program.parent_path() / place / "emoji-64").lexically_normal();
-    if (fs::exists(model / "model.json", unknown)) return model;
-  }
-  throw UsageError("no --model given, and models/emoji-64 is not beside the program; name a bundle's folder");
-}
-
-// ---- parsing -----------------------------------------------------------------------------------------------------
-
-std::vector<std::string> flags_of(const CLI::App& command) {
-  std::vector<std::string> flags;
-  for (const CLI::Option* option : command.get_options()) {
-    for (const auto& name : option->get_lnames()) flags.push_back("--" + name);
-  }
-  return flags;
-}
-
-/// What was left over is a misspelt flag, or a prompt that the shell took apart.
-void refuse_extras(const CLI::App& command) {
-  for (const std::string& extra : command.remaining()) {
-    if (extra == "--") continue;
-    if (extra.size() > 1 && extra[0] == '-') {
-      const std::string flag = extra.substr(0, extra.find('='));
-      const auto meant = nearest(flag, flags_of(command));
-      throw UsageError("unknown flag " + in_quotes(flag) +
-                       (meant ? ", did you mean " + in_quotes(*meant) + "?" : ", see " + command.get_name() + " --help"));
-    }
-    throw UsageError("unexpected " + in_quotes(extra) + "; a prompt of several words wants quotes: steplapse \"red apple\"");
-  }
-}
-
-std::string in_our_words(const CLI::ParseError& error) {
-  const std::string text = error.what(), flag = text.substr(0, text.find(':'));
-  if (error.get_name() == "RequiredError") return "no " + text.substr(0, text.find(' '));
-  if (error.get_name() != "ArgumentMismatch") return text;
-  return flag + (text.find("At Most") != std::string::npos ? ": given more than once" : ": wants a value");
-}
-
-/// @return false where --help was asked and answered
-bool parse(CLI::App& command, std::vector<std::string> arguments) {
-  std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants a vector
-  command.allow_extras();
-  try {
-    command.parse(arguments);
-  } catch (const CLI::CallForHelp&) {
-    std::cout << command.help();
-    return false;
-  } catch (const CLI::ParseError& error) {
-    refuse_extras(command);
-    throw UsageError(in_our_words(error) + "; see " + command.get_name() + " --help");
-  }
-  refuse_extras(command);
-  return true;
-}
-
 // ---- generate ----------------------------------------------------------------------------------------------------
 
 /// What `generate` and `schedule` both are told of noise levels and sampler, as it was written.
-struct LevelFlags {
-  std::string steps, sampler, schedule, sigma_min, sigma_max, rho, shift, timesteps, sigmas, levels;
+struct LevelFlags : ScheduleFlags {
+  std::string steps, sampler, timesteps, sigmas, levels;
 };
 
 void add_level_flags(CLI::App& command, const std::string& group, LevelFlags& flags) {
@@ -128,37 +68,20 @@ void add_level_flags(CLI::App& command, const std::string& group, LevelFlags& fl
   };
   add("--steps", flags.steps, "N", "Steps from noise to picture");
   add("--sampler", flags.sampler, "NAME", "How to get from one noise level to the next");
-  add("--schedule", flags.schedule, "NAME", "Which noise levels; steplapse schedule --list has them all");
-  add("--sigma-min", flags.sigma_min, "X", "The schedule's smallest sigma but 0");
-  add("--sigma-max", flags.sigma_max, "X", "The schedule's largest sigma");
-  add("--rho", flags.rho, "X", "How a schedule bends: karras, polyexponential");
-  add("--shift", flags.shift, "X", "A flow model's levels towards noise: above 1 more of them are noisy");
+  add_schedule_flags(command, group, flags);
   add("--timesteps", flags.timesteps, "LIST", "The timesteps themselves, as 999,750,500,250");
   add("--sigmas", flags.sigmas, "LIST", "The sigmas themselves, as 14.6,3.9,0.9,0");
   add("--levels", flags.levels, "FILE", "The levels themselves, as steplapse schedule --json prints them");
 }
 
 /// The flags as they were written.
-struct GenerateFlags {
+struct GenerateFlags : PictureFlags, RunningFlags {
   LevelFlags level;
   std::vector<std::string> seeds;
-  std::string prompt, prompts, count, max_batch, model, guidance_scale, negative_prompt, size, frames = "x0",
-      every, at, from, to, decoder = "full", out, device = "auto", threads, rng = "cpu", latents, progress = "auto",
-      prompt_syntax = "weights", eta, s_churn, s_tmin, s_tmax, s_noise, guidance_interval,
-      guidance_sigmas, guidance_rescale;
+  std::string prompt, prompts, count, max_batch, frames = "x0", every, at, from, to, decoder = "full", out, latents, eta, s_churn, s_tmin,
+      s_tmax, s_noise, guidance_interval, guidance_sigmas, guidance_rescale;
   bool dry_run = false, overwrite = false, version = false;
 };
-
-CLI::Option* add_prompt_syntax(CLI::App& command, std::string& value) {
-  return command
-      .add_option("--prompt-syntax", value, "weights: (word:1.4), [word] and BREAK as in web UIs; or plain text")
-      ->type_name("NAME")
-      ->capture_default_str();
-}
-
-PromptSyntax prompt_syntax_of(const std::string& text) {
-  return prompt_syntax_named(choice_of("--prompt-syntax", text, {"weights", "plain"}));
-}
 
 constexpr const char *kPicture = "The picture", *kSampling = "Sampling (defaults are the bundle's)";
 
@@ -169,18 +92,16 @@ void add_flags(CLI::App& command, GenerateFlags& flags) {
   command.set_help_flag();  // groups are listed as they first appear: help comes last
   add(kPicture, "PROMPT", flags.prompt, "", "What to draw; - reads it from standard input, \"\" draws without one");
   add(kPicture, "--prompts", flags.prompts, "FILE", "One prompt a line, or a line of JSON with its own settings; - for standard input");
-  add(kPicture, "--negative-prompt", flags.negative_prompt, "TEXT", "What to steer away from");
-  add_prompt_syntax(command, flags.prompt_syntax)->group(kPicture);
   command.add_option("--seed", flags.seeds, "Which noise to start from (random, printed and recorded); N,M draws one of each")
       ->type_name("N")
       ->group(kPicture)
       ->delimiter(',')
       ->allow_extra_args(false);  // what follows a list's first may be the prompt
   add(kPicture, "--count", flags.count, "N", "N pictures, with seeds from --seed up");
-  add(kPicture, "--size", flags.size, "WxH", "Width and height in pixels (the bundle's)");
+  add_picture_flags(command, kPicture, flags);
 
   add_level_flags(command, kSampling, flags.level);
-  add(kSampling, "--guidance-scale", flags.guidance_scale, "X", "Weight of the prompt; 1 is no guidance");
+  add_guidance_scale(command, kSampling, flags);
   add(kSampling, "--guidance-interval", flags.guidance_interval, "A..B", "Guidance in these steps alone; the others cost half");
   add(kSampling, "--guidance-sigmas", flags.guidance_sigmas, "LOW..HIGH", "Guidance at these sigmas alone (Kynkäänniemi et al. 2024)");
   add(kSampling, "--guidance-rescale", flags.guidance_rescale, "X", "Against overexposure, 0 to 1 (Lin et al. 2023)");
@@ -189,7 +110,7 @@ void add_flags(CLI::App& command, GenerateFlags& flags) {
   add(kSampling, "--s-tmin", flags.s_tmin, "X", "No churn below this sigma");
   add(kSampling, "--s-tmax", flags.s_tmax, "X", "No churn above this sigma");
   add(kSampling, "--s-noise", flags.s_noise, "X", "Scale of all fresh noise");
-  add(kSampling, "--rng", flags.rng, "NAME", "Whose numbers a seed stands for: cpu, or philox (a CUDA generator's)");
+  add_rng(command, kSampling, flags);
   add(kSampling, "--latents", flags.latents, "FILE", "Start from the noise in this safetensors file, tensor 'latents'");
 
   const char* frames = "Frames";
@@ -202,30 +123,13 @@ void add_flags(CLI::App& command, GenerateFlags& flags) {
   add(frames, "--decoder", flags.decoder, "NAME", "Which of the bundle's decoders makes the frames")->capture_default_str();
 
   const char* running = "Running";
-  add(running, "--model", flags.model, "DIR", "The bundle's folder (STEPLAPSE_MODEL, or the model that comes with us)");
   add(running, "--out", flags.out, "DIR", "The run folder (runs/DATE-PROMPT-SEED), or that of several runs' folders");
   command.add_flag("--overwrite", flags.overwrite, "Replace the run that is there")->group(running);
-  add(running, "--device", flags.device, "NAME", "auto, cpu, cuda or cuda:N")->capture_default_str();
-  add(running, "--threads", flags.threads, "N", "CPU threads (OMP_NUM_THREADS, or one a core)");
+  add_running_flags(command, running, flags);
   add(running, "--max-batch", flags.max_batch, "N", "Pictures made at once, at most (what fits into memory); 1: the same bits as alone");
-  add(running, "--progress", flags.progress, "HOW", "auto, bar, lines, json or none")->capture_default_str();
   command.add_flag("--dry-run", flags.dry_run, "Say what would be done, and do nothing")->group(running);
   command.add_flag("--version", flags.version, "Print the version")->group(running);
   command.set_help_flag("-h,--help", "Print this and exit")->group(running);
-}
-
-std::string standard_input(size_t most) {
-  std::string text(most, '\0');
-  std::cin.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<size_t>(std::cin.gcount()));
-  return text;
-}
-
-std::string prompt_of(const std::string& argument) {
-  if (argument != "-") return argument;
-  std::string text = standard_input(kLongestInput);
-  if (!text.empty() && text.back() == '\n') text.pop_back();
-  return text;
 }
 
 Tensor latents_in(const std::string& path) {
@@ -262,14 +166,6 @@ FrameSelection frames_of(const CLI::App& command, const GenerateFlags& flags) {
   return frames;
 }
 
-/// A name of the table's or of `more`, or another tool's, which the plan knows.
-template <typename Table>
-std::string name_of(const char* flag, const std::string& text, const Table& table, std::vector<std::string> more = {}) {
-  if (is_other_tools(text)) return text;
-  for (const auto& row : table) more.emplace_back(row.name);
-  return choice_of(flag, text, more);
-}
-
 /// What `steplapse schedule --json` printed, or others wrote like it.
 Schedule levels_in(const std::string& path) {
   try {
@@ -286,11 +182,7 @@ void read_levels(const CLI::App& command, const LevelFlags& flags, Settings& set
   const auto given = [&](const char* flag) { return command.count(flag) > 0; };
   if (given("--steps")) settings.steps = whole_number("--steps", flags.steps, 1, kAnyNumber);
   if (given("--sampler")) settings.sampler = name_of("--sampler", flags.sampler, samplers());
-  if (given("--schedule")) settings.schedule = name_of("--schedule", flags.schedule, schedules(), {"ays"});
-  if (given("--sigma-min")) settings.sigma_min = real_number("--sigma-min", flags.sigma_min, 0, kInfinity);
-  if (given("--sigma-max")) settings.sigma_max = real_number("--sigma-max", flags.sigma_max, 0, kInfinity);
-  if (given("--rho")) settings.rho = real_number("--rho", flags.rho, 0, kInfinity);
-  if (given("--shift")) settings.shift = real_number("--shift", flags.shift, 0.01, 100);
+  read_schedule(command, flags, settings);
   if (given("--timesteps")) settings.timesteps = numbers_of("--timesteps", flags.timesteps, "999,750,500,250");
   if (given("--sigmas")) settings.sigmas = numbers_of("--sigmas", flags.sigmas, "14.6,3.9,0.9,0");
   if (given("--levels")) settings.levels = levels_in(flags.levels);
@@ -300,11 +192,8 @@ Settings settings_of(const CLI::App& command, const GenerateFlags& flags) {
   const auto given = [&](const char* flag) { return command.count(flag) > 0; };
   Settings settings;
   settings.prompt = flags.prompt;
-  if (given("--negative-prompt")) settings.negative_prompt = flags.negative_prompt;
-  settings.prompt_syntax = prompt_syntax_of(flags.prompt_syntax);
-  settings.rng = rng_named(choice_of("--rng", flags.rng, {"cpu", "philox"}));
+  read_picture(command, flags, settings);
   read_levels(command, flags.level, settings);
-  if (given("--guidance-scale")) settings.guidance_scale = real_number("--guidance-scale", flags.guidance_scale, 0, kInfinity);
   if (given("--guidance-interval")) {
     settings.guidance_interval = interval_of("--guidance-interval", flags.guidance_interval, "steps A..B, as 3..20");
   }
@@ -317,26 +206,8 @@ Settings settings_of(const CLI::App& command, const GenerateFlags& flags) {
   if (given("--s-tmin")) settings.s_tmin = real_number("--s-tmin", flags.s_tmin, 0, kInfinity);
   if (given("--s-tmax")) settings.s_tmax = real_number("--s-tmax", flags.s_tmax, 0, kInfinity);
   if (given("--s-noise")) settings.s_noise = real_number("--s-noise", flags.s_noise, 0, kInfinity);
-  if (given("--size")) settings.size = size_of("--size", flags.size);
   if (given("--latents")) settings.latents = latents_in(flags.latents);
   return settings;
-}
-
-ProgressMode progress_of(const std::string& text) {
-  choice_of("--progress", text, {"auto", "bar", "lines", "json", "none"});
-  if (text == "bar") return ProgressMode::bar;
-  if (text == "lines") return ProgressMode::lines;
-  if (text == "json") return ProgressMode::json;
-  return text == "none" ? ProgressMode::none : ProgressMode::automatic;
-}
-
-void check_device(const std::string& device) {
-  if (device == "auto" || device == "cpu" || device == "cuda") return;
-  if (device.starts_with("cuda:")) {
-    whole_number("--device cuda:N, N", device.substr(5), 0, 127);
-    return;
-  }
-  choice_of("--device", device, {"auto", "cpu", "cuda", "cuda:N"});
 }
 
 /// The seeds of one prompt; empty: a random one.
@@ -443,22 +314,11 @@ Options options_of(const CLI::App& command, const GenerateFlags& flags) {
   options.frames = frames_of(command, flags);
   options.decoder = flags.decoder;
   options.out = flags.out;
-  options.device = flags.device;
-  check_device(options.device);
-  if (!flags.threads.empty()) options.threads = static_cast<int>(whole_number("--threads", flags.threads, 1, 1024));
+  read_running(flags, options);
   if (!flags.max_batch.empty()) options.max_batch = whole_number("--max-batch", flags.max_batch, 1, kMostPictures);
-  options.progress = progress_of(flags.progress);
   options.dry_run = flags.dry_run;
   options.overwrite = flags.overwrite;
-  options.model = flags.model.empty() ? default_model() : fs::path(flags.model);
   return options;
-}
-
-/// Who reads JSON gets the errors of the command line so too.
-bool asks_for_json(const std::vector<std::string>& arguments) {
-  const auto flag = std::find(arguments.begin(), arguments.end(), "--progress");
-  return std::count(arguments.begin(), arguments.end(), "--progress=json") > 0 ||
-         (flag != arguments.end() && flag + 1 != arguments.end() && *(flag + 1) == "json");
 }
 
 int generate(const std::vector<std::string>& arguments) {
@@ -553,7 +413,7 @@ nlohmann::json samplers_json() {
                    {"calls_a_step", sampler.calls_a_step},
                    {"eta", sampler.eta ? nlohmann::json(*sampler.eta) : nlohmann::json()},
                    {"churns", sampler.churns},
-                   {"draws_noise", sampler.fresh_noise || sampler.eta.value_or(0) > 0},
+                   {"draws_noise", sampler.draws_noise()},
                    {"own_steps", sampler.own_steps},
                    {"own_last_level", sampler.own_last_level},
                    {"also", sampler.also}});
@@ -705,9 +565,10 @@ int run_command_line(std::vector<std::string> arguments) {
       return 0;
     }
   }
-  const std::vector<std::string> commands = {"generate", "schedule", "samplers", "tokens", "model"};
+  const std::vector<std::string> commands = {"generate", "race", "schedule", "samplers", "tokens", "model"};
   if (std::count(commands.begin(), commands.end(), first) > 0) arguments.erase(arguments.begin());
   try {
+    if (first == "race") return race_from(arguments);
     if (first == "schedule") return schedule(arguments);
     if (first == "samplers") return list_samplers(arguments);
     if (first == "tokens") return tokens(arguments);

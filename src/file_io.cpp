@@ -92,6 +92,14 @@ void write_whole(const std::filesystem::path& path, std::string_view bytes) {
   file.finish();
 }
 
+void check_writable(const std::filesystem::path& path, bool overwrite) {
+  std::error_code unreadable;  // beginning to write will say why
+  if (!overwrite && std::filesystem::exists(std::filesystem::symlink_status(path, unreadable))) {
+    throw OutputError(path.string() + ": is there already; name another file, or --overwrite to replace it");
+  }
+  PartFile begun(path);
+}
+
 std::string read_whole(const std::filesystem::path& path, size_t max_bytes) {
   const auto fail = [&] { throw UsageError(path.string() + ": cannot read: " + reason()); };
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));

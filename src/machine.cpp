@@ -1,9 +1,11 @@
 #include "machine.h"
 
+#include <ATen/Parallel.h>
 #include <malloc.h>
 #include <sched.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <fstream>
 #include <limits>
 #include <optional>
@@ -84,6 +86,14 @@ int physical_cores(const std::filesystem::path& cpus) {
     if (!siblings.empty()) cores.insert(siblings);
   }
   return std::max(1, cores.empty() ? CPU_COUNT(&allowed) : static_cast<int>(cores.size()));
+}
+
+void set_threads(int asked) {
+  if (asked > 0) {
+    at::set_num_threads(asked);
+  } else if (!std::getenv("OMP_NUM_THREADS")) {
+    at::set_num_threads(physical_cores());
+  }
 }
 
 int64_t available_memory(const std::filesystem::path& root) {

@@ -11,6 +11,9 @@ namespace steplapse {
 /// @param cpus  the kernel's folder of them; a parameter for the tests
 int physical_cores(const std::filesystem::path& cpus = "/sys/devices/system/cpu");
 
+/// libtorch's threads on the CPU: as many as asked; for 0 one a core, unless OMP_NUM_THREADS says how many.
+void set_threads(int asked);
+
 /// Bytes of memory that can be had without swapping, as the kernel guesses, and within the limits (cgroup v2) of the
 /// process and of those around it, where cached files make room; the largest number where the kernel says nothing.
 /// @param root  where /proc and /sys are; a parameter for the tests

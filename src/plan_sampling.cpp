@@ -142,27 +142,17 @@ RunEnd run_end(const Preset& preset) {
   return preset.end.value_or(sampler_named(preset.sampler).own_last_level ? RunEnd::own : RunEnd::zero);
 }
 
-Schedule by_rule(const Manifest& manifest, const TrainingNoise& noise, const Settings& settings, const Preset& preset,
-                 Plan& plan) {
-  const ScheduleRule& rule =
-      rule_named(manifest, settings.schedule.value_or(preset.schedule.value_or(noise.timestep_spacing)));
-  check_knows(rule, settings);
-  check_sigmas(NoiseScale(noise), settings);
-  plan.schedule = rule.name;
+Schedule by_rule(const Manifest& manifest, const Settings& settings, const Preset& preset, Plan& plan) {
+  PlannedRule planned = planned_rule(manifest, settings, preset);
+  plan.schedule = planned.rule.name;
   plan.sigma_min = settings.sigma_min;
   plan.sigma_max = settings.sigma_max;
   plan.rho = settings.rho;
 
   const int64_t steps = settings.steps.value_or(manifest.defaults.steps);
   Schedule schedule = of_flag("--steps " + std::to_string(steps), [&] {
-    return make_schedule(noise, rule,
-                         {.steps = steps,
-                          .sigma_min = settings.sigma_min,
-                          .sigma_max = settings.sigma_max,
-                          .rho = settings.rho,
-                          .start = preset.start,
-                          .end = run_end(preset),
-                          .drops_penultimate = preset.drops_penultimate});
+    planned.request.steps = steps;
+    return make_schedule(planned.noise, planned.rule, planned.request);
   });
   if (schedule.steps() != steps) {
     plan.warnings.push_back("--schedule " + plan.schedule + " makes " + std::to_string(schedule.steps()) + " steps where " +
@@ -257,6 +247,21 @@ GuidanceRule planned_guidance(const Manifest& manifest, const Settings& settings
   return rule;
 }
 
+PlannedRule planned_rule(const Manifest& manifest, const Settings& settings, const Preset& preset) {
+  const TrainingNoise noise = shifted_noise(manifest.training_noise, settings);
+  const ScheduleRule& rule =
+      rule_named(manifest, settings.schedule.value_or(preset.schedule.value_or(noise.timestep_spacing)));
+  check_knows(rule, settings);
+  check_sigmas(NoiseScale(noise), settings);
+  return {rule, noise,
+          {.sigma_min = settings.sigma_min,
+           .sigma_max = settings.sigma_max,
+           .rho = settings.rho,
+           .start = preset.start,
+           .end = run_end(preset),
+           .drops_penultimate = preset.drops_penultimate}};
+}
+
 Schedule planned_schedule(const Manifest& manifest, const Settings& settings, const Preset& preset, Plan& plan) {
   const TrainingNoise noise = shifted_noise(manifest.training_noise, settings);
   if (noise.prediction_type == PredictionType::flow) plan.shift = noise.shift;
@@ -272,7 +277,7 @@ Schedule planned_schedule(const Manifest& manifest, const Settings& settings, co
     plan.schedule = "levels";
     schedule = of_flag("--levels", [&] { return schedule_of_levels(noise, *settings.levels); });
   } else {
-    schedule = by_rule(manifest, noise, settings, preset, plan);
+    schedule = by_rule(manifest, settings, preset, plan);
   }
   if (preset.start && (settings.timesteps || settings.sigmas)) {
     schedule.init_scale = init_scale(*preset.start, NoiseScale(noise), schedule.levels);

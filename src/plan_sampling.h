@@ -16,6 +16,14 @@ SamplerOptions planned_options(const Sampler& sampler, const Settings& settings)
 /// @param steps  of the run
 GuidanceRule planned_guidance(const Manifest& manifest, const Settings& settings, int64_t steps);
 
+/// A schedule's rule and all that it is asked for but the number of steps.
+struct PlannedRule {
+  const ScheduleRule& rule;
+  TrainingNoise noise;  ///< the model's, with the user's shift
+  ScheduleRequest request;
+};
+PlannedRule planned_rule(const Manifest& manifest, const Settings& settings, const Preset& preset);
+
 /// The levels; `plan` gets the schedule's name, the user's sigmas and rho, and warnings.
 Schedule planned_schedule(const Manifest& manifest, const Settings& settings, const Preset& preset, Plan& plan);
 

@@ -49,15 +49,6 @@ void check_decoder(const Manifest& manifest, const std::string& decoder) {
   throw UsageError("--decoder " + in_quotes(decoder) + ": " + manifest.name + " has " + known);
 }
 
-/// Unless somebody said how many, by flag or as OpenMP programs are told, one a core.
-void set_threads(int asked) {
-  if (asked > 0) {
-    at::set_num_threads(asked);
-  } else if (!std::getenv("OMP_NUM_THREADS")) {
-    at::set_num_threads(physical_cores());
-  }
-}
-
 int64_t frames_in(const FrameSelection& selection, int64_t steps) {
   int64_t frames = 0;
   for (int64_t step = 0; step <= steps; ++step) frames += selection.has_x0(step) + selection.has_xt(step);

@@ -69,7 +69,7 @@ const std::vector<Sampler>& samplers() {
        .also = {"a1111:Restart", "a1111:restart"}},
       {.name = "dpm_fast", .label = "DPM fast", .start = sample_dpm_fast, .order = 2, .eta = 0, .own_steps = true,
        .also = {"k-diffusion:sample_dpm_fast", "a1111:DPM fast", "a1111:k_dpm_fast", "comfyui:dpm_fast"}},
-      {.name = "dpm_adaptive", .label = "DPM adaptive", .start = sample_dpm_adaptive, .order = 3, .calls_a_step = 3, .eta = 0, .own_steps = true,
+      {.name = "dpm_adaptive", .label = "DPM adaptive", .start = sample_dpm_adaptive, .order = 3, .calls_a_step = 3, .eta = 0, .own_steps = true, .adaptive = true,
        .also = {"k-diffusion:sample_dpm_adaptive", "a1111:DPM adaptive", "a1111:k_dpm_ad", "comfyui:dpm_adaptive"}},
       // clang-format on
   };

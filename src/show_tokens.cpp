@@ -27,12 +27,6 @@ Settings guided(Settings settings) {
 
 // ---- embeddings
 
-void refuse_existing_file(const fs::path& path) {
-  std::error_code unreadable;  // writing it will say why
-  if (!fs::exists(fs::symlink_status(path, unreadable))) return;
-  throw OutputError(path.string() + ": is there already; name another file, or --overwrite to replace it");
-}
-
 NamedTensors embeddings_of(const fs::path& folder, const Plan& plan) {
   const Guidance guidance = encode_prompts(load_bundle(folder), plan).guidance;
   NamedTensors tensors;
@@ -127,7 +121,7 @@ void warn(const std::string& text) { std::cerr << "steplapse: warning: " << text
 }  // namespace
 
 void show_tokens(const TokensOptions& options) {
-  if (!options.embeddings.empty() && !options.overwrite) refuse_existing_file(options.embeddings);
+  if (!options.embeddings.empty()) check_writable(options.embeddings, options.overwrite);
   const Manifest manifest = read_manifest(options.model);
   const Plan plan = make_plan(manifest, guided(options.settings));
   const TokenizedPrompts prompts = tokenize_prompts(manifest, tokenizers_of(options.model, manifest), plan);

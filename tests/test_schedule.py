@@ -230,7 +230,10 @@ def test_a_schedule_is_drawn(run, tmp_path):
     assert shapes.count("circle") == 7 + 7  # sigma 0 is not on a logarithmic axis, and has no timestep
     assert "karras, 7 steps" in [element.text for element in svg.iter()]
     assert run("schedule", "--plot", "levels.png").code == 0
-    assert Image.open(tmp_path / "levels.png").size == (720, 720)
+    with Image.open(tmp_path / "levels.png") as picture:
+        assert picture.size == (720, 720)
+        # Between an axis and its numbers is nothing: no line begins where a text ended.
+        assert {picture.getpixel((x, 308)) for x in range(720)} == {(255, 255, 255)}
     ended = run("schedule", "--plot", "levels.jpg")
     assert (ended.code, ended.lines()) == (2, ["steplapse: levels.jpg: wanted a file's name that ends in .svg or .png"])
 

@@ -14,6 +14,10 @@ namespace steplapse {
 ///                      PATH is a device, a pipe or a symbolic link: a rename would replace it.
 void write_whole(const std::filesystem::path& path, std::string_view bytes);
 
+/// Whether write_whole could begin, for work that takes long before it writes. Leaves nothing.
+/// @throws OutputError  as write_whole; or the file is there and not to be overwritten
+void check_writable(const std::filesystem::path& path, bool overwrite);
+
 /// The bytes of a file that the user named.
 /// @throws UsageError  it can't be read, or holds more than `max_bytes`.
 std::string read_whole(const std::filesystem::path& path, size_t max_bytes);

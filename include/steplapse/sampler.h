@@ -150,9 +150,12 @@ struct Sampler {
   bool churns = false;        ///< knows s_churn, s_tmin, s_tmax
   bool fresh_noise = false;   ///< draws noise even where eta and s_churn are 0, or without them
   bool own_steps = false;     ///< chooses its levels itself, between the schedule's first and last
+  bool adaptive = false;      ///< and how many: the number of steps asked for means nothing to it
   bool own_last_level = false;  ///< ends at the model's own last level where the schedule may; the others at sigma 0
   /// Other tools' names for it: "diffusers:DDIMScheduler", "a1111:DDIM", "comfyui:ddim", "sd.cpp:ddim", "k-diffusion:...".
   std::vector<std::string_view> also = {};
+
+  bool draws_noise() const { return fresh_noise || eta.value_or(0) > 0; }  ///< where it is told nothing
 };
 
 const std::vector<Sampler>& samplers();

@@ -1,0 +1,185 @@
+#include "cli_flags.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <iostream>
+#include <limits>
+
+#include "steplapse/error.h"
+#include "steplapse/text.h"
+
+namespace steplapse {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kLongestInput = 1 << 20;  // bytes of standard input that are read for a prompt; the plan refuses less
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+CLI::Option* add(CLI::App& command, const std::string& group, const char* name, std::string& value, const char* type, const char* help) {
+  return command.add_option(name, value, help)->type_name(type)->group(group);
+}
+
+std::vector<std::string> flags_of(const CLI::App& command) {
+  std::vector<std::string> flags;
+  for (const CLI::Option* option : command.get_options()) {
+    for (const auto& name : option->get_lnames()) flags.push_back("--" + name);
+  }
+  return flags;
+}
+
+/// What was left over is a misspelt flag, or a prompt that the shell took apart.
+void refuse_extras(const CLI::App& command) {
+  for (const std::string& extra : command.remaining()) {
+    if (extra == "--") continue;
+    if (extra.size() > 1 && extra[0] == '-') {
+      const std::string flag = extra.substr(0, extra.find('='));
+      const auto meant = nearest(flag, flags_of(command));
+      throw UsageError("unknown flag " + in_quotes(flag) +
+                       (meant ? ", did you mean " + in_quotes(*meant) + "?" : ", see " + command.get_name() + " --help"));
+    }
+    throw UsageError("unexpected " + in_quotes(extra) + "; a prompt of several words wants quotes: steplapse \"red apple\"");
+  }
+}
+
+std::string in_our_words(const CLI::ParseError& error) {
+  const std::string text = error.what(), flag = text.substr(0, text.find(':'));
+  if (error.get_name() == "RequiredError") return "no " + text.substr(0, text.find(' '));
+  if (error.get_name() != "ArgumentMismatch") return text;
+  return flag + (text.find("At Most") != std::string::npos ? ": given more than once" : ": wants a value");
+}
+
+}  // namespace
+
+// ---- where the model that comes with us lies ---------------------------------------------------------------------
+
+fs::path default_model() {
+  if (const char* named = std::getenv("STEPLAPSE_MODEL"); named && *named) return named;
+  std::error_code unknown;
+  const fs::path program = fs::read_symlink("/proc/self/exe", unknown);
+  // Beside the program, where it was installed, or in the checkout above the build folder.
+  for (const char* place : {"models", "../share/steplapse/models", "../models", "../../models", "../../../models"}) {
+    const fs::path model = (program.parent_path() / place / "emoji-64").lexically_normal();
+    if (fs::exists(model / "model.json", unknown)) return model;
+  }
+  throw UsageError("no --model given, and models/emoji-64 is not beside the program; name a bundle's folder");
+}
+
+// ---- parsing -----------------------------------------------------------------------------------------------------
+
+bool parse(CLI::App& command, std::vector<std::string> arguments) {
+  std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants a vector
+  command.allow_extras();
+  try {
+    command.parse(arguments);
+  } catch (const CLI::CallForHelp&) {
+    std::cout << command.help();
+    return false;
+  } catch (const CLI::ParseError& error) {
+    refuse_extras(command);
+    throw UsageError(in_our_words(error) + "; see " + command.get_name() + " --help");
+  }
+  refuse_extras(command);
+  return true;
+}
+
+bool asks_for_json(const std::vector<std::string>& arguments) {
+  const auto flag = std::find(arguments.begin(), arguments.end(), "--progress");
+  return std::count(arguments.begin(), arguments.end(), "--progress=json") > 0 ||
+         (flag != arguments.end() && flag + 1 != arguments.end() && *(flag + 1) == "json");
+}
+
+// ---- values ------------------------------------------------------------------------------------------------------
+
+std::string standard_input(size_t most) {
+  std::string text(most, '\0');
+  std::cin.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<size_t>(std::cin.gcount()));
+  return text;
+}
+
+std::string prompt_of(const std::string& argument) {
+  if (argument != "-") return argument;
+  std::string text = standard_input(kLongestInput);
+  if (!text.empty() && text.back() == '\n') text.pop_back();
+  return text;
+}
+
+PromptSyntax prompt_syntax_of(const std::string& text) {
+  return prompt_syntax_named(choice_of("--prompt-syntax", text, {"weights", "plain"}));
+}
+
+ProgressMode progress_of(const std::string& text) {
+  choice_of("--progress", text, {"auto", "bar", "lines", "json", "none"});
+  if (text == "bar") return ProgressMode::bar;
+  if (text == "lines") return ProgressMode::lines;
+  if (text == "json") return ProgressMode::json;
+  return text == "none" ? ProgressMode::none : ProgressMode::automatic;
+}
+
+void check_device(const std::string& device) {
+  if (device == "auto" || device == "cpu" || device == "cuda") return;
+  if (device.starts_with("cuda:")) {
+    whole_number("--device cuda:N, N", device.substr(5), 0, 127);
+    return;
+  }
+  choice_of("--device", device, {"auto", "cpu", "cuda", "cuda:N"});
+}
+
+// ---- flags -------------------------------------------------------------------------------------------------------
+
+void add_schedule_flags(CLI::App& command, const std::string& group, ScheduleFlags& flags) {
+  add(command, group, "--schedule", flags.schedule, "NAME", "Which noise levels; steplapse schedule --list has them all");
+  add(command, group, "--sigma-min", flags.sigma_min, "X", "The schedule's smallest sigma but 0");
+  add(command, group, "--sigma-max", flags.sigma_max, "X", "The schedule's largest sigma");
+  add(command, group, "--rho", flags.rho, "X", "How a schedule bends: karras, polyexponential");
+  add(command, group, "--shift", flags.shift, "X", "A flow model's levels towards noise: above 1 more of them are noisy");
+}
+
+void read_schedule(const CLI::App& command, const ScheduleFlags& flags, Settings& settings) {
+  const auto given = [&](const char* flag) { return command.count(flag) > 0; };
+  if (given("--schedule")) settings.schedule = name_of("--schedule", flags.schedule, schedules(), {"ays"});
+  if (given("--sigma-min")) settings.sigma_min = real_number("--sigma-min", flags.sigma_min, 0, kInfinity);
+  if (given("--sigma-max")) settings.sigma_max = real_number("--sigma-max", flags.sigma_max, 0, kInfinity);
+  if (given("--rho")) settings.rho = real_number("--rho", flags.rho, 0, kInfinity);
+  if (given("--shift")) settings.shift = real_number("--shift", flags.shift, 0.01, 100);
+}
+
+CLI::Option* add_prompt_syntax(CLI::App& command, std::string& value) {
+  return command
+      .add_option("--prompt-syntax", value, "weights: (word:1.4), [word] and BREAK as in web UIs; or plain text")
+      ->type_name("NAME")
+      ->capture_default_str();
+}
+
+void add_picture_flags(CLI::App& command, const std::string& group, PictureFlags& flags) {
+  add(command, group, "--negative-prompt", flags.negative_prompt, "TEXT", "What to steer away from");
+  add_prompt_syntax(command, flags.prompt_syntax)->group(group);
+  add(command, group, "--size", flags.size, "WxH", "Width and height in pixels (the bundle's)");
+}
+
+void add_guidance_scale(CLI::App& command, const std::string& group, PictureFlags& flags) {
+  add(command, group, "--guidance-scale", flags.guidance_scale, "X", "Weight of the prompt; 1 is no guidance");
+}
+
+void add_rng(CLI::App& command, const std::string& group, PictureFlags& flags) {
+  add(command, group, "--rng", flags.rng, "NAME", "Whose numbers a seed stands for: cpu, or philox (a CUDA generator's)");
+}
+
+void read_picture(const CLI::App& command, const PictureFlags& flags, Settings& settings) {
+  const auto given = [&](const char* flag) { return command.count(flag) > 0; };
+  if (given("--negative-prompt")) settings.negative_prompt = flags.negative_prompt;
+  settings.prompt_syntax = prompt_syntax_of(flags.prompt_syntax);
+  if (given("--size")) settings.size = size_of("--size", flags.size);
+  if (given("--guidance-scale")) settings.guidance_scale = real_number("--guidance-scale", flags.guidance_scale, 0, kInfinity);
+  settings.rng = rng_named(choice_of("--rng", flags.rng, {"cpu", "philox"}));
+}
+
+void add_running_flags(CLI::App& command, const std::string& group, RunningFlags& flags) {
+  add(command, group, "--model", flags.model, "DIR", "The bundle's folder (STEPLAPSE_MODEL, or the model that comes with us)");
+  add(command, group, "--device", flags.device, "NAME", "auto, cpu, cuda or cuda:N")->capture_default_str();
+  add(command, group, "--threads", flags.threads, "N", "CPU threads (OMP_NUM_THREADS, or one a core)");
+  add(command, group, "--progress", flags.progress, "HOW", "auto, bar, lines, json or none")->capture_default_str();
+}
+
+}  // namespace steplapse

@@ -1,0 +1,160 @@
+#include "cli_race.h"
+
+#include <algorithm>
+#include <cctype>
+#include <limits>
+
+#include "cli_flags.h"
+#include "flag_values.h"
+#include "race_command.h"
+#include "race_progress.h"
+#include "steplapse/error.h"
+#include "steplapse/text.h"
+
+namespace steplapse {
+namespace {
+
+constexpr int64_t kMostCalls = 1'000'000, kMostSeeds = 1'000'000;
+
+constexpr const char* kAbout = R"(Which sampler is worth it at equal cost: how far each one's picture is from a reference run's
+when all may ask the denoiser equally often, from the same noise and down the same schedule.
+
+  steplapse race "red apple" "hot beverage" --samplers euler,heun,dpmpp_2m --calls 10,20,40 --count 4
+)";
+
+/// The flags as they were written.
+struct RaceFlags : ScheduleFlags, PictureFlags, RunningFlags {
+  std::vector<std::string> prompts;
+  std::string samplers, calls = "10,20,40", reference, seed = "0", count, csv, plot;
+  bool json = false, overwrite = false;
+};
+
+void add_flags(CLI::App& command, RaceFlags& flags) {
+  const auto add = [&](const char* group, const char* name, std::string& value, const char* type, const char* help) {
+    return command.add_option(name, value, help)->type_name(type)->group(group);
+  };
+  command.set_help_flag();  // groups are listed as they first appear: help comes last
+  const char* race = "The race";
+  command.add_option("PROMPT", flags.prompts, "What to draw, one or more; - reads one from standard input")->type_name("")->group(race)->required();
+  add(race, "--samplers", flags.samplers, "LIST", "Which race, as euler,heun,dpmpp_2m; steplapse samplers names them")->required();
+  add(race, "--calls", flags.calls, "LIST", "How often each may ask the denoiser")->capture_default_str();
+  add(race, "--reference", flags.reference, "SAMPLER[:CALLS]", "What distances are to (dpmpp_2m with 4 times the most calls)");
+  add(race, "--seed", flags.seed, "LIST", "Which noise to start from, as 1,2,3")->capture_default_str();
+  add(race, "--count", flags.count, "N", "N seeds from --seed on");
+  add_schedule_flags(command, "The schedule of all (karras; normal for flow models)", flags);
+
+  const char* picture = "The picture (defaults are the bundle's)";
+  add_picture_flags(command, picture, flags);
+  add_guidance_scale(command, picture, flags);
+  add_rng(command, picture, flags);
+
+  const char* output = "Output";
+  command.add_flag("--json", flags.json, "JSON in place of the table")->group(output);
+  add(output, "--csv", flags.csv, "FILE", "Write a row for each sampler, number of calls, prompt and seed");
+  add(output, "--plot", flags.plot, "FILE", "Draw distance over calls, as .svg or .png");
+  command.add_flag("--overwrite", flags.overwrite, "Replace the files that are there")->group(output);
+  const char* running = "Running";
+  add_running_flags(command, running, flags);
+  command.set_help_flag("-h,--help", "Print this and exit")->group(running);
+}
+
+template <typename Item>
+void refuse_twice(const std::string& flag, const std::vector<Item>& items, std::string (*text_of)(const Item&)) {
+  for (size_t i = 0; i < items.size(); ++i) {
+    if (std::find(items.begin(), items.begin() + static_cast<ptrdiff_t>(i), items[i]) == items.begin() + static_cast<ptrdiff_t>(i)) continue;
+    throw UsageError(flag + ": " + text_of(items[i]) + " is given twice");
+  }
+}
+
+std::string quoted(const std::string& text) { return in_quotes(text); }
+template <typename Number>
+std::string digits(const Number& number) {
+  return std::to_string(number);
+}
+
+std::vector<std::string> prompts_of(const std::vector<std::string>& arguments) {
+  refuse_twice("PROMPT", arguments, quoted);
+  std::vector<std::string> prompts;
+  for (const std::string& argument : arguments) prompts.push_back(prompt_of(argument));
+  return prompts;
+}
+
+std::vector<std::string> samplers_of(const std::string& text) {
+  std::vector<std::string> names;
+  for (const std::string& name : list_of(text)) names.push_back(name_of("--samplers", name, samplers()));
+  return names;
+}
+
+std::vector<int64_t> calls_of(const std::string& text) {
+  std::vector<int64_t> calls;
+  for (const std::string& item : list_of(text)) calls.push_back(whole_number("--calls", item, 1, kMostCalls));
+  refuse_twice("--calls", calls, digits);
+  std::sort(calls.begin(), calls.end());
+  return calls;
+}
+
+std::vector<uint64_t> seeds_of(const CLI::App& command, const RaceFlags& flags) {
+  std::vector<uint64_t> seeds;
+  for (const std::string& item : list_of(flags.seed)) seeds.push_back(seed_number("--seed", item));
+  refuse_twice("--seed", seeds, digits);
+  if (command.count("--count") == 0) return seeds;
+
+  const int64_t count = whole_number("--count", flags.count, 1, kMostSeeds);
+  if (seeds.size() > 1) throw UsageError("--seed " + flags.seed + " names the seeds already; leave out --count, or name the first alone");
+  if (seeds.front() > std::numeric_limits<uint64_t>::max() - static_cast<uint64_t>(count - 1)) {
+    throw UsageError("--count " + flags.count + ": there are not as many seeds from " + flags.seed + " on");
+  }
+  for (int64_t i = 1; i < count; ++i) seeds.push_back(seeds.front() + static_cast<uint64_t>(i));
+  return seeds;
+}
+
+/// SAMPLER:CALLS, where another tool's name of a sampler has a colon too.
+RaceOptions::Reference reference_of(const std::string& text) {
+  const auto colon = text.rfind(':');
+  const std::string after = colon == std::string::npos ? "" : text.substr(colon + 1);
+  const bool has_calls = !after.empty() && (std::isdigit(static_cast<unsigned char>(after.front())) || after.front() == '-');
+  if (!has_calls) return {name_of("--reference", text, samplers()), std::nullopt};
+  return {name_of("--reference", text.substr(0, colon), samplers()),
+          whole_number("--reference " + text + ", calls", after, 1, kMostCalls)};
+}
+
+RaceOptions options_of(const CLI::App& command, const RaceFlags& flags) {
+  const auto given = [&](const char* flag) { return command.count(flag) > 0; };
+  RaceOptions options;
+  options.prompts = prompts_of(flags.prompts);
+  options.samplers = samplers_of(flags.samplers);
+  options.calls = calls_of(flags.calls);
+  options.seeds = seeds_of(command, flags);
+  if (given("--reference")) options.reference = reference_of(flags.reference);
+  read_schedule(command, flags, options.settings);
+  read_picture(command, flags, options.settings);
+  for (const auto& [flag, file] : {std::pair("--csv", &flags.csv), std::pair("--plot", &flags.plot)}) {
+    if (given(flag) && file->empty()) throw UsageError(std::string(flag) + " '': wanted a file's name");
+  }
+  if (flags.overwrite && !given("--csv") && !given("--plot")) throw UsageError("--overwrite: without --csv and --plot no file is written");
+  options.csv = flags.csv;
+  options.plot = flags.plot;
+  options.overwrite = flags.overwrite;
+  options.json = flags.json;
+  read_running(flags, options);
+  return options;
+}
+
+}  // namespace
+
+int race_from(const std::vector<std::string>& arguments) {
+  CLI::App command(kAbout, "steplapse race");
+  RaceFlags flags;
+  add_flags(command, flags);
+  RaceOptions options;
+  try {
+    if (!parse(command, arguments)) return 0;
+    options = options_of(command, flags);
+  } catch (const std::exception& error) {
+    if (asks_for_json(arguments)) make_race_progress(ProgressMode::json)->failed(failure_of(error));
+    throw;
+  }
+  return race(options);
+}
+
+}  // namespace steplapse
