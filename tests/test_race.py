@@ -176,6 +176,15 @@ def test_schedules_that_always_start_at_the_same_level_are_raced_on(race, schedu
     assert len(found["contenders"]) == 3
 
 
+# From alpha 0 the first step is of first order in every sampler: there Heun and PLMS ask once.
+def test_a_flow_model_is_raced_from_alpha_zero(race, changed_bundle):
+    flow = {"prediction_type": "flow", "timestep_spacing": "linspace", "shift": 3.0}
+    bundle = changed_bundle(lambda manifest: manifest.update(training_noise=flow))
+    found = json.loads(race("red apple", "--model", bundle, "--samplers", "heun,pndm", "--calls", "4", "--json", "--progress", "none"))
+    assert found["schedule"] == "normal"
+    assert [(row["steps"], row["denoiser_calls"]) for row in found["contenders"]] == [(3, 4), (4, 4)]
+
+
 # DDIM ends at the model's own last alpha in a drawing; in a race it ends where all do, and is Euler's method.
 def test_all_end_at_sigma_zero(race, tmp_path):
     race("red apple", "--samplers", "ddim,euler", "--calls", 7, "--schedule", "trailing", "--csv", "race.csv", "--progress", "none")
