@@ -36,7 +36,6 @@ namespace fs = std::filesystem;
 
 constexpr size_t kLargestLevels = 4 << 20;  // bytes of a file of levels
 constexpr size_t kLargestPrompts = 64 << 20;  // and of one of prompts
-constexpr int64_t kMostPictures = 100'000;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr int64_t kAnyNumber = std::numeric_limits<int64_t>::max();  // the plan knows what its model allows
 
@@ -78,7 +77,7 @@ void add_level_flags(CLI::App& command, const std::string& group, LevelFlags& fl
 struct GenerateFlags : PictureFlags, RunningFlags {
   LevelFlags level;
   std::vector<std::string> seeds;
-  std::string prompt, prompts, count, max_batch, frames = "x0", every, at, from, to, decoder = "full", out, latents, eta, s_churn, s_tmin,
+  std::string prompt, prompts, count, frames = "x0", every, at, from, to, decoder = "full", out, latents, eta, s_churn, s_tmin,
       s_tmax, s_noise, guidance_interval, guidance_sigmas, guidance_rescale;
   bool dry_run = false, overwrite = false, version = false;
 };
@@ -126,7 +125,6 @@ void add_flags(CLI::App& command, GenerateFlags& flags) {
   add(running, "--out", flags.out, "DIR", "The run folder (runs/DATE-PROMPT-SEED), or that of several runs' folders");
   command.add_flag("--overwrite", flags.overwrite, "Replace the run that is there")->group(running);
   add_running_flags(command, running, flags);
-  add(running, "--max-batch", flags.max_batch, "N", "Pictures made at once, at most (what fits into memory); 1: the same bits as alone");
   command.add_flag("--dry-run", flags.dry_run, "Say what would be done, and do nothing")->group(running);
   command.add_flag("--version", flags.version, "Print the version")->group(running);
   command.set_help_flag("-h,--help", "Print this and exit")->group(running);
@@ -210,26 +208,10 @@ Settings settings_of(const CLI::App& command, const GenerateFlags& flags) {
   return settings;
 }
 
-/// The seeds of one prompt; empty: a random one.
-std::vector<uint64_t> seeds_of(const GenerateFlags& flags) {
-  std::vector<uint64_t> seeds;
-  for (const std::string& seed : flags.seeds) seeds.push_back(seed_number("--seed", seed));
-  if (flags.count.empty()) return seeds;
-
-  if (seeds.size() > 1) throw UsageError("--count and several --seed both say how many; leave one out");
-  const int64_t count = whole_number("--count", flags.count, 1, kMostPictures);
-  if (seeds.empty()) seeds.push_back(random_seed());
-  if (seeds.front() > std::numeric_limits<uint64_t>::max() - static_cast<uint64_t>(count - 1)) {
-    throw UsageError("--count " + flags.count + ": seeds from " + flags.seeds.front() + " up would pass the largest, 2^64 - 1");
-  }
-  while (static_cast<int64_t>(seeds.size()) < count) seeds.push_back(seeds.back() + 1);
-  return seeds;
-}
-
 /// One prompt with all its seeds.
 void add_requests(const CLI::App& command, const GenerateFlags& flags, const std::string& place, std::vector<Request>& requests) {
   Settings settings = settings_of(command, flags);
-  const std::vector<uint64_t> seeds = seeds_of(flags);
+  const std::vector<uint64_t> seeds = seeds_from(flags.seeds, flags.count);
   if (settings.latents.defined() && seeds.size() > 1) {
     throw UsageError("--latents: is one start, " + std::to_string(seeds.size()) + " seeds would all begin there; leave one out");
   }
@@ -315,7 +297,6 @@ Options options_of(const CLI::App& command, const GenerateFlags& flags) {
   options.decoder = flags.decoder;
   options.out = flags.out;
   read_running(flags, options);
-  if (!flags.max_batch.empty()) options.max_batch = whole_number("--max-batch", flags.max_batch, 1, kMostPictures);
   options.dry_run = flags.dry_run;
   options.overwrite = flags.overwrite;
   return options;

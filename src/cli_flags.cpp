@@ -126,6 +126,21 @@ void check_device(const std::string& device) {
   choice_of("--device", device, {"auto", "cpu", "cuda", "cuda:N"});
 }
 
+std::vector<uint64_t> seeds_from(const std::vector<std::string>& texts, const std::string& count_text) {
+  std::vector<uint64_t> seeds;
+  for (const std::string& text : texts) seeds.push_back(seed_number("--seed", text));
+  if (count_text.empty()) return seeds;
+
+  if (seeds.size() > 1) throw UsageError("--count and several --seed both say how many; leave one out");
+  const int64_t count = whole_number("--count", count_text, 1, kMostPictures);
+  if (seeds.empty()) seeds.push_back(random_seed());
+  if (seeds.front() > std::numeric_limits<uint64_t>::max() - static_cast<uint64_t>(count - 1)) {
+    throw UsageError("--count " + count_text + ": seeds from " + std::to_string(seeds.front()) + " up would pass the largest, 2^64 - 1");
+  }
+  while (static_cast<int64_t>(seeds.size()) < count) seeds.push_back(seeds.back() + 1);
+  return seeds;
+}
+
 // ---- flags -------------------------------------------------------------------------------------------------------
 
 void add_schedule_flags(CLI::App& command, const std::string& group, ScheduleFlags& flags) {
@@ -179,6 +194,7 @@ void add_running_flags(CLI::App& command, const std::string& group, RunningFlags
   add(command, group, "--model", flags.model, "DIR", "The bundle's folder (STEPLAPSE_MODEL, or the model that comes with us)");
   add(command, group, "--device", flags.device, "NAME", "auto, cpu, cuda or cuda:N")->capture_default_str();
   add(command, group, "--threads", flags.threads, "N", "CPU threads (OMP_NUM_THREADS, or one a core)");
+  add(command, group, "--max-batch", flags.max_batch, "N", "Pictures made at once, at most (what fits into memory); 1: the same bits as alone");
   add(command, group, "--progress", flags.progress, "HOW", "auto, bar, lines, json or none")->capture_default_str();
 }
 

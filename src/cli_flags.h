@@ -58,9 +58,14 @@ void read_picture(const CLI::App& command, const PictureFlags& flags, Settings& 
 CLI::Option* add_prompt_syntax(CLI::App& command, std::string& value);
 PromptSyntax prompt_syntax_of(const std::string& text);
 
+inline constexpr int64_t kMostPictures = 100'000;  ///< of one command
+
+/// The seeds that --seed lists, or --count of them from its only one up; empty where neither is given.
+std::vector<uint64_t> seeds_from(const std::vector<std::string>& seeds, const std::string& count);
+
 /// Which model runs where.
 struct RunningFlags {
-  std::string model, device = "auto", threads, progress = "auto";
+  std::string model, device = "auto", threads, max_batch, progress = "auto";
 };
 void add_running_flags(CLI::App& command, const std::string& group, RunningFlags& flags);
 ProgressMode progress_of(const std::string& text);
@@ -71,6 +76,7 @@ void read_running(const RunningFlags& flags, Options& options) {
   check_device(flags.device);
   options.device = flags.device;
   if (!flags.threads.empty()) options.threads = static_cast<int>(whole_number("--threads", flags.threads, 1, 1024));
+  if (!flags.max_batch.empty()) options.max_batch = whole_number("--max-batch", flags.max_batch, 1, kMostPictures);
   options.progress = progress_of(flags.progress);
   options.model = flags.model.empty() ? default_model() : std::filesystem::path(flags.model);
 }

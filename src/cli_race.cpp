@@ -14,7 +14,7 @@
 namespace steplapse {
 namespace {
 
-constexpr int64_t kMostCalls = 1'000'000, kMostSeeds = 1'000'000;
+constexpr int64_t kMostCalls = 1'000'000;
 
 constexpr const char* kAbout = R"(Which sampler is worth it at equal cost: how far each one's picture is from a reference run's
 when all may ask the denoiser equally often, from the same noise and down the same schedule.
@@ -93,18 +93,9 @@ std::vector<int64_t> calls_of(const std::string& text) {
   return calls;
 }
 
-std::vector<uint64_t> seeds_of(const CLI::App& command, const RaceFlags& flags) {
-  std::vector<uint64_t> seeds;
-  for (const std::string& item : list_of(flags.seed)) seeds.push_back(seed_number("--seed", item));
+std::vector<uint64_t> seeds_of(const RaceFlags& flags) {
+  std::vector<uint64_t> seeds = seeds_from(list_of(flags.seed), flags.count);
   refuse_twice("--seed", seeds, digits);
-  if (command.count("--count") == 0) return seeds;
-
-  const int64_t count = whole_number("--count", flags.count, 1, kMostSeeds);
-  if (seeds.size() > 1) throw UsageError("--seed " + flags.seed + " names the seeds already; leave out --count, or name the first alone");
-  if (seeds.front() > std::numeric_limits<uint64_t>::max() - static_cast<uint64_t>(count - 1)) {
-    throw UsageError("--count " + flags.count + ": there are not as many seeds from " + flags.seed + " on");
-  }
-  for (int64_t i = 1; i < count; ++i) seeds.push_back(seeds.front() + static_cast<uint64_t>(i));
   return seeds;
 }
 
@@ -124,7 +115,7 @@ RaceOptions options_of(const CLI::App& command, const RaceFlags& flags) {
   options.prompts = prompts_of(flags.prompts);
   options.samplers = samplers_of(flags.samplers);
   options.calls = calls_of(flags.calls);
-  options.seeds = seeds_of(command, flags);
+  options.seeds = seeds_of(flags);
   if (given("--reference")) options.reference = reference_of(flags.reference);
   read_schedule(command, flags, options.settings);
   read_picture(command, flags, options.settings);

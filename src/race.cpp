@@ -62,13 +62,13 @@ Trajectory start_of(const Contender& contender, const Lane& lane) {
 }
 
 /// Runs all entries to their ends, the longest first: they would else go on alone when the others have ended.
-void run_together(std::vector<Entry>& entries, Denoiser denoiser, const std::function<void()>& called) {
+void run_together(std::vector<Entry>& entries, Denoiser denoiser, int64_t max_batch, const std::function<void()>& called) {
   std::vector<Entry*> order;
   for (Entry& entry : entries) order.push_back(&entry);
   const auto length = [](const Entry* entry) { return entry->contender->calls.value_or(std::numeric_limits<int64_t>::max()); };
   std::stable_sort(order.begin(), order.end(), [&](const Entry* a, const Entry* b) { return length(a) > length(b); });
 
-  Engine engine(std::move(denoiser), entries.front().lane->recipe.prediction_type);
+  Engine engine(std::move(denoiser), entries.front().lane->recipe.prediction_type, max_batch);
   std::deque<Tally> tallies;
   for (const Entry* entry : order) {
     tallies.emplace_back(entry->contender->calls ? &called : nullptr);
@@ -196,7 +196,8 @@ int64_t calls_in(const Race& race) {
   return calls * static_cast<int64_t>(race.lanes.size());
 }
 
-RaceResult run_race(const Race& race, Denoiser denoiser, const RaceDecoder& decode, const std::function<void()>& called) {
+RaceResult run_race(const Race& race, Denoiser denoiser, const RaceDecoder& decode, int64_t max_batch,
+                    const std::function<void()>& called) {
   std::vector<Entry> entries;  // by contender, then by lane; the references last
   const auto enter = [&](const Contender& contender) {
     for (const Lane& lane : race.lanes) entries.push_back({&contender, &lane});
@@ -204,7 +205,7 @@ RaceResult run_race(const Race& race, Denoiser denoiser, const RaceDecoder& deco
   for (const Contender& contender : race.contenders) enter(contender);
   enter(race.reference);
   enter(race.doubled);
-  run_together(entries, std::move(denoiser), called);
+  run_together(entries, std::move(denoiser), max_batch, called);
 
   const size_t lanes = race.lanes.size(), contenders = race.contenders.size();
   RaceResult result;

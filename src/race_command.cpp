@@ -6,6 +6,7 @@
 #include <set>
 #include <stdexcept>
 
+#include "batch_memory.h"
 #include "machine.h"
 #include "plan_sampling.h"
 #include "race_progress.h"
@@ -221,7 +222,8 @@ void stop_for_signal() {
   if (noted_signal() != 0) throw std::runtime_error("interrupted");
 }
 
-RaceResult run_on(const Bundle& bundle, const Race& race, RaceProgress& progress) {
+RaceResult run_on(const Bundle& bundle, const Race& race, std::optional<int64_t> max_batch, RaceProgress& progress) {
+  const Lane& lane = race.lanes.front();
   int64_t answers = 0;
   const int64_t of = calls_in(race);
   return run_race(
@@ -234,6 +236,7 @@ RaceResult run_on(const Bundle& bundle, const Race& race, RaceProgress& progress
         stop_for_signal();
         return bundle.decode("full", latents);
       },
+      max_batch ? *max_batch : batch_that_fits(bundle, lane.recipe, lane.guidance),
       [&] { progress.answered(++answers, of); });
 }
 
@@ -259,7 +262,7 @@ int race_reporting(const RaceOptions& options, RaceProgress& progress) {
   note_signals();  // before, a signal ends the process as ever
   RaceResult result;
   try {
-    result = run_on(bundle, race, progress);
+    result = run_on(bundle, race, options.max_batch, progress);
   } catch (const std::exception&) {
     if (noted_signal() == 0) throw;
     progress.done();

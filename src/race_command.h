@@ -29,6 +29,7 @@ struct RaceOptions {
   bool json = false;  ///< in place of the table
   std::string device = "auto";
   int threads = 0;  ///< 0: libtorch's own choice
+  std::optional<int64_t> max_batch;  ///< runs in one denoiser call; none: as many as fit into memory
   ProgressMode progress = ProgressMode::automatic;
 };
 

@@ -195,7 +195,7 @@ TEST(Race, AdaptiveSamplersSpendWhatTheyLike) {
   Race race = race_of({within("euler", 10)});
   race.contenders.push_back({.sampler = "dpm_adaptive", .schedule = race.reference.schedule});
   int64_t told = 0;
-  const RaceResult result = run_race(race, denoise, decode, [&] { ++told; });
+  const RaceResult result = run_race(race, denoise, decode, 16, [&] { ++told; });
   EXPECT_EQ(told, calls_in(race));
   EXPECT_EQ(told, 2 * (10 + 400 + 800));
   EXPECT_GT(result.runs[2].denoiser_calls, result.runs[2].steps);

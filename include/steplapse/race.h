@@ -74,9 +74,10 @@ struct RaceResult {
 using RaceDecoder = std::function<Tensor(const Tensor& latents)>;
 
 /// Runs all of it through one engine, so that whatever waits shares denoiser calls.
+/// @param max_batch  runs in one denoiser call, at most
 /// @param called  told of every answer to a contender that is not adaptive, or to a reference
 /// @throws Error  the first run that failed: which, and why
-RaceResult run_race(const Race& race, Denoiser denoiser, const RaceDecoder& decode,
+RaceResult run_race(const Race& race, Denoiser denoiser, const RaceDecoder& decode, int64_t max_batch = 16,
                     const std::function<void()>& called = [] {});
 
 /// How many answers `called` is told of.
