@@ -94,8 +94,7 @@ void add_flags(CLI::App& command, GenerateFlags& flags) {
   command.add_option("--seed", flags.seeds, "Which noise to start from (random, printed and recorded); N,M draws one of each")
       ->type_name("N")
       ->group(kPicture)
-      ->delimiter(',')
-      ->allow_extra_args(false);  // what follows a list's first may be the prompt
+      ->allow_extra_args(false);  // what follows may be the prompt
   add(kPicture, "--count", flags.count, "N", "N pictures, with seeds from --seed up");
   add_picture_flags(command, kPicture, flags);
 
@@ -238,20 +237,19 @@ std::vector<std::string> settings_of_a_line(const CLI::App& command) {
 /// The command line's own flags, without those that the line sets otherwise, then the line's.
 std::vector<std::string> arguments_for(const CLI::App& command, const PromptsLine& line) {
   const auto& own = line.settings;
-  const bool own_seeds = own.contains("seed") || own.contains("count");
   std::vector<std::string> arguments;
   for (const CLI::Option* option : command.get_options()) {
     if (option->count() == 0 || option->get_lnames().empty()) continue;
     std::string name = option->get_lnames().front(), key = name;
     std::replace(key.begin(), key.end(), '-', '_');
-    if (own.contains(key) || (own_seeds && (key == "seed" || key == "count"))) continue;
+    if (own.contains(key) || (key == "count" && own.contains("seed"))) continue;
     if (option->get_group() != kPicture && option->get_group() != kSampling) continue;
     for (const std::string& value : option->results()) arguments.push_back("--" + name + "=" + value);
   }
   for (const auto& [key, value] : own) {
     std::string name = key;
     std::replace(name.begin(), name.end(), '_', '-');
-    arguments.push_back("--" + name + "=" + value);
+    if (value) arguments.push_back("--" + name + "=" + *value);
   }
   return arguments;
 }
@@ -396,6 +394,7 @@ nlohmann::json samplers_json() {
                    {"churns", sampler.churns},
                    {"draws_noise", sampler.draws_noise()},
                    {"own_steps", sampler.own_steps},
+                   {"adaptive", sampler.adaptive},
                    {"own_last_level", sampler.own_last_level},
                    {"also", sampler.also}});
   }
@@ -411,7 +410,7 @@ int list_samplers(const std::vector<std::string>& arguments) {
     std::cout << samplers_json().dump(2) << '\n';
     return 0;
   }
-  std::cout << "name               order  calls a step  eta   draws noise    other tools' names\n";
+  std::cout << "name               order  calls a step  steps      eta   draws noise     other tools' names\n";
   for (const Sampler& sampler : samplers()) {
     std::ostringstream eta;
     if (sampler.eta) eta << *sampler.eta;
@@ -421,7 +420,8 @@ int list_samplers(const std::vector<std::string>& arguments) {
                         : sampler.churns                  ? "with --s-churn"
                                                           : "no";
     std::cout << std::left << std::setw(18) << sampler.name << ' ' << std::setw(6) << sampler.order << ' ' << std::setw(13)
-              << sampler.calls_a_step << ' ' << std::setw(5) << (sampler.eta ? eta.str() : "-") << ' ' << std::setw(14) << noise << ' '
+              << sampler.calls_a_step << ' ' << std::setw(10)
+              << (sampler.adaptive ? "adaptive" : sampler.own_steps ? "its own" : "as listed") << ' ' << std::setw(5) << (sampler.eta ? eta.str() : "-") << ' ' << std::setw(15) << noise << ' '
               << other_names(sampler.also) << '\n';
   }
   return 0;
@@ -432,14 +432,16 @@ int schedule(const std::vector<std::string>& arguments) {
   LevelFlags level;
   std::string model;
   std::string plot;
-  bool json = false, list = false;
+  bool json = false, list = false, overwrite = false;
   add_level_flags(command, "Levels (defaults are the bundle's)", level);
   command.add_option("--model", model, "The bundle's folder")->type_name("DIR");
   command.add_flag("--json", json, "As JSON");
   command.add_option("--plot", plot, "Draw them: sigma / alpha and timesteps over steps, as .svg or .png")->type_name("FILE");
+  command.add_flag("--overwrite", overwrite, "Replace the drawing that is there");
   command.add_flag("--list", list, "The schedules there are");
   if (!parse(command, arguments)) return 0;
   if (list) return list_schedules(json);
+  if (!plot.empty()) check_writable(plot, overwrite);
 
   const Manifest manifest = read_manifest(model.empty() ? default_model() : fs::path(model));
   Settings settings;

@@ -68,6 +68,12 @@ fs::path default_model() {
 // ---- parsing -----------------------------------------------------------------------------------------------------
 
 bool parse(CLI::App& command, std::vector<std::string> arguments) {
+  // CLI11 takes what follows --flag= for its value; two arguments are clear.
+  for (size_t i = 0; i < arguments.size() && arguments[i] != "--"; ++i) {
+    if (!arguments[i].starts_with("--") || arguments[i].find('=') != arguments[i].size() - 1) continue;
+    arguments[i].pop_back();
+    arguments.insert(arguments.begin() + static_cast<ptrdiff_t>(i) + 1, "");
+  }
   std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants a vector
   command.allow_extras();
   try {
@@ -128,7 +134,12 @@ void check_device(const std::string& device) {
 
 std::vector<uint64_t> seeds_from(const std::vector<std::string>& texts, const std::string& count_text) {
   std::vector<uint64_t> seeds;
-  for (const std::string& text : texts) seeds.push_back(seed_number("--seed", text));
+  for (const std::string& text : texts) {
+    for (const std::string& seed : list_of(text)) seeds.push_back(seed_number("--seed", seed));
+  }
+  for (auto seed = seeds.begin(); seed != seeds.end(); ++seed) {
+    if (std::find(seeds.begin(), seed, *seed) != seed) throw UsageError("--seed: " + std::to_string(*seed) + " is given twice");
+  }
   if (count_text.empty()) return seeds;
 
   if (seeds.size() > 1) throw UsageError("--count and several --seed both say how many; leave one out");

@@ -60,7 +60,7 @@ PromptSyntax prompt_syntax_of(const std::string& text);
 
 inline constexpr int64_t kMostPictures = 100'000;  ///< of one command
 
-/// The seeds that --seed lists, or --count of them from its only one up; empty where neither is given.
+/// The seeds that --seed lists (each text may be a list), or --count of them from its only one up; empty where neither is given.
 std::vector<uint64_t> seeds_from(const std::vector<std::string>& seeds, const std::string& count);
 
 /// Which model runs where.

@@ -93,12 +93,6 @@ std::vector<int64_t> calls_of(const std::string& text) {
   return calls;
 }
 
-std::vector<uint64_t> seeds_of(const RaceFlags& flags) {
-  std::vector<uint64_t> seeds = seeds_from(list_of(flags.seed), flags.count);
-  refuse_twice("--seed", seeds, digits);
-  return seeds;
-}
-
 /// SAMPLER:CALLS, where another tool's name of a sampler has a colon too.
 RaceOptions::Reference reference_of(const std::string& text) {
   const auto colon = text.rfind(':');
@@ -115,7 +109,7 @@ RaceOptions options_of(const CLI::App& command, const RaceFlags& flags) {
   options.prompts = prompts_of(flags.prompts);
   options.samplers = samplers_of(flags.samplers);
   options.calls = calls_of(flags.calls);
-  options.seeds = seeds_of(flags);
+  options.seeds = seeds_from({flags.seed}, flags.count);
   if (given("--reference")) options.reference = reference_of(flags.reference);
   read_schedule(command, flags, options.settings);
   read_picture(command, flags, options.settings);

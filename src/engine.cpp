@@ -187,6 +187,7 @@ void Engine::ask(const std::vector<Job*>& batch) {
   std::vector<Answer> answers;
   try {
     answers = answers_to(batch);
+    most_at_once_ = std::max(most_at_once_, static_cast<int64_t>(batch.size()));
   } catch (const std::exception& error) {
     if (batch.size() > 1 && failure_of(error).code == ExitCode::memory) {
       max_batch_ = static_cast<int64_t>(batch.size()) / 2;

@@ -84,13 +84,18 @@ void check_tool(std::string_view name) {
 }
 
 [[noreturn]] void refuse(const char* what, std::string_view name, const std::vector<std::string>& known) {
-  const auto meant = nearest(std::string(name), known);
+  // Of the same tool, and without its name, which would make all of them look alike.
+  const std::string prefix = std::string(tool_of(name)) + ":";
+  std::vector<std::string> names;
   std::string all;
   for (const std::string& each : known) {
-    if (tool_of(each) == tool_of(name)) all += (all.empty() ? "" : ", ") + each;
+    if (!each.starts_with(prefix)) continue;
+    names.push_back(each.substr(prefix.size()));
+    all += (all.empty() ? "" : ", ") + each;
   }
+  const auto meant = nearest(std::string(name.substr(prefix.size())), names);
   throw std::invalid_argument(std::string("unknown ") + what + " " + in_quotes(std::string(name)) +
-                              (meant         ? ", did you mean " + in_quotes(*meant) + "?"
+                              (meant         ? ", did you mean " + in_quotes(prefix + *meant) + "?"
                                : all.empty() ? "; none of that tool's is here"
                                              : "; there are: " + all));
 }

@@ -60,8 +60,8 @@ std::string sampler_options(const Recipe& recipe) {
 std::string guidance_words(const Plan& plan) {
   const GuidanceRule& rule = plan.recipe.guidance;
   std::string text;
-  if (rule.first_step > 1 || rule.last_step < plan.steps()) {
-    text += ", CFG steps: " + std::to_string(rule.first_step) + "-" + std::to_string(std::min(rule.last_step, plan.steps()));
+  if (rule.first_step > 1 || rule.stops_early()) {
+    text += ", CFG steps: " + std::to_string(rule.first_step) + "-" + (rule.stops_early() ? std::to_string(rule.last_step) : "");
   }
   if (rule.sigma_low > 0 || std::isfinite(rule.sigma_high)) {
     text += ", CFG sigmas: " + plain(rule.sigma_low) + "-" + plain(rule.sigma_high);
@@ -111,7 +111,7 @@ ordered_json settings_json(const Manifest& manifest, const Plan& plan) {
                    {"s_noise", recipe.options.s_noise},
                    {"guidance_scale", recipe.guidance.scale},
                    {"guidance_first_step", recipe.guidance.first_step},
-                   {"guidance_last_step", std::min(recipe.guidance.last_step, plan.steps())},
+                   {"guidance_last_step", nullptr},
                    {"guidance_sigma_low", recipe.guidance.sigma_low},
                    {"guidance_sigma_high", recipe.guidance.sigma_high},
                    {"guidance_rescale", recipe.guidance.rescale},
@@ -120,6 +120,7 @@ ordered_json settings_json(const Manifest& manifest, const Plan& plan) {
                    {"latents_given", recipe.init_noise_given},
                    {"model", manifest.name},
                    {"model_sha256", manifest.sha256}});
+  if (recipe.guidance.stops_early()) settings["guidance_last_step"] = recipe.guidance.last_step;
   return settings;
 }
 

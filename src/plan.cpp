@@ -40,6 +40,27 @@ Tensor checked_latents(const Tensor& latents, const std::vector<int64_t>& wanted
   return numbers;
 }
 
+/// Samplers with steps of their own: how many they make, and what they make of the levels, is said before.
+void plan_own_steps(const Sampler& sampler, const Settings& settings, const Schedule& schedule, Plan& plan) {
+  plan.made_steps = schedule.steps();
+  if (!sampler.own_steps) return;
+  const std::string name(sampler.name);
+  plan.made_steps.reset();
+  if (!sampler.adaptive) plan.made_steps = walk(sampler, {}, schedule).steps;
+  if (sampler.adaptive && settings.steps) {
+    plan.warnings.push_back("the sampler " + name + " chooses how many steps it makes, whatever --steps says");
+  } else if (plan.made_steps && *plan.made_steps != schedule.steps()) {
+    plan.warnings.push_back("the sampler " + name + " makes " + std::to_string(*plan.made_steps) + " steps and asks the network " +
+                            std::to_string(schedule.steps()) + " times");
+  }
+  if (settings.timesteps || settings.sigmas || settings.levels) {
+    const bool short_restart = name == "restart" && schedule.steps() < 20;
+    if (!short_restart) {
+      plan.warnings.push_back("the sampler " + name + " takes the ends of --" + plan.schedule + " and places its steps between them itself");
+    }
+  }
+}
+
 Recipe make_recipe(const Manifest& manifest, const Settings& settings, const Plan& plan, const Sampler& sampler,
                    Schedule schedule) {
   Recipe recipe;
@@ -48,7 +69,7 @@ Recipe make_recipe(const Manifest& manifest, const Settings& settings, const Pla
   recipe.options.clip_sample_range = manifest.training_noise.clip_sample_range;
   recipe.schedule = std::move(schedule);
   recipe.prediction_type = manifest.training_noise.prediction_type;
-  recipe.guidance = planned_guidance(manifest, settings, recipe.schedule.steps());
+  recipe.guidance = planned_guidance(manifest, settings, plan.made_steps);
   recipe.rng = settings.rng;
   recipe.seed = settings.seed.value_or(random_seed());
 
@@ -58,6 +79,18 @@ Recipe make_recipe(const Manifest& manifest, const Settings& settings, const Pla
   recipe.init_noise = recipe.init_noise_given ? checked_latents(settings.latents, shape)
                                               : Noise(recipe.rng, recipe.seed).draw(shape);
   return recipe;
+}
+
+/// An interval of sigmas that no level of the run lies in.
+void warn_of_no_guidance(Plan& plan) {
+  const Recipe& recipe = plan.recipe;
+  const bool limited = recipe.guidance.sigma_low > 0 || std::isfinite(recipe.guidance.sigma_high);
+  if (!recipe.guidance.guides() || !limited || !plan.made_steps) return;
+  const auto questions = walk(sampler_named(recipe.sampler), recipe.options, recipe.schedule).questions;
+  const bool anywhere = std::any_of(questions.begin(), questions.end(), [&](const Walk::Question& question) {
+    return recipe.guidance.asks_uncond(question.step, question.level);
+  });
+  if (!anywhere) plan.warnings.push_back("--guidance-sigmas: none of the run's levels lies there, so there is no guidance");
 }
 
 constexpr const char *kPrompt = "PROMPT", *kNegativePrompt = "--negative-prompt";
@@ -138,7 +171,9 @@ Plan make_plan(const Manifest& manifest, const Settings& settings) {
   Schedule schedule = planned_schedule(manifest, settings, preset, plan);
   Sampler sampler = sampler_named(preset.sampler);
   if (preset.eta) sampler.eta = preset.eta;
+  plan_own_steps(sampler, settings, schedule, plan);
   plan.recipe = make_recipe(manifest, settings, plan, sampler, std::move(schedule));
+  warn_of_no_guidance(plan);
   if (plan.recipe.rng == Rng::cpu && plan.recipe.seed > 0xffffffff) {
     plan.warnings.push_back("seed " + std::to_string(plan.recipe.seed) + " is beyond 32 bits: the cpu generator uses its low 32, " +
                             std::to_string(plan.recipe.seed & 0xffffffff));

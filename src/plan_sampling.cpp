@@ -216,7 +216,7 @@ SamplerOptions planned_options(const Sampler& sampler, const Settings& settings)
   return options;
 }
 
-GuidanceRule planned_guidance(const Manifest& manifest, const Settings& settings, int64_t steps) {
+GuidanceRule planned_guidance(const Manifest& manifest, const Settings& settings, std::optional<int64_t> steps) {
   GuidanceRule rule{.scale = settings.guidance_scale.value_or(manifest.defaults.guidance_scale)};
   check_number("--guidance-scale", rule.scale, 0, kInfinity);
   for (const auto& [flag, given] : {LevelFlag{"--guidance-interval", settings.guidance_interval.has_value()},
@@ -228,10 +228,10 @@ GuidanceRule planned_guidance(const Manifest& manifest, const Settings& settings
   }
   if (const auto& interval = settings.guidance_interval) {
     rule.first_step = static_cast<int64_t>(interval->low);
-    rule.last_step = static_cast<int64_t>(std::min(interval->high, static_cast<double>(steps)));
+    if (std::isfinite(interval->high)) rule.last_step = static_cast<int64_t>(interval->high);
     const std::string said = "--guidance-interval " + plain(interval->low) + ".." + (std::isinf(interval->high) ? "" : plain(interval->high));
-    if (rule.first_step > steps || (std::isfinite(interval->high) && interval->high > static_cast<double>(steps))) {
-      throw UsageError(said + ": the run has " + std::to_string(steps) + " steps");
+    if (steps && (rule.first_step > *steps || (std::isfinite(interval->high) && rule.last_step > *steps))) {
+      throw UsageError(said + ": the run has " + std::to_string(*steps) + " steps");
     }
     if (rule.first_step < 1 || rule.first_step > rule.last_step) throw UsageError(said + ": wanted steps A..B from 1, A no greater than B");
   }

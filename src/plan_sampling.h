@@ -13,8 +13,8 @@ Preset planned_preset(const std::string& name);
 /// Eta, churn and scale of fresh noise: what is asked of a sampler that does not know it is refused.
 SamplerOptions planned_options(const Sampler& sampler, const Settings& settings);
 
-/// @param steps  of the run
-GuidanceRule planned_guidance(const Manifest& manifest, const Settings& settings, int64_t steps);
+/// @param steps  that the run makes; none: nobody knows yet
+GuidanceRule planned_guidance(const Manifest& manifest, const Settings& settings, std::optional<int64_t> steps);
 
 /// A schedule's rule and all that it is asked for but the number of steps.
 struct PlannedRule {

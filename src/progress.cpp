@@ -39,21 +39,21 @@ std::string starting_line(const Plan& plan, const Manifest& manifest, const std:
          std::to_string(plan.size.height) + " -> " + folder.string();
 }
 
-/// How often the network will be asked; for samplers of several calls a step, or with steps of their own, about so often.
+/// How often the network will be asked.
 std::string calls_text(const Plan& plan) {
+  if (!plan.made_steps) return "as many denoiser calls as the sampler likes";
   const Recipe& recipe = plan.recipe;
-  const Sampler& sampler = sampler_named(recipe.sampler);
-  double guided = 0, plain = 0;
-  for (int64_t i = 0; i < plan.steps(); ++i) {
-    (recipe.guidance.asks_uncond(i + 1, recipe.schedule.levels[static_cast<size_t>(i)]) ? guided : plain) += sampler.calls_a_step;
+  int64_t guided = 0, plain = 0;
+  for (const auto& question : walk(sampler_named(recipe.sampler), recipe.options, recipe.schedule).questions) {
+    ++(recipe.guidance.asks_uncond(question.step, question.level) ? guided : plain);
   }
-  std::string text = sampler.own_steps || sampler.calls_a_step != 1 ? "about " : "";
-  const auto add = [&](double calls, const char* rows) {
-    if (calls > 0) text += format("%.0f denoiser calls of %s rows", calls, rows);
+  std::string text;
+  const auto add = [&](int64_t calls, const char* rows) {
+    if (calls > 0) text += std::to_string(calls) + (calls == 1 ? " denoiser call of " : " denoiser calls of ") + rows;
   };
-  add(guided, "2");
+  add(guided, "2 rows");
   if (guided > 0 && plain > 0) text += " and ";
-  add(plain, "1");
+  add(plain, "1 row");
   return text;
 }
 
@@ -95,7 +95,7 @@ class Counting : public Progress {
   }
   void started(int64_t, const Plan& plan, const Manifest& manifest, const std::filesystem::path& folder) override {
     if (runs_ > 0) return;
-    steps_ = plan.steps();
+    steps_ = plan.made_steps.value_or(plan.steps());
     start_ = Clock::now();
     std::cerr << starting_line(plan, manifest, folder) << std::endl;
   }
@@ -122,9 +122,15 @@ class Counting : public Progress {
     Progress::run_failed(run, folder, failure);
   }
   void batch_done(const BatchSummary& summary) override { std::cout << closing_lines(summary) << std::flush; }
+  void warning(const std::string& text) override {
+    const std::lock_guard guard(mutex_);
+    end_line();
+    Progress::warning(text);
+  }
 
  protected:
   virtual void show() = 0;
+  virtual void end_line() {}
   std::string state() const {
     const double rate = static_cast<double>(step_) / seconds_;
     const std::string runs = runs_ > 0 ? std::to_string(over_) + "/" + std::to_string(runs_) + " runs, " : "";
@@ -178,8 +184,7 @@ class Bar : public Counting {
               << std::flush;
   }
 
- private:
-  void end_line() {
+  void end_line() override {
     if (step_ > 0) std::cerr << std::endl;
   }
 };
@@ -307,7 +312,8 @@ void Progress::planned(int64_t, const Plan& plan, const Manifest& manifest, cons
 }
 
 void Progress::run_failed(int64_t, const std::filesystem::path& folder, const Failure& failure) {
-  std::cerr << "steplapse: " << folder.string() << ": " << failure.message << std::endl;
+  const bool named = failure.message.find(folder.string()) != std::string::npos;
+  std::cerr << "steplapse: " << (named ? "" : folder.string() + ": ") << failure.message << std::endl;
 }
 
 void Progress::warning(const std::string& text) { std::cerr << "steplapse: warning: " << text << std::endl; }

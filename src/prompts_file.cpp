@@ -44,15 +44,15 @@ void read_json(PromptsLine& line, const std::string& text, const std::vector<std
   try {
     json = parse_strict_json(text);
   } catch (const std::exception& error) {
-    refuse(line, std::string("a line that begins with { is JSON, and this is not: ") + error.what() +
-                     "; a prompt that begins so: {\"prompt\": \"{...\"}");
+    refuse(line, std::string(error.what()) + "; a line that begins with { is taken for JSON, a prompt that begins so is written "
+                                             "{\"prompt\": \"{...\"}");
   }
   if (!json.contains("prompt") || !json.at("prompt").is_string()) refuse(line, "no text 'prompt' in it");
   line.prompt = json.at("prompt");
   for (const auto& [key, value] : json.items()) {
     if (key == "prompt") continue;
     check_known(line, key, known);
-    if (!value.is_null()) line.settings[key] = flag_text(line, key, value);
+    line.settings[key] = value.is_null() ? std::nullopt : std::optional(flag_text(line, key, value));
   }
 }
 

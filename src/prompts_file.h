@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,7 +11,8 @@ namespace steplapse {
 struct PromptsLine {
   std::string place;  ///< FILE:LINE, for messages
   std::string prompt;
-  std::map<std::string, std::string> settings;  ///< its own: names as guidance_scale, values as flags have them
+  /// Its own: names as guidance_scale, values as flags have them; none: as if the command line had not said it.
+  std::map<std::string, std::optional<std::string>> settings;
 };
 
 /// One prompt a line, or a JSON object with the prompt and settings of its own:
@@ -18,8 +20,8 @@ struct PromptsLine {
 ///   a red apple
 ///   {"prompt": "a green pear", "negative_prompt": "leaves", "steps": 30, "seed": [1, 2, 3]}
 ///
-/// Empty lines and those that begin with # are left out. Numbers, texts and lists of them are settings' values; null is
-/// as if it were not there.
+/// Empty lines and those that begin with # are left out. Numbers, texts and lists of them are settings' values; null
+/// takes back what the command line says.
 /// @param name   of the file, for messages
 /// @param known  names of the settings a line may have
 /// @throws UsageError  FILE:LINE and what is wrong there; or no prompt in it

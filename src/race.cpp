@@ -74,13 +74,12 @@ void run_together(std::vector<Entry>& entries, Denoiser denoiser, int64_t max_ba
     tallies.emplace_back(entry->contender->calls ? &called : nullptr);
     engine.add(start_of(*entry->contender, *entry->lane), entry->lane->guidance, &tallies.back());
   }
-  const std::vector<Outcome> outcomes = engine.run();
-  for (size_t i = 0; i < order.size(); ++i) {
-    if (outcomes[i].error) refuse(*order[i], outcomes[i].error);
-    order[i]->latents = outcomes[i].latents;
+  engine.run([&](size_t i, const Outcome& outcome) {
+    if (outcome.error) refuse(*order[i], outcome.error);
+    order[i]->latents = outcome.latents;
     order[i]->calls = tallies[i].calls;
     order[i]->steps = tallies[i].steps;
-  }
+  });
 }
 
 double rms(const Tensor& x) { return x.to(at::kDouble).square().mean().sqrt().item<double>(); }
@@ -129,18 +128,6 @@ std::string start_text(const Schedule& schedule) {
 
 }  // namespace
 
-int64_t count_calls(const Sampler& sampler, const SamplerOptions& options, const Schedule& schedule) {
-  Trajectory trajectory = sampler.start(at::zeros({1, 1, 1, 1}), schedule, options, Noise(Rng::cpu, 0));
-  int64_t calls = 0;
-  for (trajectory.resume(); !trajectory.finished(); trajectory.resume()) {
-    if (!trajectory.question()) continue;
-    const Tensor x = trajectory.question()->x;
-    trajectory.answer({x, x});  // how often it asks does not depend on what it is told
-    ++calls;
-  }
-  return calls;
-}
-
 Contender contender_within(const Sampler& sampler, int64_t calls, const ScheduleOf& schedule_of) {
   Contender best{.sampler = std::string(sampler.name), .options = {.eta = sampler.eta.value_or(0)}, .calls = calls};
   bool levels_end = false;  // at fewer steps than were tried
@@ -153,7 +140,7 @@ Contender contender_within(const Sampler& sampler, int64_t calls, const Schedule
       levels_end = true;
       return false;
     }
-    const int64_t asked = count_calls(sampler, best.options, schedule);
+    const auto asked = static_cast<int64_t>(walk(sampler, best.options, schedule).questions.size());
     if (asked > calls) {
       levels_end = false;
       if (steps == 1) throw std::invalid_argument("asks " + std::to_string(asked) + " times in a single step");

@@ -84,6 +84,9 @@ class Field {
     if (preset.drops_penultimate || (preset.schedule && *preset.schedule != schedule())) {
       warnings_.push_back(name + " races as " + preset.sampler + " on --schedule " + schedule() + ", not on its tool's own levels");
     }
+    if (preset.eta) {
+      warnings_.push_back(name + " races with the eta of " + preset.sampler + ", not with its tool's own");
+    }
     return sampler_named(preset.sampler);
   }
 

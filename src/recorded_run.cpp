@@ -27,12 +27,16 @@ RecordedRun::RecordedRun(int64_t number, const Options& options, const Bundle& b
         [this](const FrameOrder& order) { return bundle_.decode(decoder_of(order), order.latents); },
         [this](const FrameOrder& order) { return picture_texts(bundle_.manifest(), plan_, decoder_of(order), order); },
         [this](const Frame& frame) { written(frame); });
+    progress_.started(number_, plan_, bundle_.manifest(), folder_.path());
+    recorder_.emplace(number_, plan_, options_.frames, *log_writer_, *frames_, progress_);
   } catch (...) {
+    recorder_.reset();
+    frames_.reset();
+    log_writer_.reset();
+    log_.reset();
     folder_.discard();
     throw;
   }
-  progress_.started(number_, plan_, bundle_.manifest(), folder_.path());
-  recorder_.emplace(number_, plan_, options_.frames, *log_writer_, *frames_, progress_);
 }
 
 Summary RecordedRun::finish(const Outcome& outcome) {

@@ -45,7 +45,7 @@ Verdict Recorder::stepped(const Step& step) {
   first_asked_.reset();
   guidance_norm_.reset();
   denoiser_ms_ = 0;
-  return {stop_for_signal(step.number), {}};
+  return {stop_for_signal(step), {}};
 }
 
 std::map<int64_t, double> Recorder::distances_to(const Tensor& final_latents) const {
@@ -68,10 +68,10 @@ StepRow Recorder::row_of(const Step& step) const {
   return row;
 }
 
-bool Recorder::stop_for_signal(int64_t step) {
+bool Recorder::stop_for_signal(const Step& made) {
   const int signal = noted_signal();
-  if (signal == 0 || step == plan_.steps()) return false;  // after the last step there is nothing left to stop
-  log_.push([step, signal](RunLog& log) { log.add_stop(step, signal == SIGINT ? "SIGINT" : "SIGTERM"); });
+  if (signal == 0 || made.level == plan_.recipe.schedule.levels.back()) return false;  // there is nothing left to stop
+  log_.push([step = made.number, signal](RunLog& log) { log.add_stop(step, signal == SIGINT ? "SIGINT" : "SIGTERM"); });
   return true;
 }
 

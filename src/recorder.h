@@ -55,7 +55,7 @@ class Recorder : public Watcher {
 
  private:
   StepRow row_of(const Step& step) const;
-  bool stop_for_signal(int64_t step);
+  bool stop_for_signal(const Step& made);
 
   const int64_t run_;
   const Plan& plan_;

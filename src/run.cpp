@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <tuple>
 
 #include "batch_memory.h"
 #include "machine.h"
@@ -72,7 +73,7 @@ class Warnings {
 Plan planned(const Manifest& manifest, const Options& options, const Request& request) {
   try {
     Plan plan = make_plan(manifest, request.settings);
-    check_frames(options.frames, plan.steps());
+    if (plan.made_steps) check_frames(options.frames, *plan.made_steps);
     return plan;
   } catch (const UsageError& error) {
     if (request.place.empty()) throw;
@@ -115,6 +116,7 @@ class Batch {
       begin_more();
     });
     summary_.not_begun = static_cast<int64_t>(runs_.size() - next_);
+    summary_.at_once = engine_.most_at_once();
     summary_.total_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
     if (runs_.size() == 1 && error_) std::rethrow_exception(error_);
     if (runs_.size() > 1) progress_.batch_done(summary_);
@@ -142,19 +144,39 @@ class Batch {
     const Request& request = runs_[run].request;
     Plan plan = planned(bundle_.manifest(), options_, request);
     if (const auto warning = warning_of_unknown_words(bundle_, plan)) warnings_.add(request, *warning);
-    EncodedPrompts encoded = encode_prompts(bundle_, plan);
-    for (const auto& warning : encoded.warnings) warnings_.add(request, warning);
-    if (run == 0 && runs_.size() > 1 && !options_.max_batch) {
-      engine_.set_max_batch(batch_that_fits(bundle_, plan.recipe, encoded.guidance));
-    }
+    Guidance guidance = guidance_of(request, plan);
+    if (runs_.size() > 1 && !options_.max_batch) limit_batch(plan.recipe, guidance);
 
     const auto number = static_cast<int64_t>(run) + 1;
     auto recorded = std::make_unique<RecordedRun>(number, options_, bundle_, std::move(plan), runs_[run].folder, provenance_,
                                                   workers_, progress_);
     note_signals();  // from here there is a step to finish; before, a signal ends the process as ever
-    const size_t index = engine_.add(start(recorded->plan().recipe), std::move(encoded.guidance), recorded->watcher());
+    const size_t index = engine_.add(start(recorded->plan().recipe), std::move(guidance), recorded->watcher());
     begun_[index] = {run, std::move(recorded)};
-    summary_.at_once = std::max(summary_.at_once, static_cast<int64_t>(begun_.size()));
+  }
+
+  /// Of several seeds the prompt is encoded once.
+  Guidance guidance_of(const Request& request, const Plan& plan) {
+    const Prompts prompts{plan.prompt, plan.negative_prompt, plan.prompt_syntax, plan.recipe.guidance.guides()};
+    if (prompts_ != prompts) {
+      encoded_ = encode_prompts(bundle_, plan);
+      prompts_ = prompts;
+    }
+    for (const auto& warning : encoded_.warnings) warnings_.add(request, warning);
+    Guidance guidance = encoded_.guidance;
+    guidance.rule = plan.recipe.guidance;
+    return guidance;
+  }
+
+  /// The largest run that has begun says how many fit.
+  void limit_batch(const Recipe& recipe, const Guidance& guidance) {
+    int64_t size = recipe.init_noise.numel();
+    for (const Tensor& tensor : guidance.cond) size += tensor.numel();
+    if (guidance.rule.guides()) size *= 2;
+    if (size <= largest_) return;
+    const int64_t fit = batch_that_fits(bundle_, recipe, guidance);
+    engine_.set_max_batch(largest_ == 0 ? fit : std::min(fit, engine_.max_batch()));
+    largest_ = size;
   }
 
   void end(size_t index, const Outcome& outcome) {
@@ -186,6 +208,9 @@ class Batch {
     }
   }
 
+  /// What their encoding depends on.
+  using Prompts = std::tuple<std::string, std::optional<std::string>, PromptSyntax, bool>;
+
   struct Begun {
     size_t run;
     std::unique_ptr<RecordedRun> recorded;
@@ -201,6 +226,9 @@ class Batch {
   BatchSummary summary_;
   std::exception_ptr error_;  // the first
   size_t next_ = 0;
+  std::optional<Prompts> prompts_;  // the last, and what the network is told of them
+  EncodedPrompts encoded_;
+  int64_t largest_ = 0;  // numbers in one run's rows, of those that were measured
   FrameWorkers workers_;
   std::map<size_t, Begun> begun_;  // by the engine's index
   Engine engine_;
@@ -220,9 +248,9 @@ std::vector<Waiting> checked(const Manifest& manifest, Options& options, Warning
     const auto folder = several ? options.out / numbered(runs.size() + 1, plan) : options.out;
     refuse_existing_run(folder, options.overwrite);
     if (options.dry_run) {
-      progress.planned(static_cast<int64_t>(runs.size()) + 1, plan, manifest, folder, frames_in(options.frames, plan.steps()));
+      progress.planned(static_cast<int64_t>(runs.size()) + 1, plan, manifest, folder, frames_in(options.frames, plan.made_steps.value_or(plan.steps())));
     }
-    steps += plan.steps();
+    steps += plan.made_steps.value_or(plan.steps());
     runs.push_back({std::move(request), folder});
   }
   if (several && !options.dry_run) progress.batch_started(static_cast<int64_t>(runs.size()), steps, options.out);

@@ -135,7 +135,7 @@ RunLog RunLog::create(const std::filesystem::path& path, const Plan& plan,
   put("s_noise", recipe.options.s_noise);
   put("guidance_scale", recipe.guidance.scale);
   put("guidance_first_step", recipe.guidance.first_step);
-  put("guidance_last_step", std::min(recipe.guidance.last_step, plan.steps()));
+  put("guidance_last_step", recipe.guidance.stops_early() ? std::optional(recipe.guidance.last_step) : std::nullopt);
   put("guidance_sigma_low", recipe.guidance.sigma_low);
   put("guidance_sigma_high", if_finite(recipe.guidance.sigma_high));
   put("guidance_rescale", recipe.guidance.rescale);
@@ -266,7 +266,7 @@ Recipe RunLog::recipe() const {
     GuidanceRule& guidance = recipe.guidance;
     guidance.scale = facts.at("guidance_scale");
     guidance.first_step = since_version_2("guidance_first_step", 1);
-    guidance.last_step = since_version_2("guidance_last_step", guidance.last_step);
+    if (const auto last = since_version_2("guidance_last_step", nullptr); !last.is_null()) guidance.last_step = last;
     guidance.sigma_low = since_version_2("guidance_sigma_low", 0);
     if (const auto high = since_version_2("guidance_sigma_high", nullptr); !high.is_null()) guidance.sigma_high = high;
     guidance.rescale = since_version_2("guidance_rescale", 0);

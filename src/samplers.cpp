@@ -1,5 +1,7 @@
 #include "steplapse/samplers.h"
 
+#include <ATen/ATen.h>
+
 #include <stdexcept>
 
 #include "steplapse/text.h"
@@ -85,6 +87,21 @@ const Sampler& sampler_named(std::string_view name) {
   const auto meant = nearest(std::string(name), names);
   throw std::invalid_argument("unknown sampler " + in_quotes(std::string(name)) +
                               (meant ? ", did you mean " + in_quotes(*meant) + "?" : ", see steplapse --help"));
+}
+
+Walk walk(const Sampler& sampler, const SamplerOptions& options, const Schedule& schedule) {
+  Trajectory trajectory = sampler.start(at::zeros({1, 1, 1, 1}), schedule, options, Noise(Rng::cpu, 0));
+  Walk walk;
+  for (trajectory.resume(); !trajectory.finished(); trajectory.resume()) {
+    if (const auto* question = trajectory.question()) {
+      const Tensor x = question->x;
+      walk.questions.push_back({walk.steps + 1, question->level});
+      trajectory.answer({x, x});
+    } else {
+      walk.steps = trajectory.step()->number;
+    }
+  }
+  return walk;
 }
 
 }  // namespace steplapse

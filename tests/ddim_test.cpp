@@ -77,6 +77,39 @@ TEST(Ddim, StartsAtAlphaZeroWithAVPredictionModel) {
   EXPECT_NEAR(outcome.latents.item<double>(), deviation(s, kClean), 0.01);
 }
 
+TEST(Ddim, KeepsTheNoiseOfEveryFlowLevelWhateverEtaIs) {
+  // Data at one point: at each level x is alpha c + sigma eps, however much of eps is new.
+  struct Deviations : Watcher {
+    Verdict stepped(const Step& step) override {
+      const double deviation = (step.x - step.level.alpha * 0.7).square().mean().sqrt().item<double>();
+      EXPECT_NEAR(deviation, step.level.sigma, 0.02);
+      return {};
+    }
+  };
+  const auto point = [](const Tensor& x, auto&&...) { return at::full_like(x, 0.7); };
+  for (const double eta : {0.0, 0.5, 1.0}) {
+    Schedule schedule;
+    for (const double sigma : {1.0, 0.8, 0.5, 0.4, 0.1}) schedule.levels.push_back({1000 * sigma, 1 - sigma, sigma});
+    schedule.levels.push_back({std::nullopt, 1, 0});
+    Noise noise(Rng::cpu, 1);
+    const Tensor x = noise.draw({1, 1, 128, 128});
+    Deviations deviations;
+    const Outcome outcome = run_alone(sample_ddim(x, schedule, {.eta = eta}, noise), point, &deviations, PredictionType::sample);
+    EXPECT_NEAR(outcome.latents.mean().item<double>(), 0.7, 1e-5);
+  }
+}
+
+TEST(Ddim, ScalesItsFreshNoise) {
+  const auto spread = [](double s_noise) {  // of the last but one level, from no noise at all
+    const Schedule schedule = circle(1, kNoisy, kClean);
+    const auto zero = [](const Tensor& x, auto&&...) { return at::zeros_like(x); };
+    return run_alone(sample_ddim(at::zeros({1, 1, 64, 64}), schedule, {.eta = 1, .s_noise = s_noise}, Noise(Rng::cpu, 1)), zero)
+        .latents.std().item<double>();
+  };
+  EXPECT_NEAR(spread(0.25), spread(1) / 4, 1e-6);
+  EXPECT_EQ(spread(0), 0);
+}
+
 TEST(Ddim, SaysWhichLevelRises) {
   Schedule schedule = circle(2, kNoisy, kClean);
   std::swap(schedule.levels[1], schedule.levels[2]);

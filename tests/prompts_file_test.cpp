@@ -35,15 +35,16 @@ TEST(PromptsFile, ALineOfJsonHasItsOwnSettingsAsFlagsHaveThem) {
   const auto lines = read(R"({"prompt": "{pear}", "steps": 30, "seed": [1, 2], "timesteps": [999, 0.5], "negative_prompt": null})");
   ASSERT_EQ(lines.size(), 1u);
   EXPECT_EQ(lines[0].prompt, "{pear}");
-  EXPECT_THAT(lines[0].settings, ElementsAre(Pair("seed", "1,2"), Pair("steps", "30"), Pair("timesteps", "999,0.5")));
+  EXPECT_THAT(lines[0].settings, ElementsAre(Pair("negative_prompt", std::nullopt), Pair("seed", "1,2"),
+                                              Pair("steps", "30"), Pair("timesteps", "999,0.5")));
 }
 
 TEST(PromptsFile, WhatIsWrongIsSaidWithItsLine) {
   const auto refused = [](const std::string& text, const std::string& message) {
     EXPECT_THAT([&] { read("good\n" + text); }, ThrowsMessage<UsageError>(StrEq("list.txt:2: " + message)));
   };
-  refused("{red|green} apple", "a line that begins with { is JSON, and this is not: is not JSON: wrong at byte 2 of 17; "
-                               "a prompt that begins so: {\"prompt\": \"{...\"}");
+  refused("{red|green} apple", "is not JSON: wrong at byte 2 of 17; a line that begins with { is taken for JSON, a prompt that begins "
+                               "so is written {\"prompt\": \"{...\"}");
   refused(R"({"steps": 3})", "no text 'prompt' in it");
   refused(R"({"prompt": 3})", "no text 'prompt' in it");
   refused(R"({"prompt": "a", "stpes": 3})", "unknown key 'stpes', did you mean 'steps'?");

@@ -131,6 +131,24 @@ def test_prompts_come_from_standard_input_too(run, tmp_path):
     assert folders(tmp_path / "out") == ["0001-red-apple-1", "0002-apple-1"]
 
 
+def test_what_a_line_says_goes_before_what_the_command_line_says(run, tmp_path):
+    lines_of(tmp_path / "list.txt", "red apple", {"prompt": "apple", "negative_prompt": "", "guidance_scale": 3, "steps": 5},
+             {"prompt": "apple", "negative_prompt": None, "count": 2}, {"prompt": "apple", "seed": 7},
+             {"prompt": "apple", "sigmas": [10, 1, 0], "steps": None})
+    assert run("--prompts", "list.txt", "--seed", 4, "--negative-prompt", "red", "--out", "out", *QUICK).code == 0
+    said = [facts(tmp_path / "out" / name) for name in folders(tmp_path / "out")]
+    assert [run["seed"] for run in said] == [4, 4, 4, 5, 7, 4]
+    assert [run["negative_prompt"] for run in said] == ["red", "", None, None, "red", "red"]
+    assert [(run["steps"], run["guidance_scale"]) for run in said[:2]] == [(4, 5), (5, 3)]
+    assert (said[5]["schedule"], said[5]["steps"]) == ("sigmas", 2)
+
+
+@pytest.mark.parametrize("flags", [("--negative-prompt=", "--steps", 3), ("--negative-prompt", "", "--steps", 3)])
+def test_an_empty_value_does_not_take_the_next_flag_for_its_own(draw, flags):
+    said = facts(draw("apple", "--seed", 1, *flags))
+    assert (said["negative_prompt"], said["steps"]) == ("", 3)
+
+
 BAD = [
     (["a", {"prompt": "b", "steps": 0}], "list.txt:2: --steps '0': wanted a whole number of 1 or more"),
     (["a", {"prompt": "b", "steps": 2000}],
@@ -138,7 +156,7 @@ BAD = [
     (["a", {"prompt": "b", "sampler": "eulr"}], "list.txt:2: --sampler 'eulr': did you mean 'euler'?"),
     (["a", {"prompt": "b", "sampler": "euler", "eta": 0.5}], "list.txt:2: --eta: the sampler 'euler' knows no eta"),
     (["a", {"prompt": "b", "stpes": 3}], "list.txt:2: unknown key 'stpes', did you mean 'steps'?"),
-    (["a", "{b}"], "list.txt:2: a line that begins with { is JSON, and this is not"),
+    (["a", "{b}"], "list.txt:2: is not JSON: wrong at byte 2 of 3; a line that begins with { is taken for JSON"),
     (["a", {"prompt": "b", "seed": [1, 2], "count": 2}], "list.txt:2: --count and several --seed both say how many"),
     ([], "--prompts 'list.txt': no prompt in it; wanted one a line"),
 ]
@@ -158,6 +176,8 @@ def test_a_bad_line_is_named_before_anything_runs(run, tmp_path, lines, message)
     (("--prompts", "none.txt"), "--prompts 'none.txt': none.txt: cannot read: No such file or directory"),
     (("red apple", "--count", "0"), "--count '0': wanted a whole number from 1 to 100000"),
     (("red apple", "--seed", "1,2", "--count", "3"), "--count and several --seed both say how many; leave one out"),
+    (("red apple", "--seed", "1,,2"), "--seed '': wanted a whole number from 0 to 18446744073709551615"),
+    (("red apple", "--seed", "1,2", "--seed", "1"), "--seed: 1 is given twice"),
     (("red apple", "--seed", "1,x"), "--seed 'x': wanted a whole number from 0 to 18446744073709551615"),
     (("red apple", "--seed", str(2**64 - 1), "--count", "2"),
      f"--count 2: seeds from {2**64 - 1} up would pass the largest, 2^64 - 1"),
@@ -174,7 +194,7 @@ def test_a_run_that_fails_leaves_the_others_alone(run, tmp_path):
     (tmp_path / "out/0002-red-apple-2").write_text("a file where its folder should be")
     ended = run("red apple", "--seed", 1, "--count", 3, "--out", "out", *QUICK)
     assert ended.code == 4
-    assert ended.lines() == ["steplapse: out/0002-red-apple-2: out/0002-red-apple-2: cannot make the folder: Not a directory",
+    assert ended.lines() == ["steplapse: out/0002-red-apple-2: cannot make the folder: Not a directory",
                              "steplapse: 1 of 3 runs failed, see above"]
     assert [facts(tmp_path / "out" / name)["ended"] for name in ("0001-red-apple-1", "0003-red-apple-3")] == ["done", "done"]
 

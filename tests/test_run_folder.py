@@ -260,7 +260,7 @@ def test_run_json_says_what_fixes_the_result_and_how_it_went(guided, tiny_bundle
     expected = {"prompt": "red apple", "negative_prompt": "blue whale", "prompt_syntax": "weights", "seed": 1,
                 "rng": "cpu", "steps": 5, "sampler": "ddim", "schedule": "leading", "sigma_min": None, "sigma_max": None,
                 "rho": None, "eta": 0, "s_churn": 0, "s_tmin": 0, "s_tmax": None, "s_noise": 1, "guidance_scale": 5,
-                "guidance_first_step": 1, "guidance_last_step": 5, "guidance_sigma_low": 0,
+                "guidance_first_step": 1, "guidance_last_step": None, "guidance_sigma_low": 0,
                 "guidance_sigma_high": None, "guidance_rescale": 0, "shift": None, "clip_sample_range": None, "prediction_type": "epsilon", "width": 16, "height": 16, "init_noise_shape": [1, 4, 4, 4],
                 "init_noise_given": False, "model": "tiny", "device": "cpu", "decoder": "full", "ended": "done",
                 "model_sha256": hashlib.sha256((tiny_bundle / "model.json").read_bytes()).hexdigest()}
@@ -411,7 +411,7 @@ def test_a_picture_says_how_it_was_made(guided, tiny_bundle):
     settings = {"prompt": "red apple", "negative_prompt": "blue whale", "prompt_syntax": "weights", "seed": 1,
                 "rng": "cpu", "steps": 5, "sampler": "ddim", "schedule": "leading", "sigma_min": None, "sigma_max": None, "rho": None,
                 "eta": 0, "s_churn": 0, "s_tmin": 0, "s_tmax": None, "s_noise": 1, "guidance_scale": 5,
-                "guidance_first_step": 1, "guidance_last_step": 5, "guidance_sigma_low": 0,
+                "guidance_first_step": 1, "guidance_last_step": None, "guidance_sigma_low": 0,
                 "guidance_sigma_high": None, "guidance_rescale": 0, "shift": None, "width": 16, "height": 16, "latents_given": False, "model": "tiny", "model_sha256": model_hash}
     for file, step, kind, level in (
             ("frames/x0/0003.png", 3, "x0", levels[2]), ("frames/xt/0003.png", 3, "xt", levels[3]),
@@ -700,3 +700,39 @@ def test_the_pages_commands_run(guided, tmp_path):
         (cond,) = log.execute("SELECT cond FROM calls WHERE call = 1").fetchone()
     said = subprocess.run([sys.executable, *shlex.split(python)[1:]], cwd=guided, capture_output=True, text=True)
     assert (said.stdout.strip(), said.stderr) == (str(np.frombuffer(cond, "<f4")), "")
+
+
+def test_samplers_with_steps_of_their_own_say_how_many_before(run, tmp_path):
+    ended = run("red apple", "--seed", 1, "--sampler", "dpm_fast", "--steps", 30, "--out", "fast", "--progress", "lines")
+    assert ended.lines()[0] == "steplapse: warning: the sampler dpm_fast makes 11 steps and asks the network 30 times"
+    assert [row["step"] for row in rows(tmp_path / "fast")] == [str(step) for step in range(1, 12)]
+    assert facts(tmp_path / "fast")["steps"] == 30
+    ended = run("red apple", "--seed", 1, "--sampler", "dpm_fast", "--steps", 30, "--at", "20", "--out", "late")
+    assert (ended.code, ended.lines()[-1]) == (2, "steplapse: --at 20: a run of 11 steps has frames 1 to 11")
+
+
+def test_guidance_of_an_adaptive_sampler_goes_on_to_its_end(run, tmp_path):
+    ended = run("red apple", "--seed", 1, "--sampler", "dpm_adaptive", "--guidance-interval", "2..", "--steps", 3,
+                "--frames", "none", "--out", "out", "--progress", "none")
+    assert ended.code == 0, ended.err
+    made = rows(tmp_path / "out")
+    assert len(made) > 3 and [bool(row["guidance_norm"]) for row in made] == [False] + [True] * (len(made) - 1)
+    assert facts(tmp_path / "out")["guidance_last_step"] is None
+
+
+def test_a_sampler_that_places_its_steps_itself_says_what_it_takes_of_a_list(run):
+    ended = run("red apple", "--seed", 1, "--sampler", "dpm_fast", "--sigmas", "10,5,1,0", "--dry-run")
+    assert "the sampler dpm_fast takes the ends of --sigmas and places its steps between them itself" in ended.err
+
+
+def test_guidance_at_sigmas_the_run_never_has_is_warned_of(run):
+    ended = run("red apple", "--seed", 1, "--guidance-sigmas", "100..200", "--dry-run")
+    assert "--guidance-sigmas: none of the run's levels lies there, so there is no guidance" in ended.err
+
+
+def test_a_dry_run_counts_the_calls_that_a_run_makes(run, tmp_path):
+    for sampler, calls in {"ddim": 5, "heun": 9, "pndm": 6}.items():
+        flags = ("red apple", "--seed", 1, "--sampler", sampler, "--steps", 5, "--out", sampler)
+        assert f": {calls} denoiser calls of 2 rows, " in run(*flags, "--dry-run").out
+        assert run(*flags, "--frames", "none").code == 0
+        assert rows(tmp_path / sampler)[-1]["denoiser_calls"] == str(calls)

@@ -230,6 +230,8 @@ def test_a_schedule_is_drawn(run, tmp_path):
     assert shapes.count("circle") == 7 + 7  # sigma 0 is not on a logarithmic axis, and has no timestep
     assert "karras, 7 steps" in [element.text for element in svg.iter()]
     assert run("schedule", "--plot", "levels.png").code == 0
+    assert run("schedule", "--plot", "levels.png").code == 4  # it is there
+    assert run("schedule", "--plot", "levels.png", "--overwrite").code == 0
     with Image.open(tmp_path / "levels.png") as picture:
         assert picture.size == (720, 720)
         # Between an axis and its numbers is nothing: no line begins where a text ended.
@@ -369,4 +371,4 @@ def test_guidance_and_noise_that_cannot_be_had_are_refused(run, arguments, messa
 
 def test_a_dry_run_says_how_many_rows_are_asked(run):
     out = run("red apple", "--steps", 10, "--frames", "none", "--guidance-interval", "3..6", "--dry-run").out
-    assert "4 denoiser calls of 2 rows and 6 denoiser calls of 1 rows" in out
+    assert "4 denoiser calls of 2 rows and 6 denoiser calls of 1 row" in out

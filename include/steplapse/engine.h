@@ -29,6 +29,7 @@ struct GuidanceRule {
   double sigma_low = 0, sigma_high = std::numeric_limits<double>::infinity();
   double rescale = 0;  ///< phi of Lin et al. 2023 (arXiv:2305.08891), eq. 15 and 16: towards the deviation that cond has
 
+  bool stops_early() const { return last_step < std::numeric_limits<int64_t>::max(); }
   bool guides() const { return scale > 1; }  ///< anywhere
   bool asks_uncond(int64_t step, const NoiseLevel& level) const;
   Tensor combined(const Tensor& cond, const Tensor& uncond) const;
@@ -105,6 +106,7 @@ class Engine {
 
   int64_t max_batch() const { return max_batch_; }
   void set_max_batch(int64_t max_batch) { max_batch_ = max_batch; }
+  int64_t most_at_once() const { return most_at_once_; }  ///< trajectories in one denoiser call that was answered
 
  private:
   struct Job;
@@ -118,6 +120,7 @@ class Engine {
   Denoiser denoiser_;
   PredictionType prediction_type_;
   int64_t max_batch_;
+  int64_t most_at_once_ = 0;
   size_t added_ = 0;
   std::list<Job> jobs_;  // in the order of `add`, until their end was told
 };

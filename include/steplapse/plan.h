@@ -66,7 +66,8 @@ struct Plan {
   Recipe recipe;
   std::vector<std::string> warnings;
 
-  int64_t steps() const { return recipe.schedule.steps(); }
+  int64_t steps() const { return recipe.schedule.steps(); }  ///< as asked for; of some samplers it says how often they ask
+  std::optional<int64_t> made_steps = {};  ///< that the sampler makes of them; none: it decides on its way
 };
 
 uint64_t random_seed();  ///< below 2^32: what diffusers' CPU generator can tell apart

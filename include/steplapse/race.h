@@ -23,10 +23,6 @@ struct Contender {
 /// The levels for a number of steps. @throws std::invalid_argument  they can't be had
 using ScheduleOf = std::function<Schedule(int64_t steps)>;
 
-/// How often a sampler asks the denoiser on its way down these levels, found by answering it. (Of an adaptive one the
-/// answers decide.) @throws what the sampler does
-int64_t count_calls(const Sampler& sampler, const SamplerOptions& options, const Schedule& schedule);
-
 /// The sampler with the most steps that ask no more than `calls` times, told nothing but its own eta.
 /// @throws std::invalid_argument  one step asks more often, or the schedule has too few levels to ask as often; in
 ///                                numbers: "asks 1000 times in the 1000 steps there can be"

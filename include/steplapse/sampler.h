@@ -158,6 +158,19 @@ struct Sampler {
   bool draws_noise() const { return fresh_noise || eta.value_or(0) > 0; }  ///< where it is told nothing
 };
 
+/// What a sampler does on its way down some levels.
+struct Walk {
+  struct Question {
+    int64_t step;  ///< it is asked in, from 1
+    NoiseLevel level;
+  };
+  std::vector<Question> questions;
+  int64_t steps = 0;
+};
+/// Found by answering it, since most choose by the levels alone. (Of an adaptive one the answers decide: don't ask.)
+/// @throws what the sampler does
+Walk walk(const Sampler& sampler, const SamplerOptions& options, const Schedule& schedule);
+
 const std::vector<Sampler>& samplers();
 const Sampler& sampler_named(std::string_view name);  ///< @throws std::invalid_argument with the nearest name
 

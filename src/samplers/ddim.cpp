@@ -1,5 +1,6 @@
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
 #include <stdexcept>
 
@@ -19,11 +20,12 @@ Trajectory sample_ddim(Tensor x, Schedule schedule, SamplerOptions options, Nois
     Tensor x0 = p.x0;
     if (options.clip_sample_range) x0 = x0.clamp(-*options.clip_sample_range, *options.clip_sample_range);
 
-    // Eq. 16: the share of the noise at `to` that is drawn anew; the rest points along eps (eq. 12).
-    // The ratio of alphas is theirs under the root, 1 - alpha_from²/alpha_to²; a first level with alpha 0 makes it 1.
-    const double renewed = std::sqrt(1 - (from.alpha / to.alpha) * (from.alpha / to.alpha));
-    const double fresh = options.eta * (to.sigma / from.sigma) * renewed;
-    const double direction = std::sqrt(to.sigma * to.sigma - fresh * fresh);
+    // Eq. 16: the share of the noise at `to` that is drawn anew; the rest points along eps (eq. 12). Under the root is
+    // the variance of noising from `to` to `from`, theirs 1 - alpha_from²/alpha_to²; so it holds for flow levels too.
+    const double kept = (from.alpha / to.alpha) * to.sigma;
+    const double renewed = options.eta * (to.sigma / from.sigma) * std::sqrt(from.sigma * from.sigma - kept * kept);
+    const double direction = std::sqrt(std::max(0.0, to.sigma * to.sigma - renewed * renewed));
+    const double fresh = options.s_noise * renewed;
 
     Tensor next = to.alpha * x0 + direction * p.eps;
     if (fresh > 0) next = next + fresh * noise.like(x);
