@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "steplapse/text.h"
 #include "version.h"
 
 namespace steplapse {
@@ -15,12 +16,6 @@ using nlohmann::ordered_json;
 /// A value in A1111's comma-separated list is quoted where it would end the list or the line.
 std::string listed(const std::string& value) {
   return value.find_first_of(",:\n\"") == std::string::npos ? value : ordered_json(value).dump();
-}
-
-std::string plain(double number) {
-  std::ostringstream text;
-  text << number;
-  return text.str();
 }
 
 /// Web UIs weigh brackets unless the text says otherwise.

@@ -3,7 +3,6 @@
 #include <cmath>
 #include <functional>
 #include <limits>
-#include <sstream>
 
 #include "steplapse/error.h"
 #include "steplapse/text.h"
@@ -12,12 +11,6 @@ namespace steplapse {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-std::string plain(double number) {
-  std::ostringstream text;
-  text << number;
-  return text.str();
-}
 
 void check_number(const char* flag, double value, double least, double most) {
   if (value >= least && value <= most && std::isfinite(value)) return;

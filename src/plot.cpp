@@ -193,12 +193,6 @@ class PngCanvas : public Canvas {
 
 // ---- axes -------------------------------------------------------------------------------------------------------------
 
-std::string plain(double number) {
-  std::ostringstream text;
-  text << number;
-  return text.str();
-}
-
 bool can_show(const Plot::Axis& axis, double value) { return std::isfinite(value) && (!axis.log || value > 0); }
 
 /// An axis over the numbers it has to show: where each comes, and where it has ticks.

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <iostream>
 #include <limits>
-#include <set>
 #include <stdexcept>
 
 #include "batch_memory.h"
@@ -18,6 +17,7 @@
 #include "steplapse/other_tools.h"
 #include "steplapse/prompts.h"
 #include "steplapse/text.h"
+#include "warnings.h"
 
 namespace steplapse {
 namespace {
@@ -172,26 +172,11 @@ std::vector<Plan> plan_lanes(const Manifest& manifest, const RaceOptions& option
   return plans;
 }
 
-class Warnings {
- public:
-  explicit Warnings(RaceProgress& progress) : progress_(progress) {}
-  /// Once, however many lanes it is said of.
-  void add(const std::vector<std::string>& warnings) {
-    for (const std::string& warning : warnings) {
-      if (said_.insert(warning).second) progress_.warning(warning);
-    }
-  }
-
- private:
-  RaceProgress& progress_;
-  std::set<std::string> said_;
-};
-
 void warn_of_unknown_words(const Manifest& manifest, const RaceOptions& options, const std::vector<Plan>& plans, Warnings& warnings) {
   if (!manifest.prompts) return;
   const auto taught = taught_prompts(options.model, manifest);
   for (const Plan& plan : plans) {
-    if (const auto warning = unknown_warning(taught, words_of(plan))) warnings.add({*warning});
+    if (const auto warning = unknown_warning(taught, words_of(plan))) warnings.add(*warning);
   }
 }
 
@@ -253,7 +238,7 @@ int race_reporting(const RaceOptions& options, RaceProgress& progress) {
   Field field(manifest, asked);
   Race race = field.race();
   const std::vector<Plan> plans = plan_lanes(manifest, asked, race.reference);
-  Warnings warnings(progress);  // not before all is known to be right: what is wrong is one line
+  Warnings warnings([&](const std::string& text) { progress.warning(text); });  // not before all is known to be right: what is wrong is one line
   warnings.add(field.warnings());
   for (const Plan& plan : plans) warnings.add(plan.warnings);
   warn_of_unknown_words(manifest, asked, plans, warnings);

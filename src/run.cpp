@@ -7,7 +7,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <tuple>
 
 #include "batch_memory.h"
@@ -19,6 +18,7 @@
 #include "steplapse/run_folder.h"
 #include "steplapse/text.h"
 #include "version.h"
+#include "warnings.h"
 
 namespace steplapse {
 namespace {
@@ -55,19 +55,9 @@ int64_t frames_in(const FrameSelection& selection, int64_t steps) {
   return frames;
 }
 
-/// Says each warning once, however many runs have it.
-class Warnings {
- public:
-  explicit Warnings(Progress& progress) : progress_(progress) {}
-  void add(const Request& request, const std::string& warning) {
-    const std::string text = request.place.empty() ? warning : request.place + ": " + warning;
-    if (said_.insert(text).second) progress_.warning(text);
-  }
-
- private:
-  Progress& progress_;
-  std::set<std::string> said_;
-};
+std::string in_place(const Request& request, const std::string& text) {
+  return request.place.empty() ? text : request.place + ": " + text;
+}
 
 Plan planned(const Manifest& manifest, const Options& options, const Request& request) {
   try {
@@ -75,8 +65,7 @@ Plan planned(const Manifest& manifest, const Options& options, const Request& re
     if (plan.made_steps) check_frames(options.frames, *plan.made_steps);
     return plan;
   } catch (const UsageError& error) {
-    if (request.place.empty()) throw;
-    throw UsageError(request.place + ": " + error.what());
+    throw UsageError(in_place(request, error.what()));
   }
 }
 
@@ -142,7 +131,6 @@ class Batch {
   void begin(size_t run) {
     const Request& request = runs_[run].request;
     Plan plan = planned(bundle_.manifest(), options_, request);
-    if (const auto warning = warning_of_unknown_words(bundle_, plan)) warnings_.add(request, *warning);
     Guidance guidance = guidance_of(request, plan);
     if (runs_.size() > 1 && !options_.max_batch) limit_batch(plan.recipe, guidance);
 
@@ -159,9 +147,10 @@ class Batch {
     const Prompts prompts{plan.prompt, plan.negative_prompt, plan.prompt_syntax, plan.recipe.guidance.guides()};
     if (prompts_ != prompts) {
       encoded_ = encode_prompts(bundle_, plan);
+      if (const auto warning = warning_of_unknown_words(bundle_, plan)) encoded_.warnings.insert(encoded_.warnings.begin(), *warning);
       prompts_ = prompts;
     }
-    for (const auto& warning : encoded_.warnings) warnings_.add(request, warning);
+    for (const auto& warning : encoded_.warnings) warnings_.add(in_place(request, warning));
     Guidance guidance = encoded_.guidance;
     guidance.rule = plan.recipe.guidance;
     return guidance;
@@ -243,7 +232,7 @@ std::vector<Waiting> checked(const Manifest& manifest, Options& options, Warning
     const Plan plan = planned(manifest, options, request);
     request.settings.seed = plan.recipe.seed;
     if (!several && options.out.empty()) options.out = default_run_folder(plan.prompt, plan.recipe.seed);
-    for (const auto& warning : plan.warnings) warnings.add(request, warning);
+    for (const auto& warning : plan.warnings) warnings.add(in_place(request, warning));
     const auto folder = several ? options.out / numbered(runs.size() + 1, plan) : options.out;
     refuse_existing_run(folder, options.overwrite);
     if (options.dry_run) {
@@ -259,7 +248,7 @@ std::vector<Waiting> checked(const Manifest& manifest, Options& options, Warning
 int run_reporting(Options options, Progress& progress) {
   const Manifest manifest = read_manifest(options.model);
   check_decoder(manifest, options.decoder);
-  Warnings warnings(progress);
+  Warnings warnings([&](const std::string& text) { progress.warning(text); });
   const std::vector<Waiting> runs = checked(manifest, options, warnings, progress);
   if (options.dry_run) return 0;
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <sstream>
 #include <stdexcept>
 
 #include "steplapse/text.h"
@@ -12,12 +11,6 @@ namespace {
 
 /// Lists are published in three or four digits: as far may a sigma lie outside the table.
 constexpr double kRounding = 0.01;
-
-std::string plain(double number) {
-  std::ostringstream text;
-  text << number;
-  return text.str();
-}
 
 double shifted(double shift, double u) { return shift * u / (1 + (shift - 1) * u); }
 

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <stdexcept>
+#include <sstream>
 
 namespace steplapse {
 namespace {
@@ -144,6 +145,12 @@ std::string escaped(std::string_view text, size_t max_characters) {
 
 std::string in_quotes(std::string_view text, size_t max_characters) {
   return std::string("'").append(escaped(text, max_characters)).append("'");
+}
+
+std::string plain(double number) {
+  std::ostringstream text;
+  text << number;
+  return text.str();
 }
 
 std::string slug(std::string_view prompt) {

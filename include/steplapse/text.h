@@ -31,6 +31,9 @@ std::optional<std::string> nearest(std::string_view name, const std::vector<std:
 std::string escaped(std::string_view text, size_t max_characters = 80);
 std::string in_quotes(std::string_view text, size_t max_characters = 80);  ///< the same in 'single quotes'
 
+/// A number for people: six digits at most.
+std::string plain(double number);
+
 /// A prompt as a part of a folder's name: a to z, 0 to 9 and single inner hyphens, at most 40 characters; accents are
 /// left out. "empty" where nothing remains.
 std::string slug(std::string_view prompt);

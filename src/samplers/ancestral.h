@@ -4,15 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <stdexcept>
 
+#include "samplers/eta.h"
 #include "steplapse/sampler.h"
 
 namespace steplapse {
-
-inline void check_eta(const SamplerOptions& options) {
-  if (!(options.eta >= 0 && options.eta <= 1)) throw std::invalid_argument("eta must be from 0 to 1");
-}
 
 /// A step made of one down below its end and fresh noise up to it: x at `to` is scale * (x at down) + fresh * noise.
 struct Renewal {

@@ -2,15 +2,15 @@
 
 #include <algorithm>
 #include <cmath>
-#include <stdexcept>
 
+#include "samplers/eta.h"
 #include "steplapse/samplers.h"
 
 namespace steplapse {
 
 Trajectory sample_ddim(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
-  if (!(options.eta >= 0 && options.eta <= 1)) throw std::invalid_argument("eta must be from 0 to 1");
+  check_eta(options);
   const auto& levels = schedule.levels;
   for (size_t i = 0; i + 1 < levels.size(); ++i) {
     const NoiseLevel from = levels[i], to = levels[i + 1];

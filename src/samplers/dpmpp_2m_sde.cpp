@@ -21,13 +21,8 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noi
     const Prediction p = co_await predict(x, from);
     x0s.add(from, p.x0);
 
-    // The decay of sigma / alpha over the step, exp(-h), and what fresh noise takes off it; 0 from alpha 0 and to sigma
-    // 0.
-    const double decay = (to.sigma * from.alpha) / (to.alpha * from.sigma);
-    const double kept = std::pow(decay, options.eta);
-    const double fresh = options.s_noise * to.sigma * std::sqrt(1 - kept * kept);
-
-    Tensor next = to.sigma / from.sigma * kept * x + to.alpha * (1 - kept * decay) * p.x0;
+    const SdeStep step(from, to, options);
+    Tensor next = to.sigma / from.sigma * step.kept * x + to.alpha * (1 - step.kept * step.decay) * p.x0;
     const double h = lambda_of(to) - lambda_of(from);
     if (x0s.size() == 2 && to.sigma > 0 && h > 0) {
       // h times the derivative of x0, weighted for x0 in the middle of the step, or as it moves along.
@@ -36,7 +31,7 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noi
       const double weight = variant == Variant::midpoint ? -std::expm1(-h_eta) / 2 : std::expm1(-h_eta) / h_eta + 1;
       next = next + to.alpha * weight * d;
     }
-    if (fresh > 0) next = next + fresh * noise.like(x);
+    if (step.fresh > 0) next = next + step.fresh * noise.like(x);
     x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, p.x0);
   }
   co_return x;

@@ -18,13 +18,8 @@ Trajectory sample_dpmpp_3m_sde(Tensor x, Schedule schedule, SamplerOptions optio
     const Prediction p = co_await predict(x, from);
     x0s.add(from, p.x0);
 
-    // The decay of sigma / alpha over the step, exp(-h), and what fresh noise takes off it; 0 from alpha 0 and to sigma
-    // 0.
-    const double decay = (to.sigma * from.alpha) / (to.alpha * from.sigma);
-    const double kept = std::pow(decay, options.eta);
-    const double fresh = options.s_noise * to.sigma * std::sqrt(1 - kept * kept);
-
-    Tensor next = to.sigma / from.sigma * kept * x + to.alpha * (1 - kept * decay) * p.x0;
+    const SdeStep step(from, to, options);
+    Tensor next = to.sigma / from.sigma * step.kept * x + to.alpha * (1 - step.kept * step.decay) * p.x0;
     const double h = lambda_of(to) - lambda_of(from);
     if (x0s.size() > 1 && to.sigma > 0 && h > 0) {
       const double h_eta = (1 + options.eta) * h;
@@ -44,7 +39,7 @@ Trajectory sample_dpmpp_3m_sde(Tensor x, Schedule schedule, SamplerOptions optio
       }
       next = next + to.alpha * phi_2 * d1;
     }
-    if (fresh > 0) next = next + fresh * noise.like(x);
+    if (step.fresh > 0) next = next + step.fresh * noise.like(x);
     x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, p.x0);
   }
   co_return x;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "steplapse/noise_level.h"
+#include "steplapse/sampler.h"
 
 namespace steplapse {
 
@@ -40,6 +41,17 @@ class History {
  private:
   size_t length_;
   std::deque<Past> past_;
+};
+
+/// A step of the SDE that DPM-Solver++ solves, as far as it is exact: sigma / alpha decays by exp(-h), of which fresh noise
+/// takes exp(-eta h). To sigma 0 and from alpha 0 the one is 0, and the other where eta is above 0.
+struct SdeStep {
+  double decay, kept, fresh;
+
+  SdeStep(const NoiseLevel& from, const NoiseLevel& to, const SamplerOptions& options)
+      : decay((to.sigma * from.alpha) / (to.alpha * from.sigma)),
+        kept(std::pow(decay, options.eta)),
+        fresh(options.s_noise * to.sigma * std::sqrt(1 - kept * kept)) {}
 };
 
 /// The mean of what changes over a step to come, from its values at up to four evenly spaced times, newest first:

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <stdexcept>
 
+#include "samplers/eta.h"
 #include "steplapse/samplers.h"
 
 namespace steplapse {
@@ -27,8 +27,8 @@ NoiseLevel below(const Schedule& schedule, const NoiseLevel& level, double gamma
 
 Trajectory sample_tcd(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
+  check_eta(options);
   const double gamma = options.eta;
-  if (!(gamma >= 0 && gamma <= 1)) throw std::invalid_argument("eta must be from 0 to 1");
   const auto& levels = schedule.levels;
   for (size_t i = 0; i + 1 < levels.size(); ++i) {
     const NoiseLevel from = levels[i], to = levels[i + 1];
