@@ -42,6 +42,15 @@ def is_sdxl(unet) -> bool:
     return unet.config.get("addition_embed_type") == "text_time"
 
 
+def family_of(pipeline) -> str:
+    """What model.json calls the architecture. Of the UNets of SD 1.x and 2.x only the latter's project linearly."""
+    if is_sdxl(pipeline.unet):
+        return "sdxl"
+    if isinstance(pipeline.tokenizer, SentencePieceTokenizer):
+        return "emoji"
+    return "sd2" if pipeline.unet.config.get("use_linear_projection") else "sd1"
+
+
 def check_networks(unet, vae) -> None:
     config = unet.config
     for key in ("class_embed_type", "encoder_hid_dim_type", "time_cond_proj_dim"):
@@ -65,6 +74,7 @@ class Parts:
     def __init__(self, pipeline, store: torch.dtype, compute: torch.dtype, clip_skip: int | None):
         check_networks(pipeline.unet, pipeline.vae)
         self.sdxl = is_sdxl(pipeline.unet)
+        self.family = family_of(pipeline)
         # SDXL's own decoder overflows in 16 bits, and its config says so (diffusers keeps to it for SDXL alone).
         upcast = self.sdxl and bool(pipeline.vae.config.get("force_upcast"))
         self.store = {"decoder": torch.float32 if upcast else store, "other": store}

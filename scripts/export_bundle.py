@@ -73,6 +73,16 @@ def describe_training_noise(scheduler) -> dict:
     }
 
 
+def describe_x0_rms(latents: torch.Tensor | None) -> dict:
+    """The size of clean latents, of those that were given: short runs of an untuned sampler say little about it."""
+    if latents is None:
+        return {"value": 1, "assumed": True}
+    value = latents.double().square().mean().sqrt().item()
+    if not 1e-6 <= value <= 1e6:
+        raise ExportError(f"--latents: their root mean square is {value}, wanted 1e-6 to 1e6: latents as the denoiser makes them")
+    return {"value": round(value, 6), "assumed": False}
+
+
 def put_in_place(folder: Path, out: Path) -> None:
     """Renames, so that there is a whole bundle at any time, or for a moment none."""
     old = folder.with_name(f"{folder.name}.old")
@@ -258,8 +268,8 @@ def export_bundle(pipeline, out: Path, *, name: str, source: str, licence: str, 
     sizes         manifest's `sizes.allowed`; unless given, all that the UNet takes, or the default size alone where the
                   tokenizer is not CLIP's.
     tiny_decoder  an AutoencoderTiny for previews.
-    latents       [N, C, h, w], as the denoiser makes them, on which the linear decoder is fitted; those of short runs
-                  unless given.
+    latents       [N, C, h, w], as the denoiser makes them, on which the linear decoder is fitted and `x0_rms` measured;
+                  unless given, it is fitted on those of short runs, and 1 is assumed.
     prompts       what the model was taught: [{"name": ..., "keywords": [...]}, ...].
     clip_skip     which of the text encoder's layers, as web UIs count; the one the family was taught with unless given.
     replace       put the new bundle in the place of an old one instead of refusing.
@@ -287,6 +297,8 @@ def export_bundle(pipeline, out: Path, *, name: str, source: str, licence: str, 
     if latents is not None and (latents.dim() != 4 or latents.shape[1] != parts.channels):
         raise ExportError(f"--latents: they are {list(latents.shape)}, the model's are [N, {parts.channels}, h, w]")
 
+    x0_rms = describe_x0_rms(latents)
+
     out.parent.mkdir(parents=True, exist_ok=True)
     refuse_full_disk(parts, out.parent)
     # A hidden neighbour of OUT, on the same disk, so that the last act is one rename.
@@ -313,7 +325,7 @@ def export_bundle(pipeline, out: Path, *, name: str, source: str, licence: str, 
 
         manifest = {
             "format": "steplapse-bundle",
-            "version": 1,
+            "version": 2,
             "name": name,
             "source": source,
             "licence": licence,
@@ -330,6 +342,8 @@ def export_bundle(pipeline, out: Path, *, name: str, source: str, licence: str, 
             "defaults": {"steps": steps, "sampler": sampler, "guidance_scale": guidance_scale},
             "verified": {"batches": VERIFIED_BATCHES, "sizes": verified_sizes, "chunks": VERIFIED_CHUNKS},
             "prompts": None if prompts is None else "prompts.json",
+            "family": parts.family,
+            "x0_rms": x0_rms,
         }
         # Last, so that a folder with a model.json is a whole bundle.
         (folder / "model.json").write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n")
@@ -388,7 +402,8 @@ def parse_arguments() -> argparse.Namespace:
     bundle.add_argument("--sizes", type=parse_sizes, help="allowed sizes: 512x512,768x512 or 256:1024:8")
     bundle.add_argument("--tiny-decoder", type=Path, metavar="DIR", help="folder of an AutoencoderTiny, for previews")
     bundle.add_argument("--latents", type=Path, metavar="FILE",
-                        help="safetensors file with `latents` to fit the linear decoder on, in place of short runs")
+                        help="safetensors file with clean `latents`: the linear decoder is fitted on them, in place of short runs, "
+                             "and the size of x0 is measured on them")
     bundle.add_argument("--prompts", type=Path, metavar="FILE", help="JSON file of what the model was taught")
     bundle.add_argument("--steps", type=int, default=30, help="default of generate (30)")
     bundle.add_argument("--guidance-scale", type=float, help="default of generate (7.5, SDXL 5)")

@@ -137,7 +137,7 @@ def write_bundle(folder: Path, side: int = SIDE) -> Path:
     }
     manifest = {
         "format": "steplapse-bundle",
-        "version": 1,
+        "version": 2,
         "name": "two-modes",
         "source": "the exact denoiser of known data",
         "licence": "Apache-2.0",
@@ -162,6 +162,7 @@ def write_bundle(folder: Path, side: int = SIDE) -> Path:
         "defaults": {"steps": 20, "sampler": "ddim", "guidance_scale": 1},
         "verified": {"batches": [2], "sizes": [[side, side]], "chunks": [1]},
         "prompts": None,
+        "x0_rms": {"value": math.sqrt(MEAN**2 + VARIANCE), "assumed": False},
     }
     (folder / "model.json").write_text(json.dumps(manifest, indent=1) + "\n")
     return folder

@@ -19,6 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
+constexpr int64_t kNewestVersion = 2;
 constexpr int64_t kLargest = int64_t{1} << 53;  // what JSON's numbers hold exactly
 constexpr size_t kLongestText = 4096;
 constexpr int64_t kMostChunks = 1000;
@@ -34,11 +35,11 @@ class Value {
     throw BundleError(*file_ + ": '" + place_ + "' is " + shown(*value_) + ", wanted " + wanted);
   }
 
-  /// An object with these keys and no other.
-  const Value& with_keys(const std::set<std::string>& keys) const {
+  /// An object with these keys, perhaps with some that are optional, and no other.
+  const Value& with_keys(const std::set<std::string>& keys, const std::set<std::string>& optional = {}) const {
     if (!value_->is_object()) refuse("an object");
     for (const auto& [key, ignored] : value_->items()) {
-      if (!keys.contains(key)) throw BundleError(*file_ + ": unknown key '" + place_of(key) + "'");
+      if (!keys.contains(key) && !optional.contains(key)) throw BundleError(*file_ + ": unknown key '" + place_of(key) + "'");
     }
     for (const std::string& key : keys) {
       if (!value_->contains(key)) throw BundleError(*file_ + ": key '" + place_of(key) + "' is missing");
@@ -105,7 +106,13 @@ class Value {
     refuse(range.str());
   }
 
+  bool boolean() const {
+    if (!value_->is_boolean()) refuse("true or false");
+    return value_->get<bool>();
+  }
+
   bool is_null() const { return value_->is_null(); }
+  bool has(const std::string& key) const { return value_->is_object() && value_->contains(key); }
   bool has(const std::string& key, const std::string& text) const {
     return value_->is_object() && value_->contains(key) && value_->at(key) == text;
   }
@@ -305,19 +312,36 @@ void check_format(const std::string& file, const json& root) {
     throw BundleError(file + ": is not a steplapse bundle's manifest: it has no \"format\": \"steplapse-bundle\"");
   }
   const json version = root.value("version", json());
-  if (version.is_number_integer() && version > 1) {
-    throw BundleError(file + ": is of version " + shown(version) + ", this steplapse reads version 1; use a newer one");
+  if (version.is_number_integer() && version > kNewestVersion) {
+    throw BundleError(file + ": is of version " + shown(version) + ", this steplapse reads versions 1 and 2; use a newer one");
   }
+}
+
+Manifest::X0Rms x0_rms_of(const Value& value) {
+  value.with_keys({"value", "assumed"});
+  return {value["value"].number(1e-6, 1e6), value["assumed"].boolean()};
+}
+
+/// Keys that a bundle of version 2 may have. A bundle without one of them is read as docs/bundle.md says there.
+const std::set<std::string> kOptionalKeys = {"family", "x0_rms"};
+
+void read_optional_keys(const Value& value, Manifest& manifest) {
+  if (value.has("family")) {
+    manifest.family = value["family"].text();
+    if (manifest.family->empty()) value["family"].refuse("a family's name");
+  }
+  if (value.has("x0_rms")) manifest.x0_rms = x0_rms_of(value["x0_rms"]);
 }
 
 Manifest manifest_of(const std::string& file, const json& root) {
   check_format(file, root);
   const Value value(file, "", root);
+  const bool is_version_1 = value.has("version") && value["version"].integer(1, kNewestVersion) == 1;
   value.with_keys({"format", "version", "name", "source", "licence", "files", "modules", "tokenizers",
                    "max_chunks", "clip_skip", "latent_channels", "downscale", "sizes", "no_negative_prompt",
-                   "training_noise", "defaults", "verified", "prompts"});
+                   "training_noise", "defaults", "verified", "prompts"},
+                  is_version_1 ? std::set<std::string>() : kOptionalKeys);
   Manifest manifest;
-  value["version"].integer(1, 1);
   manifest.name = value["name"].text();
   if (manifest.name.empty()) value["name"].refuse("a name");
   manifest.source = value["source"].text();
@@ -338,6 +362,7 @@ Manifest manifest_of(const std::string& file, const json& root) {
   manifest.defaults = defaults_of(value["defaults"], manifest.training_noise);
   manifest.verified = verified_of(value["verified"], manifest.downscale);
   if (!value["prompts"].is_null()) manifest.prompts = file_key(value["prompts"], manifest);
+  read_optional_keys(value, manifest);
   return manifest;
 }
 
@@ -437,7 +462,9 @@ void check_size(const Manifest& manifest, Manifest::Size size) {
 std::string describe(const Manifest& manifest) {
   std::ostringstream text;
   text << "name:             " << manifest.name << "\nsource:           " << manifest.source
-       << "\nlicence:          " << manifest.licence << "\nmodules:\n"
+       << "\nlicence:          " << manifest.licence << "\n";
+  if (manifest.family) text << "family:           " << *manifest.family << "\n";
+  text << "modules:\n"
        << module_line(manifest, "text_encoder", manifest.text_encoder)
        << module_line(manifest, "denoiser", manifest.denoiser);
   for (const auto& [name, module] : manifest.decoders) text << module_line(manifest, "decoders." + name, module);
@@ -445,7 +472,8 @@ std::string describe(const Manifest& manifest) {
   text << "prompts:          at most " << manifest.max_chunks << " chunks of tokens, clip skip " << manifest.clip_skip
        << "\nlatents:          " << manifest.latent_channels
        << " channels, 1/" << manifest.downscale
-       << " of the picture's sides\nsizes:            " << text_of(manifest.default_size) << " by default; "
+       << " of the picture's sides, rms " << manifest.x0_rms.value << (manifest.x0_rms.assumed ? " (assumed)" : "")
+       << "\nsizes:            " << text_of(manifest.default_size) << " by default; "
        << sizes_text(manifest) << "\n"
        << noise_line(manifest.training_noise) << "defaults:         " << manifest.defaults.steps << " steps, "
        << manifest.defaults.sampler << ", guidance scale " << manifest.defaults.guidance_scale

@@ -68,11 +68,16 @@ void refuse_two_ways(const Settings& settings) {
   }
 }
 
-/// As the user's flag names it; `ays` is the list for this model: of two text encoders is Stable Diffusion XL.
+/// A bundle that does not name its family has two text encoders where it is Stable Diffusion XL.
+bool is_sdxl(const Manifest& manifest) {
+  return manifest.family ? *manifest.family == "sdxl" : manifest.tokenizers.size() == 2;
+}
+
+/// As the user's flag names it; `ays` is the list for this model's family.
 const ScheduleRule& rule_named(const Manifest& manifest, const std::string& said) {
   try {
     const std::string name = is_other_tools(said) ? schedule_of_other_tool(said) : said;
-    if (name == "ays") return schedule_named(manifest.tokenizers.size() == 2 ? "ays_sdxl" : "ays_sd1");
+    if (name == "ays") return schedule_named(is_sdxl(manifest) ? "ays_sdxl" : "ays_sd1");
     return schedule_named(name);
   } catch (const std::invalid_argument& error) {
     throw UsageError(error.what());

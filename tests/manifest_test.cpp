@@ -91,11 +91,15 @@ TEST(Manifest, IsReadAsItsPageShowsIt) {
   EXPECT_EQ(manifest.defaults.guidance_scale, 5);
   EXPECT_EQ(manifest.verified.batches, (std::vector<int64_t>{1, 2, 5}));
   EXPECT_EQ(manifest.prompts, std::nullopt);
+  EXPECT_EQ(manifest.family, "sd1");
+  EXPECT_EQ(manifest.x0_rms.value, 0.93);
+  EXPECT_FALSE(manifest.x0_rms.assumed);
   EXPECT_EQ(manifest.sha256, sha256(documented().dump()));
 }
 
 TEST(Manifest, MissesNoKey) {
-  const json whole = documented();
+  json whole = documented();
+  for (const char* optional : {"family", "x0_rms"}) whole.erase(optional);
   for (const auto& [key, value] : whole.items()) {
     const std::string said = refusal([&, &key = key](json& manifest) { manifest.erase(key); });
     if (key == "format") {
@@ -110,6 +114,27 @@ TEST(Manifest, MissesNoKey) {
             "key 'tokenizers[0].bos' is missing");
 }
 
+TEST(Manifest, OfVersion2MayLackOptionalKeys) {
+  json without = documented();
+  ASSERT_EQ(without["version"], 2);
+  for (const char* optional : {"family", "x0_rms"}) without.erase(optional);
+  const Manifest manifest = read(without.dump());
+  EXPECT_EQ(manifest.family, std::nullopt);
+  EXPECT_EQ(manifest.x0_rms.value, 1);
+  EXPECT_TRUE(manifest.x0_rms.assumed);
+}
+
+TEST(Manifest, OfVersion1HasNoOptionalKeys) {
+  json old = documented();
+  old["version"] = 1;
+  EXPECT_EQ(refusal([&](json& manifest) { manifest = old; }), "unknown key 'family'");
+  for (const char* optional : {"family", "x0_rms"}) old.erase(optional);
+  const Manifest manifest = read(old.dump());
+  EXPECT_EQ(manifest.name, "tiny");
+  EXPECT_EQ(manifest.x0_rms.value, 1);
+  EXPECT_TRUE(manifest.x0_rms.assumed);
+}
+
 TEST(Manifest, KnowsEveryKey) {
   EXPECT_EQ(refusal_of("/colour", 1), "unknown key 'colour'");
   EXPECT_EQ(refusal_of("/modules/decoders/full/colour", 1), "unknown key 'modules.decoders.full.colour'");
@@ -117,8 +142,14 @@ TEST(Manifest, KnowsEveryKey) {
 }
 
 TEST(Manifest, SaysWhatIsWrongWithAValue) {
-  EXPECT_EQ(refusal_of("/version", 2), "is of version 2, this steplapse reads version 1; use a newer one");
-  EXPECT_EQ(refusal_of("/version", "1"), "'version' is \"1\", wanted a whole number from 1 to 1");
+  EXPECT_EQ(refusal_of("/version", 3), "is of version 3, this steplapse reads versions 1 and 2; use a newer one");
+  EXPECT_EQ(refusal_of("/version", "1"), "'version' is \"1\", wanted a whole number from 1 to 2");
+  EXPECT_EQ(refusal_of("/family", ""), "'family' is \"\", wanted a family's name");
+  EXPECT_EQ(refusal_of("/family", "a\nb"), "'family' is \"a\\nb\", wanted one line of text of at most 4096 bytes");
+  EXPECT_EQ(refusal_of("/x0_rms", 1.0), "'x0_rms' is 1.0, wanted an object");
+  EXPECT_EQ(refusal_of("/x0_rms/value", 0), "'x0_rms.value' is 0, wanted a number from 1e-06 to 1e+06");
+  EXPECT_EQ(refusal_of("/x0_rms/assumed", 0), "'x0_rms.assumed' is 0, wanted true or false");
+  EXPECT_EQ(refusal_of("/x0_rms/mean", 0), "unknown key 'x0_rms.mean'");
   EXPECT_EQ(refusal_of("/name", ""), "'name' is \"\", wanted a name");
   EXPECT_EQ(refusal_of("/name", "a\nb"), "'name' is \"a\\nb\", wanted one line of text of at most 4096 bytes");
   EXPECT_EQ(refusal_of("/latent_channels", 4.0), "'latent_channels' is 4.0, wanted a whole number from 1 to 4096");
@@ -259,7 +290,7 @@ TEST(DescribeManifest, HasWhatPeopleAskFor) {
   const std::string text = describe(read(documented().dump()));
   for (const std::string part : {"tiny", "random weights, made for the tests", "Apache-2.0",
                                  "0.00 M parameters, 0.01 MB of F32", "decoders.linear", "sentencepiece, 20 tokens",
-                                 "float32", "16x16", "epsilon", "leading", "2 steps, ddim, guidance scale 5"}) {
+                                 "float32", "16x16", "epsilon", "leading", "2 steps, ddim, guidance scale 5", "rms 0.93\n", "family:           sd1"}) {
     EXPECT_THAT(text, HasSubstr(part));
   }
 }

@@ -245,7 +245,7 @@ def set_key(place: str, value):
     (set_key("training_noise.prediction_type", "flow"), "unknown key 'training_noise.alphas_cumprod'"),
     (set_key("modules.denoiser.weights", ["elsewhere"]),
      "'modules.denoiser.weights[0]' is \"elsewhere\", wanted a key of 'files'"),
-    (set_key("version", 2), "is of version 2, this steplapse reads version 1; use a newer one"),
+    (set_key("version", 3), "is of version 3, this steplapse reads versions 1 and 2; use a newer one"),
 ], ids=lambda value: value if isinstance(value, str) else "")
 def test_a_manifest_that_is_not_as_documented_is_refused(bundle, bundle_refusal, change, message):
     change_manifest(bundle, change)

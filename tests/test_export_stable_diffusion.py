@@ -421,3 +421,24 @@ def test_a_saved_pipeline_becomes_the_same_bundle(draw, tmp_path, family):
 
     flags = [PROMPT, "--seed", SEED, "--steps", 2, "--guidance-scale", 5, "--model"]
     assert torch.equal(final_of(draw(*flags, tmp_path / "tiny")), final_of(draw(*flags, bundle_of(family))))
+
+
+# --- optional keys of the manifest -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_bundle_names_its_family_and_assumes_latents_of_unit_size(family):
+    manifest = manifest_of(bundle_of(family))
+    assert (manifest["version"], manifest["family"], manifest["x0_rms"]) == (2, family, {"value": 1, "assumed": True})
+
+
+def test_x0_rms_is_measured_on_the_latents_that_are_given(export):
+    latents = 3 * latents_to_fit()
+    measured = manifest_of(export("sd1", latents=latents))["x0_rms"]
+    assert measured == {"value": pytest.approx(numpy.sqrt((latents.double().numpy() ** 2).mean()), abs=1e-6), "assumed": False}
+
+
+def test_latents_of_zeros_or_infinities_are_refused(tmp_path):
+    for value in (0.0, float("inf")):
+        said = refusal_of(tmp_path / "out", pipeline_of("sd1"), latents=torch.full((1, 4, 8, 8), value))
+        assert said == (f"--latents: their root mean square is {value}, wanted 1e-6 to 1e6: latents as the denoiser makes them")

@@ -156,9 +156,14 @@ def test_align_your_steps_has_the_published_sigmas(run, schedule, key):
     assert sigmas_of(levels_of(run, "--steps", 10, "--schedule", schedule)) == pytest.approx(AysSchedules[key], rel=1e-9)
 
 
-def test_align_your_steps_takes_the_list_of_the_model(run, changed_bundle):
+@pytest.mark.parametrize("family", ["sdxl", None])
+def test_align_your_steps_takes_the_list_of_the_models_family(run, changed_bundle, family):
     def change(manifest):
-        manifest["tokenizers"] *= 2  # as Stable Diffusion XL has
+        if family:
+            manifest["family"] = family
+        else:
+            del manifest["family"]
+            manifest["tokenizers"] *= 2  # as Stable Diffusion XL has
 
     found = levels_of(run, "--steps", 10, "--schedule", "ays", "--model", changed_bundle(change))
     assert sigmas_of(found) == pytest.approx(AysSchedules["StableDiffusionXLSigmas"], rel=1e-9)

@@ -48,6 +48,11 @@ struct Manifest {
     std::string sampler;
     double guidance_scale;
   };
+  /// The root mean square of clean latents, which the denoiser's x0 has where sampling goes well.
+  struct X0Rms {
+    double value = 1;
+    bool assumed = true;  ///< false: measured when the bundle was exported
+  };
   struct Verified {
     std::vector<int64_t> batches;
     std::vector<Size> sizes;
@@ -69,6 +74,8 @@ struct Manifest {
   Defaults defaults;
   Verified verified;
   std::optional<std::string> prompts;  ///< a key of `files`
+  std::optional<std::string> family;   ///< sd1, sd2, sdxl, emoji, ...
+  X0Rms x0_rms;
 
   std::string sha256;  ///< of model.json itself: it holds all other hashes, so it stands for the whole bundle
 };
