@@ -12,6 +12,7 @@
 
 #include "cli_flags.h"
 #include "cli_race.h"
+#include "commands.h"
 #include "flag_values.h"
 #include "levels_json.h"
 #include "progress.h"
@@ -38,21 +39,6 @@ constexpr size_t kLargestLevels = 4 << 20;  // bytes of a file of levels
 constexpr size_t kLargestPrompts = 64 << 20;  // and of one of prompts
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr int64_t kAnyNumber = std::numeric_limits<int64_t>::max();  // the plan knows what its model allows
-
-constexpr const char* kOverview = R"(steplapse draws a picture from a prompt and keeps every step of its making.
-
-  steplapse [generate] PROMPT   draw, and write the run folder (flags below)
-  steplapse race PROMPT...      which sampler is worth it at equal cost
-  steplapse schedule            the noise levels of a run; --list names the schedules
-  steplapse samplers            the samplers, and what other tools call them
-  steplapse tokens PROMPT       what the network is given in place of the words
-  steplapse model inspect DIR   what is in a bundle
-  steplapse model verify DIR    is the bundle sound
-  steplapse model prompts WORD  what the model was taught
-
-A prompt that is also a command's name needs generate before it: steplapse generate schedule
-Exit codes: 0 done, 1 run failed, 2 usage, 3 bundle refused, 4 output or disk, 5 memory, 130 and 143 ended by a signal.
-)";
 
 // ---- generate ----------------------------------------------------------------------------------------------------
 
@@ -163,10 +149,20 @@ FrameSelection frames_of(const CLI::App& command, const GenerateFlags& flags) {
   return frames;
 }
 
+/// The text of the file that a flag names.
+std::string text_in(const std::string& flag, const std::string& path, size_t most) {
+  try {
+    return read_whole(path, most);
+  } catch (const UsageError& error) {  // which begins with the path
+    throw UsageError(flag + " " + error.what());
+  }
+}
+
 /// What `steplapse schedule --json` printed, or others wrote like it.
 Schedule levels_in(const std::string& path) {
+  const std::string text = text_in("--levels", path, kLargestLevels);
   try {
-    return schedule_from_json(parse_strict_json(read_whole(path, kLargestLevels)));
+    return schedule_from_json(parse_strict_json(text));
   } catch (const nlohmann::json::exception&) {
     throw UsageError("--levels " + in_quotes(path) + ": wanted what steplapse schedule --json prints, "
                      "{\"init_scale\": 1, \"levels\": [{\"timestep\": 999, \"alpha\": 0.1, \"sigma\": 0.995}, …]}");
@@ -255,12 +251,7 @@ std::vector<std::string> arguments_for(const CLI::App& command, const PromptsLin
 }
 
 std::vector<Request> requests_in_file(const CLI::App& command, const std::string& path) {
-  std::string text;
-  try {
-    text = path == "-" ? standard_input(kLargestPrompts) : read_whole(path, kLargestPrompts);
-  } catch (const std::exception& error) {
-    throw UsageError("--prompts " + in_quotes(path) + ": " + error.what());
-  }
+  const std::string text = path == "-" ? standard_input(kLargestPrompts) : text_in("--prompts", path, kLargestPrompts);
   std::vector<Request> requests;
   for (const PromptsLine& line : prompts_in(text, path, settings_of_a_line(command))) {
     try {
@@ -281,7 +272,7 @@ std::vector<Request> requests_of(const CLI::App& command, GenerateFlags flags) {
   const bool prompt = command.count("PROMPT") > 0, file = command.count("--prompts") > 0;
   if (prompt && file) throw UsageError("PROMPT and --prompts both say what to draw; leave one out");
   if (file) return requests_in_file(command, flags.prompts);
-  if (!prompt) throw UsageError("no PROMPT; see steplapse generate --help");
+  if (!prompt) throw MisfitArguments("no PROMPT; see steplapse generate --help");
   flags.prompt = prompt_of(flags.prompt);
   std::vector<Request> requests;
   add_requests(command, flags, "", requests);
@@ -301,7 +292,7 @@ Options options_of(const CLI::App& command, const GenerateFlags& flags) {
 }
 
 int generate(const std::vector<std::string>& arguments) {
-  CLI::App command(kOverview, "steplapse generate");
+  CLI::App command("Draws a picture from a prompt and writes its run folder", "steplapse generate");
   GenerateFlags flags;
   add_flags(command, flags);
   Options options;
@@ -504,64 +495,126 @@ int list_prompts(const fs::path& folder, const std::string& word) {
   return 0;
 }
 
-int model(std::vector<std::string> arguments) {
-  const std::string wanted = "steplapse model wants one of: inspect DIR, verify DIR, prompts [WORD]; to draw a prompt "
-                             "that begins so, write: steplapse generate \"model\"";
-  if (arguments.empty()) throw UsageError(wanted);
-  const std::string name = arguments.front();
-  arguments.erase(arguments.begin());
+/// The folder that is the only argument of a command, or the model that comes with us.
+std::optional<fs::path> only_folder(const char* about, const char* name, const std::vector<std::string>& arguments) {
+  CLI::App command(about, name);
+  std::string folder;
+  command.add_option("DIR", folder, "The bundle's folder (the model that comes with us)")->type_name("");
+  if (!parse(command, arguments)) return std::nullopt;
+  return folder.empty() ? default_model() : fs::path(folder);
+}
 
-  if (name == "inspect" || name == "verify") {
-    CLI::App command(name == "inspect" ? "What is in a bundle" : "Checks a bundle and runs each of its modules", "steplapse model " + name);
-    std::string folder;
-    command.add_option("DIR", folder, "The bundle's folder (the model that comes with us)");
-    if (!parse(command, arguments)) return 0;
-    const fs::path path = folder.empty() ? default_model() : fs::path(folder);
-    if (name == "verify") return verify(path);
-    std::cout << describe(read_manifest(path));
-    return 0;
+int model_inspect(const std::vector<std::string>& arguments) {
+  const auto folder = only_folder("What is in a bundle", "steplapse model inspect", arguments);
+  if (folder) std::cout << describe(read_manifest(*folder));
+  return 0;
+}
+
+int model_verify(const std::vector<std::string>& arguments) {
+  const auto folder = only_folder("Checks a bundle and runs each of its modules", "steplapse model verify", arguments);
+  return folder ? verify(*folder) : 0;
+}
+
+int model_prompts(const std::vector<std::string>& arguments) {
+  CLI::App command("What a bundle was taught: names that have WORD in them or among their keywords", "steplapse model prompts");
+  std::string word, folder;
+  command.add_option("WORD", word, "A word to look for")->type_name("");
+  command.add_option("--model", folder, "The bundle's folder")->type_name("DIR");
+  if (!parse(command, arguments)) return 0;
+  return list_prompts(folder.empty() ? default_model() : fs::path(folder), word);
+}
+
+// ---- the commands ------------------------------------------------------------------------------------------------
+
+int help(const std::vector<std::string>& arguments);
+int version(const std::vector<std::string>& arguments);
+
+const std::vector<Command>& commands() {
+  static const std::vector<Command> table{
+      {"generate", "PROMPT", "Draw a picture; the word generate may be left out", generate},
+      {"race", "PROMPT...", "Compare samplers at an equal number of denoiser calls", race_from},
+      {"schedule", "", "Show the noise levels of a run; --list: the schedules", schedule},
+      {"samplers", "", "List the samplers, and what other tools call them", list_samplers},
+      {"tokens", "PROMPT", "Show what the network is given in place of the words", tokens},
+      {"model inspect", "[DIR]", "Show what is in a bundle, which is a model on disk", model_inspect},
+      {"model verify", "[DIR]", "Check a bundle and run each of its modules", model_verify},
+      {"model prompts", "[WORD]", "List what a model was taught", model_prompts},
+      {"help", "[COMMAND]", "Show this, or what a command may be told", help},
+      {"version", "", "Print the versions of steplapse and libtorch", version},
+  };
+  return table;
+}
+
+int print_overview() {
+  std::cout << R"(steplapse draws a picture from a prompt and keeps every step of its making.
+
+  steplapse "red apple"                       draw it; its folder is under runs/
+  steplapse "red apple" --steps 10 --seed 7   draw it in 10 steps, from seed 7
+  steplapse generate --help                   all that drawing may be told
+
+Commands:
+)" << command_lines(commands())
+            << R"(
+A prompt that is a command's name needs generate: steplapse generate schedule
+Exit codes: 0 done, 1 run failed, 2 usage, 3 bundle refused, 4 output or disk,
+5 memory, 130 and 143 ended by a signal.
+)";
+  return 0;
+}
+
+int help(const std::vector<std::string>& arguments) {
+  CLI::App command("Shows the commands, or what one of them may be told", "steplapse help");
+  std::vector<std::string> words;
+  command.add_option("COMMAND", words, "A command's name, as race or model inspect")->type_name("");
+  if (!parse(command, arguments)) return 0;
+  if (words.empty()) return print_overview();
+
+  const std::string name = joined(words, " ");
+  const Command* asked = command_of(commands(), words);
+  if (asked && asked->name == name) return asked->run({"--help"});
+  const std::string group = command_lines(commands(), name + " ");
+  if (group.empty()) {
+    std::vector<std::string> names;
+    for (const Command& each : commands()) names.emplace_back(each.name);
+    const auto meant = nearest(name, names);
+    throw MisfitArguments("no command " + in_quotes(name) +
+                          (meant ? ", did you mean: steplapse help " + *meant + "?" : "; steplapse help lists them"));
   }
-  if (name == "prompts") {
-    CLI::App command("What a bundle was taught: names that have WORD in them or among their keywords", "steplapse model prompts");
-    std::string word, folder;
-    command.add_option("WORD", word, "A word to look for");
-    command.add_option("--model", folder, "The bundle's folder");
-    if (!parse(command, arguments)) return 0;
-    return list_prompts(folder.empty() ? default_model() : fs::path(folder), word);
-  }
-  if (name == "--help" || name == "-h") {
-    std::cout << kOverview;
-    return 0;
-  }
-  throw UsageError("unknown command 'model " + name + "'; " + wanted);
+  std::cout << group;
+  return 0;
+}
+
+int print_version() {
+  std::cout << "steplapse " << kVersion << ", libtorch " << libtorch_version() << '\n';
+  return 0;
+}
+
+int version(const std::vector<std::string>& arguments) {
+  CLI::App command("Prints the versions of steplapse and libtorch", "steplapse version");
+  return parse(command, arguments) ? print_version() : 0;
+}
+
+bool asks_for_version(const std::vector<std::string>& arguments) {
+  const auto end = std::find(arguments.begin(), arguments.end(), "--");
+  return std::find(arguments.begin(), end, "--version") != end;
 }
 
 }  // namespace
 
 int run_command_line(std::vector<std::string> arguments) {
-  const std::string first = arguments.empty() ? "" : arguments.front();
   if (arguments.empty()) throw UsageError("no PROMPT; try steplapse \"red apple\", or steplapse --help");
-  for (const std::string& argument : arguments) {
-    if (argument == "--") break;
-    if (argument == "--version") {
-      std::cout << "steplapse " << kVersion << ", libtorch " << libtorch_version() << '\n';
-      return 0;
-    }
+  if (asks_for_version(arguments)) return print_version();
+  if (arguments.front() == "--help" || arguments.front() == "-h") return print_overview();
+  if (const Command* command = command_of(commands(), arguments)) return run_command(*command, arguments);
+  if (arguments.size() == 2 && (arguments.back() == "--help" || arguments.back() == "-h") &&
+      !command_lines(commands(), arguments.front() + " ").empty()) {
+    return help({arguments.front()});
   }
-  const std::vector<std::string> commands = {"generate", "race", "schedule", "samplers", "tokens", "model"};
-  if (std::count(commands.begin(), commands.end(), first) > 0) arguments.erase(arguments.begin());
   try {
-    if (first == "race") return race_from(arguments);
-    if (first == "schedule") return schedule(arguments);
-    if (first == "samplers") return list_samplers(arguments);
-    if (first == "tokens") return tokens(arguments);
-    if (first == "model") return model(arguments);
+    refuse_near_command(commands(), arguments);
   } catch (const UsageError& error) {
-    // Somebody may have meant the word as a prompt, or the start of one.
-    const std::string text = error.what(), hint = "steplapse generate";
-    const auto says = [&](const char* words) { return text.find(words) != std::string::npos; };
-    if (!says("unexpected") && !says("unknown flag") && !says("no PROMPT")) throw;
-    throw UsageError(text + " (to draw the prompt '" + first + "': " + hint + " " + first + ")");
+    if (asks_for_json(arguments)) make_progress(ProgressMode::json)->failed(failure_of(error));
+    throw;
   }
   return generate(arguments);
 }

@@ -5,6 +5,7 @@
 #include <iostream>
 #include <limits>
 
+#include "commands.h"
 #include "steplapse/error.h"
 #include "steplapse/text.h"
 
@@ -28,17 +29,42 @@ std::vector<std::string> flags_of(const CLI::App& command) {
   return flags;
 }
 
+/// As the user would quote them: steplapse tokens "of love".
+std::string with_quotes(const CLI::App& command, const std::vector<std::string>& words) {
+  const std::string name = command.get_name();
+  return (name == "steplapse generate" ? "steplapse" : name) + " " + shell_quoted(escaped(joined(words, " ")));
+}
+
+[[noreturn]] void refuse_flag(const CLI::App& command, const std::string& flag) {
+  const auto meant = nearest(flag, flags_of(command));
+  throw MisfitArguments("unknown flag " + in_quotes(flag) +
+                        (meant ? ", did you mean " + in_quotes(*meant) + "?" : ", see " + command.get_name() + " --help"));
+}
+
+[[noreturn]] void refuse_word(const CLI::App& command, const std::string& word, const std::vector<std::string>& words) {
+  const auto takes_words = command.get_options([](const CLI::Option* option) { return option->get_positional(); });
+  if (takes_words.empty()) throw MisfitArguments("unexpected " + in_quotes(word) + "; " + command.get_name() + " takes flags alone");
+  const char* several = takes_words.front()->get_name() == "PROMPT" ? "a prompt of several words wants" : "several words want";
+  throw MisfitArguments("unexpected " + in_quotes(word) + "; " + several + " quotes: " + with_quotes(command, words));
+}
+
 /// What was left over is a misspelt flag, or a prompt that the shell took apart.
-void refuse_extras(const CLI::App& command) {
+/// @param flags_end  where `--` is among the arguments
+void refuse_extras(const CLI::App& command, const std::vector<std::string>& arguments, size_t flags_end) {
+  const auto is_flag = [](const std::string& text) { return text.size() > 1 && text.front() == '-'; };
+  std::vector<std::string> words;
+  for (const CLI::Option* option : command.get_options([](const CLI::Option* each) { return each->get_positional(); })) {
+    words.insert(words.end(), option->results().begin(), option->results().end());
+  }
+  for (const std::string& extra : command.remaining()) {
+    if (!is_flag(extra)) words.push_back(extra);
+  }
   for (const std::string& extra : command.remaining()) {
     if (extra == "--") continue;
-    if (extra.size() > 1 && extra[0] == '-') {
-      const std::string flag = extra.substr(0, extra.find('='));
-      const auto meant = nearest(flag, flags_of(command));
-      throw UsageError("unknown flag " + in_quotes(flag) +
-                       (meant ? ", did you mean " + in_quotes(*meant) + "?" : ", see " + command.get_name() + " --help"));
-    }
-    throw UsageError("unexpected " + in_quotes(extra) + "; a prompt of several words wants quotes: steplapse \"red apple\"");
+    if (!is_flag(extra)) refuse_word(command, extra, words);
+    const auto end = arguments.begin() + static_cast<ptrdiff_t>(flags_end);
+    if (std::find(arguments.begin(), end, extra) != end) refuse_flag(command, extra.substr(0, extra.find('=')));
+    throw MisfitArguments("unexpected " + in_quotes(extra) + " after --, where everything is a word; write flags before the --");
   }
 }
 
@@ -74,18 +100,20 @@ bool parse(CLI::App& command, std::vector<std::string> arguments) {
     arguments[i].pop_back();
     arguments.insert(arguments.begin() + static_cast<ptrdiff_t>(i) + 1, "");
   }
-  std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants a vector
+  const auto flags_end = static_cast<size_t>(std::find(arguments.begin(), arguments.end(), "--") - arguments.begin());
   command.allow_extras();
   try {
-    command.parse(arguments);
+    command.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));  // as CLI11 wants them
   } catch (const CLI::CallForHelp&) {
     std::cout << command.help();
     return false;
   } catch (const CLI::ParseError& error) {
-    refuse_extras(command);
-    throw UsageError(in_our_words(error) + "; see " + command.get_name() + " --help");
+    refuse_extras(command, arguments, flags_end);
+    const std::string text = in_our_words(error) + "; see " + command.get_name() + " --help";
+    if (error.get_name() == "RequiredError") throw MisfitArguments(text);
+    throw UsageError(text);
   }
-  refuse_extras(command);
+  refuse_extras(command, arguments, flags_end);
   return true;
 }
 

@@ -15,7 +15,7 @@ namespace {
 using nlohmann::json;
 
 constexpr size_t kNearestNames = 3;
-constexpr double kNear = 0.5;
+constexpr double kNear = 1. / 3;
 constexpr size_t kComparedWords = 16;  // of a prompt, for the nearest names: more would not help, only take time
 constexpr size_t kComparedBytes = 32;  // of a word
 
@@ -58,6 +58,7 @@ double distance(const std::vector<std::string>& prompt_words, const std::string&
   return least;
 }
 
+/// Empty where none is near.
 std::string nearest_names(const std::vector<TaughtPrompt>& taught, std::vector<std::string> prompt_words) {
   if (prompt_words.size() > kComparedWords) prompt_words.resize(kComparedWords);
   for (std::string& word : prompt_words) word = word.substr(0, kComparedBytes);
@@ -67,9 +68,8 @@ std::string nearest_names(const std::vector<TaughtPrompt>& taught, std::vector<s
 
   std::string names;
   for (size_t i = 0; i < std::min(kNearestNames, ranking.size()); ++i) {
-    if (i > 0 && ranking[i].first > kNear) break;
-    if (i > 0) names += ", ";
-    names += escaped(taught[ranking[i].second].name);
+    if (ranking[i].first > kNear) break;
+    names += (i > 0 ? ", " : "") + escaped(taught[ranking[i].second].name);
   }
   return names;
 }
@@ -113,8 +113,9 @@ std::optional<std::string> unknown_warning(const std::vector<TaughtPrompt>& taug
   const std::vector<std::string> asked = words_that_count(prompt);
   if (std::any_of(asked.begin(), asked.end(), [&](const auto& word) { return known.contains(word); }))
     return std::nullopt;
+  const std::string names = nearest_names(taught, asked);
   return "the model was not taught any word of " + in_quotes(prompt) +
-         "; nearest names: " + nearest_names(taught, asked) + " (all: steplapse model prompts)";
+         (names.empty() ? "; steplapse model prompts lists what it was" : "; nearest names: " + names + " (all: steplapse model prompts)");
 }
 
 }  // namespace steplapse

@@ -86,7 +86,7 @@ const Sampler& sampler_named(std::string_view name) {
   }
   const auto meant = nearest(std::string(name), names);
   throw std::invalid_argument("unknown sampler " + in_quotes(std::string(name)) +
-                              (meant ? ", did you mean " + in_quotes(*meant) + "?" : ", see steplapse --help"));
+                              (meant ? ", did you mean " + in_quotes(*meant) + "?" : ", see steplapse samplers"));
 }
 
 Walk walk(const Sampler& sampler, const SamplerOptions& options, const Schedule& schedule) {

@@ -7,7 +7,9 @@
 #include <unicode/utf8.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cstdio>
+#include <cstring>
 #include <stdexcept>
 #include <sstream>
 
@@ -115,7 +117,8 @@ size_t edit_distance(std::string_view first, std::string_view second) {
 
 std::optional<std::string> nearest(std::string_view name, const std::vector<std::string>& choices) {
   std::optional<std::string> best;
-  size_t limit = std::max<size_t>(1, folded_characters(name).size() / 3) + 1;
+  const size_t length = folded_characters(name).size();
+  size_t limit = (length < 2 ? 0 : std::max<size_t>(1, length / 3)) + 1;
   for (const std::string& choice : choices) {
     const size_t distance = edit_distance(name, choice);
     if (distance >= limit) continue;
@@ -145,6 +148,27 @@ std::string escaped(std::string_view text, size_t max_characters) {
 
 std::string in_quotes(std::string_view text, size_t max_characters) {
   return std::string("'").append(escaped(text, max_characters)).append("'");
+}
+
+std::string shell_quoted(std::string_view text) {
+  const auto plain = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || std::strchr("_./:=,+-", c) != nullptr; };
+  if (!text.empty() && std::all_of(text.begin(), text.end(), plain)) return std::string(text);
+  std::string quoted = "\"";
+  for (const char character : text) {
+    if (std::strchr("\"$`\\", character) != nullptr) quoted += '\\';
+    quoted += character;
+  }
+  return quoted + '"';
+}
+
+std::string joined(const std::vector<std::string>& texts, std::string_view between) {
+  std::string all;
+  for (const std::string& text : texts) all.append(&text == &texts.front() ? "" : between).append(text);
+  return all;
+}
+
+std::string counted(int64_t number, std::string_view what) {
+  return std::to_string(number).append(" ").append(what).append(number == 1 ? "" : "s");
 }
 
 std::string plain(double number) {

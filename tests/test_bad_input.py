@@ -52,8 +52,7 @@ TRAINED = "steps asked, the model was trained on timesteps 0 to 999: use 1 to 10
 STEPS = "wanted step numbers with commas between, as 1,5,30"
 PIXELS = "wanted WIDTHxHEIGHT in pixels, as 512x768"
 QUOTES = 'unexpected \'apple\'; a prompt of several words wants quotes: steplapse "red apple"'
-COMMANDS = ("steplapse model wants one of: inspect DIR, verify DIR, prompts [WORD]; "
-            'to draw a prompt that begins so, write: steplapse generate "model"')
+MODEL = "steplapse model wants one of: inspect [DIR], verify [DIR], prompts [WORD] (to draw the prompt "
 
 SAMPLERS = ("ddim, ddpm, euler, euler_a, heun, dpm2, dpm2_a, lms, pndm, ipndm, dpmpp_2s_a, dpmpp_sde, dpmpp_2m, "
             "dpmpp_2m_sde, dpmpp_2m_sde_heun, dpmpp_3m_sde, unipc, deis, lcm, tcd, er_sde, res_multistep, restart, dpm_fast, "
@@ -118,8 +117,27 @@ COMMAND_LINES = [
     # Prompts.
     (["red", "apple"], QUOTES),
     (["red", "apple", "--steps", "3"], QUOTES),
-    (["model"], COMMANDS),
-    (["model", "aeroplane"], f"unknown command 'model aeroplane'; {COMMANDS}"),
+    (["a", "$1 cat", "--steps", "3"],
+     "unexpected '$1 cat'; a prompt of several words wants quotes: steplapse \"a \\$1 cat\""),
+    (["model", "prompts", "red", "apple"],
+     "unexpected 'apple'; several words want quotes: steplapse model prompts \"red apple\""),
+    (["model", "inspect", "my", "model"], "unexpected 'model'; several words want quotes: steplapse model inspect \"my model\""),
+    (["schedule", "of", "love"], "unexpected 'of'; steplapse schedule takes flags alone (to draw the prompt 'schedule of love': "
+                                 "steplapse generate \"schedule of love\")"),
+    (["--", "--weird", "--out", "x"],
+     "unexpected '--out' after --, where everything is a word; write flags before the --"),
+    # Commands.
+    (["model"], MODEL + "'model': steplapse generate model)"),
+    (["model", "aeroplane"], f"unknown command 'model aeroplane'; {MODEL}'model aeroplane': steplapse generate \"model aeroplane\")"),
+    (["sampler"], "unknown command 'sampler', did you mean: steplapse samplers? (to draw the prompt 'sampler': "
+                  "steplapse generate sampler)"),
+    (["film", "--seed", "3"], "'film' is not a command of this version; steplapse help lists them (to draw the prompt 'film': "
+                              "steplapse generate film)"),
+    (["help", "me"], "no command 'me'; steplapse help lists them (to draw the prompt 'help me': steplapse generate \"help me\")"),
+    (["help", "sampler"], "no command 'sampler', did you mean: steplapse help samplers? (to draw the prompt 'help sampler': "
+                          "steplapse generate \"help sampler\")"),
+    (["version", "2"], "unexpected '2'; steplapse version takes flags alone (to draw the prompt 'version 2': "
+                       "steplapse generate \"version 2\")"),
     (["schedule", "--stpes", "3"], "unknown flag '--stpes', did you mean '--steps'? (to draw the prompt 'schedule': "
                                    "steplapse generate schedule)"),
     ([b"red \xff\xfe"], "PROMPT: not valid UTF-8"),
@@ -160,6 +178,8 @@ def test_a_prompt_beyond_the_window_is_cut_with_a_warning_that_quotes_what_was_c
     (["red apple", "--steps", "0"], USAGE, f"--steps '0': {COUNT}"),
     (["red apple", "--stpes", "5"], USAGE, "unknown flag '--stpes', did you mean '--steps'?"),
     (["red apple", "--size", "17x16"], USAGE, "--size 17x16: the model 'tiny' makes 16x16"),
+    (["sampler"], USAGE, "unknown command 'sampler', did you mean: steplapse samplers? (to draw the prompt 'sampler': "
+                         "steplapse generate sampler)"),
     (["red apple", "--model", "gone"], REFUSED,
      "gone: no such folder; name one with --model DIR, or make one with scripts/export_bundle.py"),
 ])

@@ -173,7 +173,7 @@ def test_a_bad_line_is_named_before_anything_runs(run, tmp_path, lines, message)
 
 @pytest.mark.parametrize("flags, message", [
     (("red apple", "--prompts", "list.txt"), "PROMPT and --prompts both say what to draw; leave one out"),
-    (("--prompts", "none.txt"), "--prompts 'none.txt': none.txt: cannot read: No such file or directory"),
+    (("--prompts", "none.txt"), "--prompts none.txt: cannot read: No such file or directory"),
     (("red apple", "--count", "0"), "--count '0': wanted a whole number from 1 to 100000"),
     (("red apple", "--seed", "1,2", "--count", "3"), "--count and several --seed both say how many; leave one out"),
     (("red apple", "--seed", "1,,2"), "--seed '': wanted a whole number from 0 to 18446744073709551615"),

@@ -327,7 +327,7 @@ BAD_LEVELS = [
     (["--sampler", "invoke:euler"], "unknown tool 'invoke'; there are: a1111, comfyui, k-diffusion, sd.cpp, diffusers"),
     (["--schedule", "a1111:Karas"], "unknown schedule 'a1111:Karas', did you mean 'a1111:Karras'?"),
     (["--shift", "3"], "--shift: is for flow models; this one predicts epsilon"),
-    (["--levels", "none.json"], "--levels 'none.json': none.json: cannot read: No such file or directory"),
+    (["--levels", "none.json"], "--levels none.json: cannot read: No such file or directory"),
     (["--levels", "text.json"], "--levels 'text.json': is not JSON: wrong at byte 1 of 5"),
     (["--levels", "list.json"],
      "--levels 'list.json': wanted what steplapse schedule --json prints, {\"init_scale\": 1, \"levels\": "

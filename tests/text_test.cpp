@@ -60,6 +60,7 @@ TEST(Text, FindsWhatWasMeant) {
   EXPECT_THAT(nearest("dpm", samplers), std::nullopt);
   EXPECT_THAT(nearest("banana", {"bandit"}), std::nullopt);              // half of it
   EXPECT_THAT(nearest("xt", {"x0"s, "xtt"s, "xt0"s}), Optional("x0"s));  // the first of equals
+  EXPECT_THAT(nearest("x", {"y"s, "xy"s}), std::nullopt);
   EXPECT_THAT(nearest("", samplers), std::nullopt);
   EXPECT_THAT(nearest("ddim", {}), std::nullopt);
 }
@@ -77,6 +78,24 @@ TEST(Text, IsCutWhereItGetsLong) {
   EXPECT_EQ(escaped("\u00e9\u00e9\u00e9", 3), "\u00e9\u00e9\u00e9");
   EXPECT_EQ(escaped("\u00e9\u00e9\u00e9\u00e9", 3), "\u00e9\u00e9\u00e9…");
   EXPECT_EQ(in_quotes(std::string(1'000'000, 'x')), std::string("'").append(80, 'x').append("…'"));
+}
+
+TEST(Text, IsOneWordToAShell) {
+  for (const std::string& text : {"castle"s, "red apple"s, "it's $5 for `a` \\ \"b\""s, ""s, "caf\u00e9"s, "a;b"s}) {
+    FILE* shell = popen(("printf %s " + shell_quoted(text)).c_str(), "r");
+    std::string heard(64, '\0');
+    heard.resize(fread(heard.data(), 1, heard.size(), shell));
+    pclose(shell);
+    EXPECT_EQ(heard, text);
+  }
+  EXPECT_EQ(shell_quoted("castle"), "castle");
+  EXPECT_EQ(shell_quoted("red apple"), "\"red apple\"");
+}
+
+TEST(Text, CountsOneWithoutAnS) {
+  EXPECT_EQ(counted(1, "step"), "1 step");
+  EXPECT_EQ(counted(0, "step"), "0 steps");
+  EXPECT_EQ(counted(2, "denoiser call"), "2 denoiser calls");
 }
 
 TEST(Text, BecomesAFolderName) {

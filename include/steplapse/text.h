@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,13 +24,19 @@ std::vector<std::string> words(std::string_view text);
 size_t edit_distance(std::string_view a, std::string_view b);
 
 /// The choice that `name` was probably meant to be: the first at the least edit distance, if that is at most a third of
-/// the name (and 1 for short ones).
+/// the name (1 for short ones, 0 for a single letter).
 std::optional<std::string> nearest(std::string_view name, const std::vector<std::string>& choices);
 
 /// Untrusted text for a message: on one line, and no more than `max_characters` of it, then "…". What is no visible
 /// character (controls, line ends, changes of writing direction) becomes \n or \u{202e}, other bytes \xff.
 std::string escaped(std::string_view text, size_t max_characters = 80);
 std::string in_quotes(std::string_view text, size_t max_characters = 80);  ///< the same in 'single quotes'
+
+/// One word for a POSIX shell, in double quotes where it needs them. No control characters: `escaped` first.
+std::string shell_quoted(std::string_view text);
+
+std::string joined(const std::vector<std::string>& texts, std::string_view between);
+std::string counted(int64_t number, std::string_view what);  ///< 1 step, 2 steps
 
 /// A number for people: six digits at most.
 std::string plain(double number);
