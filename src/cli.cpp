@@ -63,7 +63,7 @@ void add_level_flags(CLI::App& command, const std::string& group, LevelFlags& fl
 struct GenerateFlags : PictureFlags, RunningFlags {
   LevelFlags level;
   std::vector<std::string> seeds;
-  std::string prompt, prompts, count, frames = "x0", every, at, from, to, decoder = "full", out, latents, eta, s_churn, s_tmin,
+  std::string prompt, prompts, count, frames = "x0", number = "steps", every, at, from, to, decoder = "full", out, latents, eta, s_churn, s_tmin,
       s_tmax, s_noise, guidance_interval, guidance_sigmas, guidance_rescale;
   bool dry_run = false, overwrite = false, version = false;
 };
@@ -100,10 +100,12 @@ void add_flags(CLI::App& command, GenerateFlags& flags) {
   const char* frames = "Frames";
   add(frames, "--frames", flags.frames, "KINDS", "x0 (what the model thinks the picture is), xt (the noisy latents), x0,xt or none")
       ->capture_default_str();
-  add(frames, "--every", flags.every, "N", "A frame every N steps");
+  add(frames, "--every", flags.every, "N", "A frame every N steps, and of the first and the last one");
   add(frames, "--at", flags.at, "LIST", "Frames of these steps alone, as 1,5,30");
   add(frames, "--from", flags.from, "N", "No frames before this step");
   add(frames, "--to", flags.to, "N", "No frames after this step");
+  add(frames, "--number", flags.number, "HOW", "What a frame's file is numbered by: steps, or frames (1, 2, 3 without gaps, for films)")
+      ->capture_default_str();
   add(frames, "--decoder", flags.decoder, "NAME", "Which of the bundle's decoders makes the frames")->capture_default_str();
 
   const char* running = "Running";
@@ -136,15 +138,16 @@ FrameSelection frames_of(const CLI::App& command, const GenerateFlags& flags) {
   }
   const bool none = list_of(flags.frames) == std::vector<std::string>{"none"};
   if (!none && flags.frames.find("none") != std::string::npos) throw UsageError("--frames " + in_quotes(flags.frames) + ": none stands alone");
-  for (const char* flag : {"--every", "--at", "--from", "--to"}) {
+  for (const char* flag : {"--every", "--at", "--from", "--to", "--number"}) {
     if (none && command.count(flag) > 0) throw UsageError(std::string(flag) + ": there are no frames with --frames none");
-    if (command.count("--at") > 0 && std::string(flag) != "--at" && command.count(flag) > 0) {
+    if (command.count("--at") > 0 && std::string(flag) != "--at" && std::string(flag) != "--number" && command.count(flag) > 0) {
       throw UsageError("--at names the steps already; leave out " + std::string(flag));
     }
   }
   if (!flags.every.empty()) frames.every = whole_number("--every", flags.every, 1, kAnyNumber);
   if (!flags.from.empty()) frames.from = whole_number("--from", flags.from, 0, kAnyNumber);
   if (!flags.to.empty()) frames.to = whole_number("--to", flags.to, 0, kAnyNumber);
+  frames.count_files = choice_of("--number", flags.number, {"steps", "frames"}) == "frames";
   if (command.count("--at") > 0) frames.at = steps_of("--at", flags.at);
   return frames;
 }

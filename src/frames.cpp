@@ -2,12 +2,12 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <condition_variable>
 #include <cstdio>
 #include <exception>
-#include <limits>
 #include <mutex>
 
 #include "steplapse/error.h"
@@ -26,17 +26,21 @@ class Stopwatch {
 };
 
 std::string file_of(const FrameOrder& order) {
-  if (order.kind == "final") return "final.png";
-  char name[32];
-  std::snprintf(name, sizeof name, "%04lld.png", static_cast<long long>(order.step));
-  return "frames/" + order.kind + "/" + name;
+  return order.kind == "final" ? "final.png" : frame_file(order.kind, order.number.value_or(order.step));
 }
 
 }  // namespace
 
-bool FrameSelection::has(int64_t step) const {
+bool FrameSelection::has(int64_t step, int64_t first, bool last) const {
   if (!at.empty()) return at.contains(step);
-  return step % every == 0 && step >= from.value_or(0) && step <= to.value_or(std::numeric_limits<int64_t>::max());
+  if (step < from.value_or(first) || (to && step > *to)) return false;
+  return step % every == 0 || step == std::max(first, from.value_or(first)) || last || step == to;
+}
+
+std::string frame_file(const std::string& kind, int64_t number) {
+  char name[32];
+  std::snprintf(name, sizeof name, "%04lld.png", static_cast<long long>(number));
+  return "frames/" + kind + "/" + name;
 }
 
 void check_frames(const FrameSelection& selection, int64_t steps) {

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <nlohmann/json.hpp>
+
 #include "picture_text.h"
 #include "signals.h"
 #include "steplapse/error.h"
@@ -20,7 +22,9 @@ RecordedRun::RecordedRun(int64_t number, const Options& options, const Bundle& b
       progress_(progress),
       folder_(RunFolder::create(folder, options.overwrite)) {
   try {
-    log_.emplace(RunLog::create(folder_.path() / "run.sqlite", plan_, provenance));
+    auto texts = provenance;
+    texts["started"] = date_now();
+    log_.emplace(RunLog::create(folder_.path() / "run.sqlite", plan_, texts));
     log_writer_.emplace(*log_);
     frames_.emplace(
         workers, folder_.path(),
@@ -63,6 +67,7 @@ Summary RecordedRun::write_end(const Outcome& outcome) {
                     {"frame_seconds", summary.frame_seconds},
                     {"hidden_seconds", summary.hidden_seconds},
                     {"total_seconds", summary.total_seconds}});
+  log_frame_steps();
   log_->end(summary.status, outcome.stopped ? "a signal, after step " + std::to_string(recorder_->steps()) : "");
   write_views(*log_, folder_.path());
   return summary;
@@ -74,6 +79,12 @@ Summary RecordedRun::summarise(const std::string& status) const {
   const std::chrono::duration<double> total = std::chrono::steady_clock::now() - start_;
   return {status,        folder_.path(), recorder_->steps(), recorder_->calls(), frame_count_, recorder_->network_seconds(),
           frame_seconds, hidden,         total.count()};
+}
+
+void RecordedRun::log_frame_steps() {
+  nlohmann::json steps = nlohmann::json::object();
+  for (const auto& [kind, of_kind] : recorder_->frame_steps()) steps[kind] = of_kind;
+  log_->set_texts({{"number", options_.frames.count_files ? "frames" : "steps"}, {"frame_steps", steps.dump()}});
 }
 
 const std::string& RecordedRun::decoder_of(const FrameOrder& order) const {
@@ -99,6 +110,7 @@ void RecordedRun::mark_failed(const std::string& reason) noexcept {
   frames_.reset();  // its frames push to the log
   try {
     log_writer_->finish();
+    log_frame_steps();
     log_->end("failed", reason);
     write_views(*log_, folder_.path());
   } catch (const std::exception&) {

@@ -36,6 +36,7 @@ class RecordedRun {
 
  private:
   Summary write_end(const Outcome& outcome);
+  void log_frame_steps();
   Summary summarise(const std::string& status) const;
   const std::string& decoder_of(const FrameOrder& order) const;
   void written(const Frame& frame);  ///< on the frame writer's thread

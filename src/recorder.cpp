@@ -17,7 +17,7 @@ Recorder::Recorder(int64_t run, const Plan& plan, const FrameSelection& selectio
                    Progress& progress)
     : run_(run), plan_(plan), selection_(selection), log_(log), frames_(frames), progress_(progress) {
   x_ = plan.recipe.init_noise * plan.recipe.schedule.init_scale;
-  if (selection_.has_xt(0)) frames_.submit({"xt", 0, plan.recipe.schedule.levels.front(), x_});
+  if (selection_.has_xt(0, false)) submit("xt", 0, plan.recipe.schedule.levels.front(), x_);
 }
 
 void Recorder::answered(const Question& question, const Answer& answer) {
@@ -34,8 +34,9 @@ void Recorder::answered(const Question& question, const Answer& answer) {
 Verdict Recorder::stepped(const Step& step) {
   const StepRow row = row_of(step);
   log_.push([row](RunLog& log) { log.add_step(row); });
-  if (selection_.has_x0(step.number)) frames_.submit({"x0", step.number, row.level, step.x0});
-  if (selection_.has_xt(step.number)) frames_.submit({"xt", step.number, step.level, step.x});
+  const bool last = is_last(step);
+  if (selection_.has_x0(step.number, last)) submit("x0", step.number, row.level, step.x0);
+  if (selection_.has_xt(step.number, last)) submit("xt", step.number, step.level, step.x);
   progress_.step(run_, row);
 
   steps_ = step.number;
@@ -56,6 +57,16 @@ std::map<int64_t, double> Recorder::distances_to(const Tensor& final_latents) co
   return distances;
 }
 
+void Recorder::submit(const std::string& kind, int64_t step, const NoiseLevel& level, const Tensor& latents) {
+  std::vector<int64_t>& steps = frame_steps_[kind];
+  steps.push_back(step);
+  FrameOrder order{kind, step, level, latents};
+  if (selection_.count_files) order.number = static_cast<int64_t>(steps.size());
+  frames_.submit(std::move(order));
+}
+
+bool Recorder::is_last(const Step& made) const { return made.level == plan_.recipe.schedule.levels.back(); }
+
 StepRow Recorder::row_of(const Step& step) const {
   StepRow row;
   row.step = step.number;
@@ -70,7 +81,7 @@ StepRow Recorder::row_of(const Step& step) const {
 
 bool Recorder::stop_for_signal(const Step& made) {
   const int signal = noted_signal();
-  if (signal == 0 || made.level == plan_.recipe.schedule.levels.back()) return false;  // there is nothing left to stop
+  if (signal == 0 || is_last(made)) return false;  // there is nothing left to stop
   log_.push([step = made.number, signal](RunLog& log) { log.add_stop(step, signal == SIGINT ? "SIGINT" : "SIGTERM"); });
   return true;
 }

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "progress.h"
@@ -48,12 +49,17 @@ class Recorder : public Watcher {
   /// How far each step's x0 was from the latents that the run ended with.
   std::map<int64_t, double> distances_to(const Tensor& final_latents) const;
 
+  /// Of which steps frames were asked for, by kind: the order of their files.
+  const std::map<std::string, std::vector<int64_t>>& frame_steps() const { return frame_steps_; }
+
   int64_t steps() const { return steps_; }
   NoiseLevel last_asked() const { return last_asked_; }
   int64_t calls() const { return calls_; }
   double network_seconds() const { return network_ms_ / 1000; }
 
  private:
+  void submit(const std::string& kind, int64_t step, const NoiseLevel& level, const Tensor& latents);
+  bool is_last(const Step& made) const;
   StepRow row_of(const Step& step) const;
   bool stop_for_signal(const Step& made);
 
@@ -71,6 +77,7 @@ class Recorder : public Watcher {
   NoiseLevel last_asked_;
   double denoiser_ms_ = 0, network_ms_ = 0;
   int64_t steps_ = 0, calls_ = 0;
+  std::map<std::string, std::vector<int64_t>> frame_steps_;
 };
 
 }  // namespace steplapse

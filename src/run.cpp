@@ -51,7 +51,9 @@ void check_decoder(const Manifest& manifest, const std::string& decoder) {
 
 int64_t frames_in(const FrameSelection& selection, int64_t steps) {
   int64_t frames = 0;
-  for (int64_t step = 0; step <= steps; ++step) frames += selection.has_x0(step) + selection.has_xt(step);
+  for (int64_t step = 0; step <= steps; ++step) {
+    frames += selection.has_x0(step, step == steps) + selection.has_xt(step, step == steps);
+  }
   return frames;
 }
 

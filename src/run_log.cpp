@@ -224,6 +224,10 @@ void RunLog::set_totals(const std::map<std::string, double>& totals) {
   for (const auto& [key, value] : totals) database_->write("INSERT INTO run VALUES (?, ?)", key, value);
 }
 
+void RunLog::set_texts(const std::map<std::string, std::string>& texts) {
+  for (const auto& [key, value] : texts) database_->write("INSERT INTO run VALUES (?, ?)", key, value);
+}
+
 void RunLog::end(const std::string& status, const std::string& reason) {
   database_->write("INSERT INTO run VALUES ('ended', ?), ('ended_reason', ?)", status, reason);
   database_->commit();

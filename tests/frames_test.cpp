@@ -87,10 +87,10 @@ TEST(Change, BetweenEqualPicturesIsInfinitePsnr) {
 
 // ---- which frames -------------------------------------------------------------------------------------------------
 
-std::vector<int64_t> steps_of(const FrameSelection& selection, bool (FrameSelection::*has)(int64_t) const) {
+std::vector<int64_t> steps_of(const FrameSelection& selection, bool (FrameSelection::*has)(int64_t, bool) const) {
   std::vector<int64_t> steps;
   for (int64_t step = 0; step <= 10; ++step) {
-    if ((selection.*has)(step)) steps.push_back(step);
+    if ((selection.*has)(step, step == 10)) steps.push_back(step);
   }
   return steps;
 }
@@ -108,11 +108,13 @@ TEST(Selection, IsEveryX0AndNoXtUnlessSaid) {
   EXPECT_THAT(xt_steps({}), IsEmpty());
 }
 
-TEST(Selection, EveryTakesTheMultiples) {
+TEST(Selection, EveryTakesTheMultiplesAndBothEnds) {
   FrameSelection selection = both();
   selection.every = 4;
-  EXPECT_THAT(x0_steps(selection), ElementsAre(4, 8));
-  EXPECT_THAT(xt_steps(selection), ElementsAre(0, 4, 8));
+  EXPECT_THAT(x0_steps(selection), ElementsAre(1, 4, 8, 10));
+  EXPECT_THAT(xt_steps(selection), ElementsAre(0, 4, 8, 10));
+  selection.every = 50;
+  EXPECT_THAT(x0_steps(selection), ElementsAre(1, 10));
 }
 
 TEST(Selection, AWindowHasBothItsEnds) {
@@ -121,9 +123,9 @@ TEST(Selection, AWindowHasBothItsEnds) {
   selection.to = 6;
   EXPECT_THAT(x0_steps(selection), ElementsAre(3, 4, 5, 6));
   selection.every = 4;
-  EXPECT_THAT(xt_steps(selection), ElementsAre(4));
+  EXPECT_THAT(xt_steps(selection), ElementsAre(3, 4, 6));
   selection.to.reset();
-  EXPECT_THAT(xt_steps(selection), ElementsAre(4, 8));
+  EXPECT_THAT(xt_steps(selection), ElementsAre(3, 4, 8, 10));
 }
 
 TEST(Selection, AtNamesItsStepsAlone) {

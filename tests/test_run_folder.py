@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import datetime
 import fcntl
 import hashlib
 import json
@@ -116,12 +117,13 @@ def test_the_last_latents_are_those_of_the_picture(guided):
 
 
 @pytest.mark.parametrize("flags, x0, xt", [
-    (["--every", 2], {2, 4}, set()),
-    (["--every", 2, "--frames", "xt"], set(), {0, 2, 4}),
+    (["--every", 2], {1, 2, 4, 5}, set()),
+    (["--every", 2, "--frames", "xt"], set(), {0, 2, 4, 5}),
+    (["--every", 50, "--frames", "x0,xt"], {1, 5}, {0, 5}),
     (["--at", "1,5"], {1, 5}, set()),
     (["--at", "0,3", "--frames", "xt"], set(), {0, 3}),
     (["--from", 2, "--to", 4], {2, 3, 4}, set()),
-    (["--from", 3, "--every", 2, "--frames", "x0,xt"], {4}, {4}),
+    (["--from", 3, "--every", 2, "--frames", "x0,xt"], {3, 4, 5}, {3, 4, 5}),
     (["--frames", "none"], set(), set()),
 ])
 def test_flags_choose_the_frames_and_their_numbers_are_steps(run, tmp_path, flags, x0, xt):
@@ -131,6 +133,45 @@ def test_flags_choose_the_frames_and_their_numbers_are_steps(run, tmp_path, flag
     assert frames == {f"frames/x0/{step:04}.png" for step in x0} | {f"frames/xt/{step:04}.png" for step in xt}
     for row in rows(tmp_path / "out"):
         assert (row["decode_ms"] != "") == (int(row["step"]) in x0 | xt)
+
+
+def test_the_last_step_has_a_frame_whatever_the_sampler_makes_of_the_steps(run, tmp_path):
+    samplers = [sampler["name"] for sampler in json.loads(run("samplers", "--json").out)]
+    (tmp_path / "prompts").write_text("\n".join(json.dumps({"prompt": name, "sampler": name}) for name in samplers))
+    ended = run("--prompts", "prompts", "--steps", 7, "--seed", 1, "--every", 100, "--frames", "x0,xt", "--out", "out")
+    assert ended.code == 0, ended
+    folders = sorted(path for path in (tmp_path / "out").iterdir() if path.is_dir())
+    assert len(folders) == len(samplers)
+    for folder in folders:
+        last = int(rows(folder)[-1]["step"])
+        assert facts(folder)["frame_steps"] == {"x0": [1, last], "xt": [0, last]}, folder.name
+
+
+def test_files_numbered_for_a_film_have_no_gaps_and_say_their_steps(run, tmp_path):
+    flags = ["red apple", *FIVE, "--every", 2, "--frames", "x0,xt"]
+    assert run(*flags, "--out", "steps").code == 0
+    ended = run(*flags, "--number", "frames", "--out", "film", "--progress", "json")
+    assert ended.code == 0, ended
+    x0, xt = [1, 2, 4, 5], [0, 2, 4, 5]
+    film, by_step = tmp_path / "film", tmp_path / "steps"
+    wanted = {f"frames/{kind}/{number:04}.png": f"frames/{kind}/{step:04}.png"
+              for kind, steps in (("x0", x0), ("xt", xt)) for number, step in enumerate(steps, 1)}
+    assert {name for name in files_under(film) if name.startswith("frames/")} == set(wanted)
+    for name, same in wanted.items():  # the picture's own text has its step, so the bytes tell of it too
+        assert (film / name).read_bytes() == (by_step / same).read_bytes()
+    told = [json.loads(line) for line in ended.out.splitlines()]
+    assert {event["file"]: event["step"] for event in told if event["event"] == "frame" and event["kind"] != "final"} == {
+        name: int(Path(same).stem) for name, same in wanted.items()}
+    for folder, number in ((film, "frames"), (by_step, "steps")):
+        assert (facts(folder)["number"], facts(folder)["frame_steps"]) == (number, {"x0": x0, "xt": xt})
+        for row in rows(folder):
+            for kind, steps in (("x0", x0), ("xt", xt)):
+                name = row[f"{kind}_file"]
+                assert (name != "") == (int(row["step"]) in steps)
+                if name:
+                    assert json.loads(Image.open(folder / name).text["steplapse"])["step"] == int(row["step"])
+    assert run("red apple", *FIVE, "--at", "3", "--out", "film", "--overwrite").code == 0
+    assert {name for name in files_under(film) if name.startswith("frames/")} == {"frames/x0/0003.png"}
 
 
 def test_without_out_the_folder_is_named_by_date_prompt_and_seed(run, tmp_path):
@@ -153,9 +194,9 @@ def documented_columns() -> list[str]:
 
 def test_the_tables_columns_are_those_documented(guided):
     header = (guided / "steps.csv").read_text().splitlines()[0].split(",")
-    assert len(header) == 16 and sorted(header) == sorted(documented_columns())
+    assert len(header) == 18 and sorted(header) == sorted(documented_columns())
     with log_of(guided) as log:
-        assert [column[1] for column in log.execute("PRAGMA table_info(steps)")] == header
+        assert [column[1] for column in log.execute("PRAGMA table_info(steps)")] == header[:16]
         assert log.execute("PRAGMA user_version").fetchone() == (2,)
         documented = {}
         for name, cell in re.findall(r"^\| `(\w+)` \|(.*)$", DOCS.split("## run.sqlite")[1], re.MULTILINE):
@@ -173,6 +214,7 @@ def test_the_table_is_the_log(guided):
         logged = [dict(row) for row in log.execute("SELECT * FROM steps ORDER BY step")]
     assert len(logged) == 5
     for row, written in zip(logged, rows(guided), strict=True):
+        del written["x0_file"], written["xt_file"]
         assert {key: None if text == "" else float(text) for key, text in written.items()} == row
 
 
@@ -271,9 +313,27 @@ def test_run_json_says_what_fixes_the_result_and_how_it_went(guided, tiny_bundle
     assert len(run["levels"]["levels"]) == 6
 
 
+def test_run_json_begins_with_what_people_look_for_and_ends_with_the_levels(guided):
+    keys = list(facts(guided))
+    assert keys[:4] == ["prompt", "negative_prompt", "seed", "sampler"]
+    assert keys.index("ended") < 12 and keys[-1] == "levels"
+
+
+def test_a_run_says_when_it_began_and_its_pictures_do_not(run, tmp_path):
+    before = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
+    assert run("red apple", *FIVE, "--frames", "none", "--out", "out", TZ="Asia/Kolkata").code == 0
+    after = datetime.datetime.now(datetime.timezone.utc)
+    text = facts(tmp_path / "out")["started"]
+    started = datetime.datetime.fromisoformat(text)
+    assert before <= started <= after
+    assert started.utcoffset() == datetime.timedelta(hours=5, minutes=30)
+    for value in Image.open(tmp_path / "out/final.png").text.values():
+        assert text[:10] not in value
+
+
 def test_every_key_of_run_json_is_documented(guided):
     for key in facts(guided):
-        assert re.search(rf"\b{key}\b", DOCS), key
+        assert f"`{key}`" in DOCS, key
 
 
 def test_what_was_not_asked_is_null_and_what_was_asked_is_kept(run, tmp_path):
@@ -453,7 +513,7 @@ def test_a_dry_run_writes_nothing(run, tmp_path):
     assert list(tmp_path.iterdir()) == []
     assert ended.out == (
         "would draw 'red apple', seed 3, 20 steps of ddim, tiny 16x16 -> out\n"
-        "schedule leading, guidance scale 5, eta 0: 20 denoiser calls of 2 rows, 9 frames\n")
+        "schedule leading, guidance scale 5, eta 0: 20 denoiser calls of 2 rows, 10 frames\n")
 
 
 def test_a_folder_that_holds_a_run_is_refused_and_untouched(run, tmp_path):
@@ -700,6 +760,13 @@ def test_the_pages_commands_run(guided, tmp_path):
         (cond,) = log.execute("SELECT cond FROM calls WHERE call = 1").fetchone()
     said = subprocess.run([sys.executable, *shlex.split(python)[1:]], cwd=guided, capture_output=True, text=True)
     assert (said.stdout.strip(), said.stderr) == (str(np.frombuffer(cond, "<f4")), "")
+
+
+def test_the_pages_lines_of_pandas_run(guided):
+    lines = DOCS.split("```python\n")[1].split("```")[0]
+    said = subprocess.run([sys.executable, "-c", lines], cwd=guided.parent, capture_output=True, text=True)
+    assert said.returncode == 0, said.stderr
+    assert "red apple" in said.stdout and "done" in said.stdout and "ddim" in said.stdout
 
 
 def test_samplers_with_steps_of_their_own_say_how_many_before(run, tmp_path):

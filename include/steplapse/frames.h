@@ -29,11 +29,18 @@ struct FrameSelection {
   int64_t every = 1;
   std::optional<int64_t> from, to;  ///< a window, both ends in it
   std::set<int64_t> at;             ///< these steps alone, when not empty
+  bool count_files = false;         ///< files are numbered 1, 2, 3 without gaps, not by step
 
-  bool has(int64_t step) const;
-  bool has_x0(int64_t step) const { return x0 && step > 0 && has(step); }
-  bool has_xt(int64_t step) const { return xt && has(step); }
+  /// @param last  whether the run ends with this step: whatever `every` says, the first and the last one are had.
+  bool has_x0(int64_t step, bool last) const { return x0 && step > 0 && has(step, 1, last); }
+  bool has_xt(int64_t step, bool last) const { return xt && has(step, 0, last); }
+
+ private:
+  bool has(int64_t step, int64_t first, bool last) const;
 };
+
+/// frames/x0/0007.png, in the run folder.
+std::string frame_file(const std::string& kind, int64_t number);
 
 /// @throws UsageError  a step that a run of n steps does not have, a window that ends before it begins.
 void check_frames(const FrameSelection& selection, int64_t steps);
@@ -56,6 +63,7 @@ struct FrameOrder {
   int64_t step;
   NoiseLevel level;
   Tensor latents;  ///< [1, C, h, w]
+  std::optional<int64_t> number = {};  ///< of its file; none: the step
 };
 
 /// A picture that lies in the run folder.

@@ -40,6 +40,8 @@ std::filesystem::path default_run_folder(const std::string& prompt, uint64_t see
 /// runs/20261124-093000-16-runs, for several.
 std::filesystem::path default_batch_folder(size_t runs);
 
+std::string date_now();  ///< 2026-11-23T15:12:00+01:00
+
 /// Writes run.json and steps.csv from the log.
 void write_views(const RunLog& log, const std::filesystem::path& folder);
 

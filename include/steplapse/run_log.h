@@ -52,6 +52,7 @@ class RunLog {
   void add_stop(int64_t step, const std::string& reason);
   /// Seconds and the like, for people and views.
   void set_totals(const std::map<std::string, double>& totals);
+  void set_texts(const std::map<std::string, std::string>& texts);
   /// The last row: `done`, `interrupted`, `failed`, with a reason for people. Commits.
   void end(const std::string& status, const std::string& reason);
 
