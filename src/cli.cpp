@@ -38,7 +38,6 @@ namespace fs = std::filesystem;
 constexpr size_t kLargestLevels = 4 << 20;  // bytes of a file of levels
 constexpr size_t kLargestPrompts = 64 << 20;  // and of one of prompts
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr int64_t kAnyNumber = std::numeric_limits<int64_t>::max();  // the plan knows what its model allows
 
 // ---- generate ----------------------------------------------------------------------------------------------------
 
@@ -75,7 +74,7 @@ void add_flags(CLI::App& command, GenerateFlags& flags) {
     return command.add_option(name, value, help)->type_name(type)->group(group);
   };
   command.set_help_flag();  // groups are listed as they first appear: help comes last
-  add(kPicture, "PROMPT", flags.prompt, "", "What to draw; - reads it from standard input, \"\" draws without one");
+  add(kPicture, "PROMPT,--prompt", flags.prompt, "", "What to draw; - reads it from standard input, \"\" draws without one");
   add(kPicture, "--prompts", flags.prompts, "FILE", "One prompt a line, or a line of JSON with its own settings; - for standard input");
   command.add_option("--seed", flags.seeds, "Which noise to start from (random, printed and recorded); N,M draws one of each")
       ->type_name("N")
@@ -220,11 +219,13 @@ void add_requests(const CLI::App& command, const GenerateFlags& flags, const std
   if (seeds.empty()) requests.push_back({settings, place});
 }
 
+bool is_prompt(const CLI::Option& option) { return option.get_name() == "--prompt" || option.get_name() == "--prompts"; }
+
 /// What a line of a prompts file may set: names as --guidance-scale in JSON's spelling.
 std::vector<std::string> settings_of_a_line(const CLI::App& command) {
   std::vector<std::string> names;
   for (const CLI::Option* option : command.get_options()) {
-    if (option->get_lnames().empty() || option->get_name() == "--prompts") continue;
+    if (option->get_lnames().empty() || is_prompt(*option)) continue;
     if (option->get_group() != kPicture && option->get_group() != kSampling) continue;
     std::string name = option->get_lnames().front();
     std::replace(name.begin(), name.end(), '-', '_');
@@ -238,10 +239,12 @@ std::vector<std::string> arguments_for(const CLI::App& command, const PromptsLin
   const auto& own = line.settings;
   std::vector<std::string> arguments;
   for (const CLI::Option* option : command.get_options()) {
-    if (option->count() == 0 || option->get_lnames().empty()) continue;
+    if (option->count() == 0 || option->get_lnames().empty() || is_prompt(*option)) continue;
     std::string name = option->get_lnames().front(), key = name;
     std::replace(key.begin(), key.end(), '-', '_');
     if (own.contains(key) || (key == "count" && own.contains("seed"))) continue;
+    if (key == "size" && (own.contains("width") || own.contains("height"))) continue;
+    if ((key == "width" || key == "height") && own.contains("size")) continue;
     if (option->get_group() != kPicture && option->get_group() != kSampling) continue;
     for (const std::string& value : option->results()) arguments.push_back("--" + name + "=" + value);
   }
@@ -458,7 +461,7 @@ int tokens(const std::vector<std::string>& arguments) {
                    "steplapse tokens");
   std::string prompt, negative_prompt, model, prompt_syntax = "weights", embeddings;
   TokensOptions options;
-  command.add_option("PROMPT", prompt, "The prompt; - reads it from standard input")->type_name("")->required();
+  command.add_option("PROMPT,--prompt", prompt, "The prompt; - reads it from standard input")->type_name("")->required();
   command.add_option("--negative-prompt", negative_prompt, "What to steer away from")->type_name("TEXT");
   add_prompt_syntax(command, prompt_syntax);
   command.add_option("--model", model, "The bundle's folder")->type_name("DIR");

@@ -1,11 +1,14 @@
 #include "cli_flags.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cstdlib>
 #include <iostream>
 #include <limits>
+#include <tuple>
 
 #include "commands.h"
+#include "flag_words.h"
 #include "steplapse/error.h"
 #include "steplapse/text.h"
 
@@ -44,8 +47,49 @@ std::string with_quotes(const CLI::App& command, const std::vector<std::string>&
 [[noreturn]] void refuse_word(const CLI::App& command, const std::string& word, const std::vector<std::string>& words) {
   const auto takes_words = command.get_options([](const CLI::Option* option) { return option->get_positional(); });
   if (takes_words.empty()) throw MisfitArguments("unexpected " + in_quotes(word) + "; " + command.get_name() + " takes flags alone");
-  const char* several = takes_words.front()->get_name() == "PROMPT" ? "a prompt of several words wants" : "several words want";
+  const char* several = takes_words.front()->get_name(true) == "PROMPT" ? "a prompt of several words wants" : "several words want";
   throw MisfitArguments("unexpected " + in_quotes(word) + "; " + several + " quotes: " + with_quotes(command, words));
+}
+
+bool has(const CLI::App& command, const std::string& flag) { return command.get_option_no_throw(flag) != nullptr; }
+
+/// -W512 is -W 512, for letters that a number follows.
+bool is_letter_with_number(const std::string& argument) {
+  return argument.size() > 2 && argument[1] != '-' && argument.find_first_not_of("0123456789", 2) == std::string::npos &&
+         std::isalpha(static_cast<unsigned char>(argument[1]));
+}
+
+/// The command's own flag that is meant: other tools' words, and underscores for dashes. Itself where nothing is known of it.
+std::string own_flag(const CLI::App& command, const std::string& flag) {
+  if (has(command, flag)) return flag;
+  if (has(command, with_dashes(flag))) return with_dashes(flag);
+  const auto meant = flag_meant_by(flag);
+  return meant && has(command, *meant) ? *meant : flag;
+}
+
+/// Each flag by its own name, so that it is known to be given twice however it was spelled.
+std::vector<std::string> with_own_flags(const CLI::App& command, const std::vector<std::string>& arguments) {
+  std::vector<std::string> own;
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& argument = arguments[i];
+    if (argument == "--") {
+      own.insert(own.end(), arguments.begin() + static_cast<ptrdiff_t>(i), arguments.end());
+      break;
+    }
+    if (argument.size() < 2 || argument[0] != '-') {
+      own.push_back(argument);
+      continue;
+    }
+    const bool joined = is_letter_with_number(argument);
+    const size_t end = joined ? 2 : std::min(argument.find('='), argument.size());
+    const std::string flag = own_flag(command, argument.substr(0, end));
+    own.push_back(joined ? flag : flag + argument.substr(end));
+    if (joined) own.push_back(argument.substr(end));
+    const CLI::Option* option = command.get_option_no_throw(flag);
+    const bool wants_value = option && end == argument.size() && option->get_items_expected_min() > 0;
+    if (wants_value && i + 1 < arguments.size()) own.push_back(arguments[++i]);  // whatever it looks like
+  }
+  return own;
 }
 
 /// What was left over is a misspelt flag, or a prompt that the shell took apart.
@@ -70,7 +114,7 @@ void refuse_extras(const CLI::App& command, const std::vector<std::string>& argu
 
 std::string in_our_words(const CLI::ParseError& error) {
   const std::string text = error.what(), flag = text.substr(0, text.find(':'));
-  if (error.get_name() == "RequiredError") return "no " + text.substr(0, text.find(' '));
+  if (error.get_name() == "RequiredError") return "no " + (text.starts_with("--prompt ") ? "PROMPT" : text.substr(0, text.find(' ')));
   if (error.get_name() != "ArgumentMismatch") return text;
   return flag + (text.find("At Most") != std::string::npos ? ": given more than once" : ": wants a value");
 }
@@ -100,6 +144,7 @@ bool parse(CLI::App& command, std::vector<std::string> arguments) {
     arguments[i].pop_back();
     arguments.insert(arguments.begin() + static_cast<ptrdiff_t>(i) + 1, "");
   }
+  arguments = with_own_flags(command, arguments);
   const auto flags_end = static_cast<size_t>(std::find(arguments.begin(), arguments.end(), "--") - arguments.begin());
   command.allow_extras();
   try {
@@ -152,13 +197,27 @@ ProgressMode progress_of(const std::string& text) {
 }
 
 void check_device(const std::string& device) {
-  if (device == "auto" || device == "cpu" || device == "cuda") return;
+  if (device == "auto" || device == "cpu" || device == "cuda" || device == "gpu") return;
   if (device.starts_with("cuda:")) {
     whole_number("--device cuda:N, N", device.substr(5), 0, 127);
     return;
   }
+  for (const char* other : {"mps", "metal", "rocm", "hip", "vulkan", "xpu", "directml", "opencl", "npu", "tpu"}) {
+    if (lower_case(device) == other) throw UsageError("--device " + in_quotes(device) + ": not here; there are: auto, cpu, cuda, cuda:N");
+  }
   choice_of("--device", device, {"auto", "cpu", "cuda", "cuda:N"});
 }
+
+namespace {
+
+/// A1111 says NV (and GPU, where the card is NVIDIA's), stable-diffusion.cpp cuda.
+Rng rng_of(const std::string& text) {
+  const std::string lower = lower_case(text);
+  if (lower == "cuda" || lower == "nv" || lower == "gpu") return Rng::philox;
+  return rng_named(choice_of("--rng", lower == "cpu" ? lower : text, {"cpu", "philox"}));
+}
+
+}  // namespace
 
 std::vector<uint64_t> seeds_from(const std::vector<std::string>& texts, const std::string& count_text) {
   std::vector<uint64_t> seeds;
@@ -210,6 +269,8 @@ void add_picture_flags(CLI::App& command, const std::string& group, PictureFlags
   add(command, group, "--negative-prompt", flags.negative_prompt, "TEXT", "What to steer away from");
   add_prompt_syntax(command, flags.prompt_syntax)->group(group);
   add(command, group, "--size", flags.size, "WxH", "Width and height in pixels (the bundle's)");
+  add(command, group, "--width", flags.width, "N", "The width alone; -W too");
+  add(command, group, "--height", flags.height, "N", "The height alone; -H too");
 }
 
 void add_guidance_scale(CLI::App& command, const std::string& group, PictureFlags& flags) {
@@ -225,8 +286,15 @@ void read_picture(const CLI::App& command, const PictureFlags& flags, Settings& 
   if (given("--negative-prompt")) settings.negative_prompt = flags.negative_prompt;
   settings.prompt_syntax = prompt_syntax_of(flags.prompt_syntax);
   if (given("--size")) settings.size = size_of("--size", flags.size);
+  for (const auto& [flag, text, side] : {std::tuple("--width", &flags.width, &Manifest::Size::width),
+                                         std::tuple("--height", &flags.height, &Manifest::Size::height)}) {
+    if (!given(flag)) continue;
+    if (given("--size")) throw UsageError(std::string("--size and ") + flag + " both say how large; leave one out");
+    if (!settings.size) settings.size = Manifest::Size{0, 0};
+    (*settings.size).*side = whole_number(flag, *text, 1, kAnyNumber);
+  }
   if (given("--guidance-scale")) settings.guidance_scale = real_number("--guidance-scale", flags.guidance_scale, 0, kInfinity);
-  settings.rng = rng_named(choice_of("--rng", flags.rng, {"cpu", "philox"}));
+  settings.rng = rng_of(flags.rng);
 }
 
 void add_running_flags(CLI::App& command, const std::string& group, RunningFlags& flags) {

@@ -48,7 +48,7 @@ void read_schedule(const CLI::App& command, const ScheduleFlags& flags, Settings
 
 /// What a picture is made of beside its prompt and seed.
 struct PictureFlags {
-  std::string negative_prompt, prompt_syntax = "weights", size, guidance_scale, rng = "cpu";
+  std::string negative_prompt, prompt_syntax = "weights", size, width, height, guidance_scale, rng = "cpu";
 };
 void add_picture_flags(CLI::App& command, const std::string& group, PictureFlags& flags);  ///< but for these:
 void add_guidance_scale(CLI::App& command, const std::string& group, PictureFlags& flags);
@@ -74,7 +74,7 @@ void check_device(const std::string& device);
 template <typename Options>
 void read_running(const RunningFlags& flags, Options& options) {
   check_device(flags.device);
-  options.device = flags.device;
+  options.device = flags.device == "gpu" ? "cuda" : flags.device;
   if (!flags.threads.empty()) options.threads = static_cast<int>(whole_number("--threads", flags.threads, 1, 1024));
   if (!flags.max_batch.empty()) options.max_batch = whole_number("--max-batch", flags.max_batch, 1, kMostPictures);
   options.progress = progress_of(flags.progress);

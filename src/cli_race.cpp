@@ -35,7 +35,7 @@ void add_flags(CLI::App& command, RaceFlags& flags) {
   };
   command.set_help_flag();  // groups are listed as they first appear: help comes last
   const char* race = "The race";
-  command.add_option("PROMPT", flags.prompts, "What to draw, one or more; - reads one from standard input")->type_name("")->group(race)->required();
+  command.add_option("PROMPT,--prompt", flags.prompts, "What to draw, one or more; - reads one from standard input")->type_name("")->group(race)->required();
   add(race, "--samplers", flags.samplers, "LIST", "Which race, as euler,heun,dpmpp_2m; steplapse samplers names them")->required();
   add(race, "--calls", flags.calls, "LIST", "How often each may ask the denoiser")->capture_default_str();
   add(race, "--reference", flags.reference, "SAMPLER[:CALLS]", "What distances are to (dpmpp_2m with 4 times the most calls)");

@@ -38,7 +38,8 @@ int64_t whole_number(const std::string& flag, const std::string& text, int64_t l
 
 uint64_t seed_number(const std::string& flag, const std::string& text) {
   if (const auto value = parsed<uint64_t>(text)) return *value;
-  refuse(flag, text, "a whole number from 0 to " + std::to_string(std::numeric_limits<uint64_t>::max()));
+  if (text == "-1") return random_seed();
+  refuse(flag, text, "a whole number from 0 to " + std::to_string(std::numeric_limits<uint64_t>::max()) + ", or -1 for a random one");
 }
 
 double real_number(const std::string& flag, const std::string& text, double least, double most) {
@@ -55,12 +56,13 @@ double real_number(const std::string& flag, const std::string& text, double leas
 }
 
 Manifest::Size size_of(const std::string& flag, const std::string& text) {
-  const auto cross = text.find('x');
+  const auto cross = text.find_first_of("xX*");
   if (cross != std::string::npos) {
     const auto width = parsed<int64_t>(text.substr(0, cross)), height = parsed<int64_t>(text.substr(cross + 1));
     if (width && height && *width > 0 && *height > 0) return {*width, *height};
   }
-  refuse(flag, text, "WIDTHxHEIGHT in pixels, as 512x768");
+  const auto side = parsed<int64_t>(text);
+  refuse(flag, text, "WIDTHxHEIGHT in pixels, as " + (side && *side > 0 ? text + "x" + text : "512x768"));
 }
 
 std::vector<std::string> list_of(const std::string& text) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <set>
 #include <string>
 #include <string_view>
@@ -13,8 +14,10 @@ namespace steplapse {
 
 // What the flags' texts stand for. Each is a UsageError that says the flag, what was found and what was wanted.
 
+inline constexpr int64_t kAnyNumber = std::numeric_limits<int64_t>::max();  // the plan knows what its model allows
+
 int64_t whole_number(const std::string& flag, const std::string& text, int64_t least, int64_t most);
-uint64_t seed_number(const std::string& flag, const std::string& text);
+uint64_t seed_number(const std::string& flag, const std::string& text);  ///< -1: a random one
 double real_number(const std::string& flag, const std::string& text, double least, double most);
 Manifest::Size size_of(const std::string& flag, const std::string& text);             ///< 512x768
 std::vector<std::string> list_of(const std::string& text);                            ///< a,b,c

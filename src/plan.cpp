@@ -166,6 +166,8 @@ Plan make_plan(const Manifest& manifest, const Settings& settings) {
     add(plan.warnings, parse_syntax(*plan.negative_prompt, plan.prompt_syntax, kNegativePrompt).warnings);
   }
   plan.size = settings.size.value_or(manifest.default_size);
+  if (plan.size.width == 0) plan.size.width = manifest.default_size.width;
+  if (plan.size.height == 0) plan.size.height = manifest.default_size.height;
   check_size(manifest, plan.size);
   const Preset preset = planned_preset(settings.sampler.value_or(manifest.defaults.sampler));
   Schedule schedule = planned_schedule(manifest, settings, preset, plan);

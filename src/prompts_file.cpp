@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "flag_words.h"
 #include "steplapse/error.h"
 #include "steplapse/text.h"
 #include "strict_json.h"
@@ -16,8 +17,22 @@ constexpr const char* kByteOrderMark = "\xEF\xBB\xBF";
 
 [[noreturn]] void refuse(const PromptsLine& line, const std::string& what) { throw UsageError(line.place + ": " + what); }
 
-void check_known(const PromptsLine& line, const std::string& key, const std::vector<std::string>& known) {
-  if (std::find(known.begin(), known.end(), key) != known.end()) return;
+/// The setting that a key names, which may be another tool's word for it.
+std::string known_key(const PromptsLine& line, const std::string& key, const std::vector<std::string>& known) {
+  const auto is_known = [&](const std::string& name) { return std::find(known.begin(), known.end(), name) != known.end(); };
+  if (is_known(key)) return key;
+  std::string name = key;
+  std::replace(name.begin(), name.end(), '-', '_');
+  if (is_known(name)) return name;
+  try {
+    if (const auto flag = flag_meant_by("--" + key)) {
+      name = flag->substr(2);
+      std::replace(name.begin(), name.end(), '-', '_');
+      if (is_known(name)) return name;
+    }
+  } catch (const UsageError& error) {
+    refuse(line, error.what());
+  }
   const auto meant = nearest(key, known);
   std::string all = "prompt";
   for (const auto& name : known) all += ", " + name;
@@ -39,6 +54,11 @@ std::string flag_text(const PromptsLine& line, const std::string& key, const nlo
   return list;
 }
 
+void set(PromptsLine& line, const std::string& key, const std::vector<std::string>& known, const std::optional<std::string>& value) {
+  const std::string name = known_key(line, key, known);
+  if (!line.settings.emplace(name, value).second) refuse(line, in_quotes(name) + " is given twice");
+}
+
 void read_json(PromptsLine& line, const std::string& text, const std::vector<std::string>& known) {
   nlohmann::json json;
   try {
@@ -51,8 +71,7 @@ void read_json(PromptsLine& line, const std::string& text, const std::vector<std
   line.prompt = json.at("prompt");
   for (const auto& [key, value] : json.items()) {
     if (key == "prompt") continue;
-    check_known(line, key, known);
-    line.settings[key] = value.is_null() ? std::nullopt : std::optional(flag_text(line, key, value));
+    set(line, key, known, value.is_null() ? std::nullopt : std::optional(flag_text(line, key, value)));
   }
 }
 

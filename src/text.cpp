@@ -82,6 +82,8 @@ bool is_utf8(std::string_view text) {
 
 std::string nfc(std::string_view text) { return utf8(normalized(text, icu::Normalizer2::getNFCInstance)); }
 
+std::string lower_case(std::string_view text) { return utf8(unicode(text).toLower(icu::Locale::getRoot())); }
+
 std::vector<std::string> words(std::string_view text) {
   const icu::UnicodeString lower = unicode(text).toLower(icu::Locale::getRoot()) + ' ';  // which ends the last word
   std::vector<std::string> words;

@@ -37,7 +37,7 @@ struct Settings {
   };
   std::optional<Interval> guidance_interval, guidance_sigmas;
   std::optional<double> guidance_rescale;
-  std::optional<Manifest::Size> size;
+  std::optional<Manifest::Size> size;  ///< a side of 0 is the bundle's
   Tensor latents;  ///< the start, unit-variance noise [1, C, h, w]; undefined: drawn from the seed
 };
 

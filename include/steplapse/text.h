@@ -19,6 +19,8 @@ std::string nfc(std::string_view text);
 /// Its runs of letters and digits, lower-cased.
 std::vector<std::string> words(std::string_view text);
 
+std::string lower_case(std::string_view text);
+
 /// How many characters are to be inserted, deleted, replaced or swapped with their neighbour to get from one text to
 /// the other, whatever their case (optimal string alignment).
 size_t edit_distance(std::string_view a, std::string_view b);
