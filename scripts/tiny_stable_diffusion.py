@@ -9,6 +9,7 @@ from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, Sta
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from clip_vocabulary import make_clip_tokenizer
+from tiny_pipeline import turn_down
 
 FAMILIES = ("sd1", "sd2", "sdxl")
 WIDTH = 16  # of a text encoder; SDXL has two of them side by side
@@ -76,11 +77,9 @@ def speak_up(pipeline, family: str) -> None:
     latents = torch.randn(len(PROMPTS), 4, 8, 8)
     timesteps = torch.linspace(0, 999, len(PROMPTS))
     answers = unet(latents, timesteps, encoded[0], added_cond_kwargs=added).sample
-    unet.conv_out.weight /= answers.std()
-    unet.conv_out.bias /= answers.std()
+    turn_down(unet.conv_out, answers.std().item())
     images = vae.decode(latents / vae.config.scaling_factor).sample
-    vae.decoder.conv_out.weight /= 2 * images.std()
-    vae.decoder.conv_out.bias /= 2 * images.std()
+    turn_down(vae.decoder.conv_out, 2 * images.std().item())
 
 
 def make_tiny_stable_diffusion(family: str = "sd1", prediction_type: str = "epsilon", seed: int = 0):
