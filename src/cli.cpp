@@ -563,7 +563,7 @@ Commands:
             << R"(
 A prompt that is a command's name needs generate: steplapse generate schedule
 Exit codes: 0 done, 1 run failed, 2 usage, 3 bundle refused, 4 output or disk,
-5 memory, 130 and 143 ended by a signal.
+5 memory, 130 ended by Ctrl-C, 143 by another signal.
 )";
   return 0;
 }

@@ -302,6 +302,7 @@ void add_running_flags(CLI::App& command, const std::string& group, RunningFlags
   add(command, group, "--device", flags.device, "NAME", "auto, cpu, cuda or cuda:N")->capture_default_str();
   add(command, group, "--threads", flags.threads, "N", "CPU threads (OMP_NUM_THREADS, or one a core)");
   add(command, group, "--max-batch", flags.max_batch, "N", "Pictures made at once, at most (what fits into memory); 1: the same bits as alone");
+  add(command, group, "--grace", flags.grace, "SECONDS", "What a step has to end after Ctrl-C or SIGTERM; then the run ends where it is (10)");
   add(command, group, "--progress", flags.progress, "HOW", "auto, bar, lines, json or none")->capture_default_str();
 }
 

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <filesystem>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -65,7 +66,7 @@ std::vector<uint64_t> seeds_from(const std::vector<std::string>& seeds, const st
 
 /// Which model runs where.
 struct RunningFlags {
-  std::string model, device = "auto", threads, max_batch, progress = "auto";
+  std::string model, device = "auto", threads, max_batch, grace, progress = "auto";
 };
 void add_running_flags(CLI::App& command, const std::string& group, RunningFlags& flags);
 ProgressMode progress_of(const std::string& text);
@@ -77,6 +78,7 @@ void read_running(const RunningFlags& flags, Options& options) {
   options.device = flags.device == "gpu" ? "cuda" : flags.device;
   if (!flags.threads.empty()) options.threads = static_cast<int>(whole_number("--threads", flags.threads, 1, 1024));
   if (!flags.max_batch.empty()) options.max_batch = whole_number("--max-batch", flags.max_batch, 1, kMostPictures);
+  if (!flags.grace.empty()) options.grace = real_number("--grace", flags.grace, 0, std::numeric_limits<double>::infinity());
   options.progress = progress_of(flags.progress);
   options.model = flags.model.empty() ? default_model() : std::filesystem::path(flags.model);
 }

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <condition_variable>
@@ -86,7 +87,7 @@ struct FrameWriter::Frames {
   Describe describe;
   Written written;
   std::optional<std::pair<int64_t, Picture>> last_x0 = {};  // of whoever decodes
-  double waited_ms = 0;                                     // of the caller
+  std::atomic<double> waited_ms = 0;                        // of the caller
 
   std::mutex mutex = {};
   std::condition_variable changed = {};
@@ -174,16 +175,18 @@ void FrameWriter::submit(FrameOrder order) {
   } else {
     decode();
   }
-  frames_->waited_ms += watch.ms();
+  frames_->waited_ms = frames_->waited_ms + watch.ms();
 }
 
 void FrameWriter::finish() {
   const Stopwatch watch;
   std::unique_lock lock(frames_->mutex);
   frames_->changed.wait(lock, [&] { return frames_->unfinished == 0; });
-  frames_->waited_ms += watch.ms();
+  frames_->waited_ms = frames_->waited_ms + watch.ms();
   if (frames_->error) std::rethrow_exception(frames_->error);
 }
+
+void FrameWriter::write_decoded(std::chrono::milliseconds limit) { workers_.writing_.drain(limit); }
 
 double FrameWriter::waited_ms() const { return frames_->waited_ms; }
 

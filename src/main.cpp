@@ -3,12 +3,16 @@
 
 #include "cli.h"
 #include "machine.h"
+#include "signals.h"
+#include "standard_streams.h"
 #include "steplapse/error.h"
 
 int main(int argc, char** argv) {
   steplapse::keep_freed_memory();
+  steplapse::keep_writing_without_readers();
   std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is then an error of the write, which says where
   try {
+    steplapse::watch_signals();
     const int code = steplapse::run_command_line({argv + 1, argv + argc});
     if (!std::cout.flush()) throw steplapse::OutputError("standard output: cannot write");
     return code;

@@ -57,8 +57,17 @@ std::string calls_text(const Plan& plan) {
   return text;
 }
 
+/// The first few.
+std::string left_text(const std::vector<std::string>& left) {
+  constexpr size_t kShown = 4;
+  std::string text;
+  for (size_t i = 0; i < std::min(left.size(), kShown); ++i) text += (i == 0 ? "" : ", ") + left[i];
+  return left.size() <= kShown ? text : text + " and " + std::to_string(left.size() - kShown) + " more";
+}
+
 std::string closing_lines(const Summary& summary) {
-  std::string text = summary.status + ": " + (summary.folder / "final.png").string();
+  std::string text = summary.status + ": ";
+  text += summary.left.empty() ? (summary.folder / "final.png").string() : summary.folder.string() + " lacks " + left_text(summary.left);
   if (summary.frames > 0) text += " and " + std::to_string(summary.frames) + " frames in " + (summary.folder / "frames").string();
   text += format("\n%lld steps, %lld denoiser calls, %.1f s in all: network %.1f s, frames %.1f s",
                  static_cast<long long>(summary.steps), static_cast<long long>(summary.denoiser_calls),
@@ -217,17 +226,19 @@ class Json : public Progress {
     say(event);
   }
   void done(int64_t run, const Summary& summary) override {
-    say({{"event", "done"},
-         {"run", run},
-         {"status", summary.status},
-         {"folder", summary.folder.string()},
-         {"steps", summary.steps},
-         {"denoiser_calls", summary.denoiser_calls},
-         {"frames", summary.frames},
-         {"network_seconds", summary.network_seconds},
-         {"frame_seconds", summary.frame_seconds},
-         {"hidden_seconds", summary.hidden_seconds},
-         {"total_seconds", summary.total_seconds}});
+    ordered_json event{{"event", "done"},
+                       {"run", run},
+                       {"status", summary.status},
+                       {"folder", summary.folder.string()},
+                       {"steps", summary.steps},
+                       {"denoiser_calls", summary.denoiser_calls},
+                       {"frames", summary.frames},
+                       {"network_seconds", summary.network_seconds},
+                       {"frame_seconds", summary.frame_seconds},
+                       {"hidden_seconds", summary.hidden_seconds},
+                       {"total_seconds", summary.total_seconds}};
+    if (!summary.left.empty()) event["left"] = summary.left;
+    say(event);
   }
   void run_failed(int64_t run, const std::filesystem::path& folder, const Failure& failure) override {
     say({{"event", "run_failed"},

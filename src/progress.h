@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "steplapse/frames.h"
 #include "steplapse/plan.h"
@@ -22,6 +23,7 @@ struct Summary {
   double frame_seconds;   ///< decoding, encoding and writing, summed over their threads
   double hidden_seconds;  ///< the part of it that the run did not wait for
   double total_seconds;
+  std::vector<std::string> left;  ///< steps and pictures that a signal did not wait for
 };
 
 /// What several runs made together came to.

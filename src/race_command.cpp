@@ -11,6 +11,7 @@
 #include "race_progress.h"
 #include "race_report.h"
 #include "signals.h"
+#include "standard_streams.h"
 #include "steplapse/bundle.h"
 #include "steplapse/error.h"
 #include "steplapse/file_io.h"
@@ -228,6 +229,11 @@ RaceResult run_on(const Bundle& bundle, const Race& race, std::optional<int64_t>
       [&] { progress.answered(++answers, of); });
 }
 
+void say_interrupted(RaceProgress& progress) {
+  progress.done();
+  std::cerr << "steplapse: interrupted; nothing is shown or written" << std::endl;
+}
+
 int race_reporting(const RaceOptions& options, RaceProgress& progress) {
   check_files(options);
   const Manifest manifest = read_manifest(options.model);
@@ -244,19 +250,21 @@ int race_reporting(const RaceOptions& options, RaceProgress& progress) {
   warn_of_unknown_words(manifest, asked, plans, warnings);
 
   set_threads(options.threads);
+  std::optional<SignalWatch> watch(std::in_place, [&](int) { say_interrupted(progress); });
   const Bundle bundle = load_bundle(options.model, options.device, {});
   race.lanes = lanes_of(bundle, plans, warnings);
 
-  note_signals();  // before, a signal ends the process as ever
+  watch->give(options.grace);
   RaceResult result;
   try {
     result = run_on(bundle, race, options.max_batch, progress);
   } catch (const std::exception&) {
     if (noted_signal() == 0) throw;
-    progress.done();
-    std::cerr << "steplapse: interrupted; nothing is shown or written" << std::endl;
-    return 128 + noted_signal();
+    watch.reset();
+    say_interrupted(progress);
+    return exit_code_of_signal(noted_signal());
   }
+  watch.reset();
   progress.done();
 
   const RaceReport report{manifest, plans.front(), race, result, standings_of(race, result)};
@@ -270,10 +278,16 @@ int race_reporting(const RaceOptions& options, RaceProgress& progress) {
 
 int race(const RaceOptions& options) {
   const auto progress = make_race_progress(options.progress);
+  const auto say_on_output = [&](const std::string& text) {
+    if (!options.json) std::cout << "steplapse: warning: " << text << std::endl;
+  };
   try {
-    return race_reporting(options, *progress);
+    const int code = race_reporting(options, *progress);
+    say_which_reader_left(say_on_output);
+    return code;
   } catch (const std::exception& error) {
     progress->failed(failure_of(error));
+    say_which_reader_left(say_on_output);
     throw;
   }
 }

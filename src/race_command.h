@@ -30,6 +30,7 @@ struct RaceOptions {
   std::string device = "auto";
   int threads = 0;  ///< 0: libtorch's own choice
   std::optional<int64_t> max_batch;  ///< runs in one denoiser call; none: as many as fit into memory
+  double grace = 10;  ///< seconds that a denoiser call has to end after a signal
   ProgressMode progress = ProgressMode::automatic;
 };
 

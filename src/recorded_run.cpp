@@ -32,7 +32,7 @@ RecordedRun::RecordedRun(int64_t number, const Options& options, const Bundle& b
         [this](const FrameOrder& order) { return picture_texts(bundle_.manifest(), plan_, decoder_of(order), order); },
         [this](const Frame& frame) { written(frame); });
     progress_.started(number_, plan_, bundle_.manifest(), folder_.path());
-    recorder_.emplace(number_, plan_, options_.frames, *log_writer_, *frames_, progress_);
+    recorder_.emplace(number_, plan_, options_.frames, ending_, *log_writer_, *frames_, progress_);
   } catch (...) {
     recorder_.reset();
     frames_.reset();
@@ -58,19 +58,64 @@ Summary RecordedRun::write_end(const Outcome& outcome) {
   frames_->submit({"final", recorder_->steps(), end, outcome.latents});
   frames_->finish();
   write_whole(folder_.path() / "final.safetensors", to_safetensors({{"latents", outcome.latents}}));
-  log_writer_->finish();
-  log_->set_distances(recorder_->distances_to(outcome.latents));
 
-  Summary summary = summarise(outcome.stopped ? "interrupted" : "done");
+  const std::lock_guard guard(ending_);
+  log_writer_->close();
+  log_->set_distances(recorder_->distances_to(outcome.latents));
+  const Summary summary = summarise(outcome.stopped ? "interrupted" : "done");
+  mark_ended(summary, outcome.stopped ? "a signal, after step " + std::to_string(recorder_->steps()) : "");
+  return summary;
+}
+
+void RecordedRun::mark_ended(const Summary& summary, const std::string& reason) {
   log_->set_totals({{"denoiser_load_seconds", bundle_.load_seconds().at("denoiser")},
                     {"network_seconds", summary.network_seconds},
                     {"frame_seconds", summary.frame_seconds},
                     {"hidden_seconds", summary.hidden_seconds},
                     {"total_seconds", summary.total_seconds}});
   log_frame_steps();
-  log_->end(summary.status, outcome.stopped ? "a signal, after step " + std::to_string(recorder_->steps()) : "");
+  log_->end(summary.status, reason);
+  over_ = true;
+  ended_ = summary;
   write_views(*log_, folder_.path());
+}
+
+std::optional<Summary> RecordedRun::abandon(int signal) {
+  ending_.lock();  // for good
+  if (over_) return ended_;
+  frames_->write_decoded(std::chrono::seconds(2));
+  log_writer_->close();
+  const int64_t steps = recorder_->steps();
+  if (recorder_->in_a_step()) log_->add_stop(steps, name_of_signal(signal));
+  Summary summary = summarise("interrupted");
+  summary.left = left_undone();
+  mark_ended(summary, recorder_->in_a_step() ? "a signal, in step " + std::to_string(steps + 1) : "a signal, before final.png was written");
   return summary;
+}
+
+template <typename Visit>
+void RecordedRun::each_frame(Visit visit) const {
+  const std::lock_guard guard(pictures_mutex_);
+  for (const auto& [kind, steps] : recorder_->frame_steps()) {
+    for (size_t i = 0; i < steps.size(); ++i) {
+      const std::string file = frame_file(kind, options_.frames.count_files ? static_cast<int64_t>(i) + 1 : steps[i]);
+      visit(kind, steps[i], file, pictures_.contains(file));
+    }
+  }
+}
+
+/// Steps, and pictures of those that were made.
+std::vector<std::string> RecordedRun::left_undone() const {
+  std::vector<std::string> left;
+  if (recorder_->in_a_step()) {
+    const int64_t next = recorder_->steps() + 1, last = plan_.made_steps.value_or(0);  // an adaptive sampler's is not known
+    left.push_back((last > next ? "steps " : "step ") + std::to_string(next) + (last > next ? " to " + std::to_string(last) : ""));
+  }
+  each_frame([&](const std::string&, int64_t, const std::string& file, bool is_written) {
+    if (!is_written) left.push_back(file);
+  });
+  left.push_back("final.png");
+  return left;
 }
 
 Summary RecordedRun::summarise(const std::string& status) const {
@@ -78,12 +123,14 @@ Summary RecordedRun::summarise(const std::string& status) const {
   const double hidden = std::max(0.0, frame_seconds - frames_->waited_ms() / 1000);
   const std::chrono::duration<double> total = std::chrono::steady_clock::now() - start_;
   return {status,        folder_.path(), recorder_->steps(), recorder_->calls(), frame_count_, recorder_->network_seconds(),
-          frame_seconds, hidden,         total.count()};
+          frame_seconds, hidden,         total.count(),   {}};
 }
 
 void RecordedRun::log_frame_steps() {
   nlohmann::json steps = nlohmann::json::object();
-  for (const auto& [kind, of_kind] : recorder_->frame_steps()) steps[kind] = of_kind;
+  each_frame([&](const std::string& kind, int64_t step, const std::string&, bool is_written) {
+    if (is_written) steps[kind].push_back(step);
+  });
   log_->set_texts({{"number", options_.frames.count_files ? "frames" : "steps"}, {"frame_steps", steps.dump()}});
 }
 
@@ -94,6 +141,10 @@ const std::string& RecordedRun::decoder_of(const FrameOrder& order) const {
 
 void RecordedRun::written(const Frame& frame) {
   frame_ms_ = frame_ms_ + frame.times.decode + frame.times.encode + frame.times.write;
+  {
+    const std::lock_guard guard(pictures_mutex_);
+    pictures_.insert(frame.file);
+  }
   if (frame.kind != "final") ++frame_count_;
   if (frame.kind != "final" && frame.step > 0) {
     log_writer_->push([frame](RunLog& log) { log.set_frame(frame.step, frame.times, frame.change); });
@@ -107,9 +158,11 @@ void RecordedRun::mark_failed(const std::string& reason) noexcept {
     frames_->finish();  // what was handed over is still shown
   } catch (const std::exception&) {
   }
+  const std::lock_guard guard(ending_);
+  over_ = true;
   frames_.reset();  // its frames push to the log
   try {
-    log_writer_->finish();
+    log_writer_->close();
     log_frame_steps();
     log_->end("failed", reason);
     write_views(*log_, folder_.path());

@@ -4,8 +4,11 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <mutex>
 #include <optional>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "progress.h"
 #include "recorder.h"
@@ -34,9 +37,20 @@ class RecordedRun {
   /// @throws what ended the trajectory, or what the disk throws; the log then says `failed` and why
   Summary finish(const Outcome& outcome);
 
+  /// Ends the run where it is, on a watchdog's thread: the log is whole up to the last answer and says `interrupted`.
+  /// From then on whatever else would record or end this run waits for the end of the process.
+  /// @return what the run came to; none where it had failed
+  /// @throws what the disk throws; the log then ends somewhere
+  std::optional<Summary> abandon(int signal);
+
  private:
   Summary write_end(const Outcome& outcome);
   void log_frame_steps();
+  void mark_ended(const Summary& summary, const std::string& reason);
+  std::vector<std::string> left_undone() const;
+  /// visit(kind, step, file, is_written) for those that were asked for, in the order of their files.
+  template <typename Visit>
+  void each_frame(Visit visit) const;
   Summary summarise(const std::string& status) const;
   const std::string& decoder_of(const FrameOrder& order) const;
   void written(const Frame& frame);  ///< on the frame writer's thread
@@ -50,6 +64,11 @@ class RecordedRun {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   std::atomic<double> frame_ms_ = 0;
   std::atomic<int64_t> frame_count_ = 0;
+  mutable std::mutex pictures_mutex_;
+  std::set<std::string> pictures_;  // that are written
+  std::mutex ending_;               // held by who ends the run; a watchdog that did keeps it
+  bool over_ = false;
+  std::optional<Summary> ended_;
   RunFolder folder_;
   std::optional<RunLog> log_;
   std::optional<LogWriter> log_writer_;

@@ -2,8 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include <csignal>
-
 #include "signals.h"
 
 namespace steplapse {
@@ -13,14 +11,15 @@ double rms(const Tensor& x) { return x.square().mean().sqrt().item<double>(); }
 
 }  // namespace
 
-Recorder::Recorder(int64_t run, const Plan& plan, const FrameSelection& selection, LogWriter& log, FrameWriter& frames,
-                   Progress& progress)
-    : run_(run), plan_(plan), selection_(selection), log_(log), frames_(frames), progress_(progress) {
+Recorder::Recorder(int64_t run, const Plan& plan, const FrameSelection& selection, std::mutex& ending, LogWriter& log,
+                   FrameWriter& frames, Progress& progress)
+    : run_(run), plan_(plan), selection_(selection), ending_(ending), log_(log), frames_(frames), progress_(progress) {
   x_ = plan.recipe.init_noise * plan.recipe.schedule.init_scale;
-  if (selection_.has_xt(0, false)) submit("xt", 0, plan.recipe.schedule.levels.front(), x_);
+  if (selection_.has_xt(0, false)) frames_.submit(order("xt", 0, plan.recipe.schedule.levels.front(), x_));
 }
 
 void Recorder::answered(const Question& question, const Answer& answer) {
+  const std::lock_guard guard(ending_);
   if (!first_asked_) {
     first_asked_ = question.level;
     if (answer.uncond.defined()) guidance_norm_ = (answer.cond - answer.uncond).norm().item<double>();
@@ -33,20 +32,25 @@ void Recorder::answered(const Question& question, const Answer& answer) {
 
 Verdict Recorder::stepped(const Step& step) {
   const StepRow row = row_of(step);
-  log_.push([row](RunLog& log) { log.add_step(row); });
-  const bool last = is_last(step);
-  if (selection_.has_x0(step.number, last)) submit("x0", step.number, row.level, step.x0);
-  if (selection_.has_xt(step.number, last)) submit("xt", step.number, step.level, step.x);
+  std::vector<FrameOrder> orders;
+  {
+    const std::lock_guard guard(ending_);
+    log_.push([row](RunLog& log) { log.add_step(row); });
+    steps_ = step.number;
+    at_the_end_ = step.level == plan_.recipe.schedule.levels.back();
+    if (selection_.has_x0(step.number, at_the_end_)) orders.push_back(order("x0", step.number, row.level, step.x0));
+    if (selection_.has_xt(step.number, at_the_end_)) orders.push_back(order("xt", step.number, step.level, step.x));
+  }
+  for (FrameOrder& order : orders) frames_.submit(std::move(order));
   progress_.step(run_, row);
 
-  steps_ = step.number;
   last_asked_ = row.level;
   x_ = step.x;
   estimates_.push_back(step.x0);
   first_asked_.reset();
   guidance_norm_.reset();
   denoiser_ms_ = 0;
-  return {stop_for_signal(step), {}};
+  return {stop_for_signal(), {}};
 }
 
 std::map<int64_t, double> Recorder::distances_to(const Tensor& final_latents) const {
@@ -57,15 +61,13 @@ std::map<int64_t, double> Recorder::distances_to(const Tensor& final_latents) co
   return distances;
 }
 
-void Recorder::submit(const std::string& kind, int64_t step, const NoiseLevel& level, const Tensor& latents) {
+FrameOrder Recorder::order(const std::string& kind, int64_t step, const NoiseLevel& level, const Tensor& latents) {
   std::vector<int64_t>& steps = frame_steps_[kind];
   steps.push_back(step);
   FrameOrder order{kind, step, level, latents};
   if (selection_.count_files) order.number = static_cast<int64_t>(steps.size());
-  frames_.submit(std::move(order));
+  return order;
 }
-
-bool Recorder::is_last(const Step& made) const { return made.level == plan_.recipe.schedule.levels.back(); }
 
 StepRow Recorder::row_of(const Step& step) const {
   StepRow row;
@@ -79,11 +81,12 @@ StepRow Recorder::row_of(const Step& step) const {
   return row;
 }
 
-bool Recorder::stop_for_signal(const Step& made) {
+bool Recorder::stop_for_signal() {
   const int signal = noted_signal();
-  if (signal == 0 || is_last(made)) return false;  // there is nothing left to stop
-  log_.push([step = made.number, signal](RunLog& log) { log.add_stop(step, signal == SIGINT ? "SIGINT" : "SIGTERM"); });
-  return true;
+  if (signal == 0 || at_the_end_) return false;
+  const std::lock_guard guard(ending_);
+  log_.push([step = steps_, signal](RunLog& log) { log.add_stop(step, name_of_signal(signal)); });
+  return stopped_ = true;
 }
 
 }  // namespace steplapse

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,26 +23,34 @@ class LogWriter {
   template <typename Write>
   void push(Write write) {
     queue_.push([this, write = std::move(write)] {
+      if (closed_) return;
       write(log_);
       log_.commit_when_due();
     });
   }
-  void finish() {
+
+  /// What was pushed is written, what is pushed from now on is dropped, and the log is the caller's.
+  void close() {
+    queue_.push([this] {
+      log_.commit();
+      closed_ = true;
+    });
     queue_.drain();
-    log_.commit();
   }
 
  private:
   RunLog& log_;
+  bool closed_ = false;  // of the queue's thread
   WorkQueue queue_{64};
 };
 
 /// Turns what the engine reports of one run into rows, frames and progress, and ends the run when a signal was noted.
 class Recorder : public Watcher {
  public:
-  /// @param run  its number among those made together, from 1
-  Recorder(int64_t run, const Plan& plan, const FrameSelection& selection, LogWriter& log, FrameWriter& frames,
-           Progress& progress);
+  /// @param run     its number among those made together, from 1
+  /// @param ending  who ends the run holds it: then nothing more is recorded
+  Recorder(int64_t run, const Plan& plan, const FrameSelection& selection, std::mutex& ending, LogWriter& log,
+           FrameWriter& frames, Progress& progress);
 
   void answered(const Question& question, const Answer& answer) override;
   Verdict stepped(const Step& step) override;
@@ -51,6 +60,7 @@ class Recorder : public Watcher {
 
   /// Of which steps frames were asked for, by kind: the order of their files.
   const std::map<std::string, std::vector<int64_t>>& frame_steps() const { return frame_steps_; }
+  bool in_a_step() const { return !at_the_end_ && !stopped_; }  ///< of those that are still to be made
 
   int64_t steps() const { return steps_; }
   NoiseLevel last_asked() const { return last_asked_; }
@@ -58,14 +68,14 @@ class Recorder : public Watcher {
   double network_seconds() const { return network_ms_ / 1000; }
 
  private:
-  void submit(const std::string& kind, int64_t step, const NoiseLevel& level, const Tensor& latents);
-  bool is_last(const Step& made) const;
+  FrameOrder order(const std::string& kind, int64_t step, const NoiseLevel& level, const Tensor& latents);
   StepRow row_of(const Step& step) const;
-  bool stop_for_signal(const Step& made);
+  bool stop_for_signal();
 
   const int64_t run_;
   const Plan& plan_;
   const FrameSelection& selection_;
+  std::mutex& ending_;
   LogWriter& log_;
   FrameWriter& frames_;
   Progress& progress_;
@@ -78,6 +88,7 @@ class Recorder : public Watcher {
   double denoiser_ms_ = 0, network_ms_ = 0;
   int64_t steps_ = 0, calls_ = 0;
   std::map<std::string, std::vector<int64_t>> frame_steps_;
+  bool at_the_end_ = false, stopped_ = false;
 };
 
 }  // namespace steplapse

@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <map>
 #include <memory>
+#include <iostream>
+#include <mutex>
 #include <optional>
 #include <tuple>
 
@@ -14,6 +16,7 @@
 #include "progress.h"
 #include "recorded_run.h"
 #include "signals.h"
+#include "standard_streams.h"
 #include "steplapse/prompts.h"
 #include "steplapse/run_folder.h"
 #include "steplapse/text.h"
@@ -83,6 +86,13 @@ struct Waiting {
   std::filesystem::path folder;
 };
 
+/// A signal came before there was anything to finish.
+void say_nothing_has_begun(Progress& progress, int signal) {
+  const std::string message = "interrupted by " + name_of_signal(signal) + " before a run began; nothing is written";
+  progress.failed({message, static_cast<ExitCode>(exit_code_of_signal(signal))});
+  std::cerr << "steplapse: " + message + "\n" << std::flush;
+}
+
 /// The runs from the first denoiser call to the last closed log. At most as many are begun as share a call.
 class Batch {
  public:
@@ -105,12 +115,11 @@ class Batch {
       end(index, outcome);
       begin_more();
     });
-    summary_.not_begun = static_cast<int64_t>(runs_.size() - next_);
-    summary_.at_once = engine_.most_at_once();
-    summary_.total_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+    const std::lock_guard guard(mutex_);
+    is_over_ = true;
     if (runs_.size() == 1 && error_) std::rethrow_exception(error_);
-    if (runs_.size() > 1) progress_.batch_done(summary_);
-    if (summary_.interrupted + summary_.not_begun > 0) return 128 + noted_signal();
+    say_batch_done();
+    if (summary_.interrupted + summary_.not_begun > 0) return exit_code_of_signal(noted_signal());
     if (error_) {
       throw Error(failure_of_error().code, std::to_string(summary_.failed) + " of " + std::to_string(runs_.size()) +
                                                " runs failed, see above");
@@ -125,6 +134,7 @@ class Batch {
       try {
         begin(run);
       } catch (const std::exception& error) {
+        const std::lock_guard guard(mutex_);
         failed(run, failure_of(error));
       }
     }
@@ -136,12 +146,14 @@ class Batch {
     Guidance guidance = guidance_of(request, plan);
     if (runs_.size() > 1 && !options_.max_batch) limit_batch(plan.recipe, guidance);
 
+    watch_.give(options_.grace);
+    const std::lock_guard guard(mutex_);
     const auto number = static_cast<int64_t>(run) + 1;
     auto recorded = std::make_unique<RecordedRun>(number, options_, bundle_, std::move(plan), runs_[run].folder, provenance_,
                                                   workers_, progress_);
-    note_signals();  // from here there is a step to finish; before, a signal ends the process as ever
     const size_t index = engine_.add(start(recorded->plan().recipe), std::move(guidance), recorded->watcher());
     begun_[index] = {run, std::move(recorded)};
+    has_begun_ = true;
   }
 
   /// Of several seeds the prompt is encoded once.
@@ -170,17 +182,25 @@ class Batch {
   }
 
   void end(size_t index, const Outcome& outcome) {
-    const auto [run, recorded] = std::move(begun_.extract(index).mapped());
+    const auto& [run, recorded] = begun_.at(index);
     try {
       const Summary summary = recorded->finish(outcome);
-      ++(outcome.stopped ? summary_.interrupted : summary_.done);
-      summary_.frames += summary.frames;
-      summary_.denoiser_calls += summary.denoiser_calls;
-      summary_.network_seconds += summary.network_seconds;
-      progress_.done(static_cast<int64_t>(run) + 1, summary);
+      const std::lock_guard guard(mutex_);
+      count(run, summary);
+      begun_.erase(index);
     } catch (const std::exception& error) {
+      const std::lock_guard guard(mutex_);
       failed(run, failure_of(error));
+      begun_.erase(index);
     }
+  }
+
+  void count(size_t run, const Summary& summary) {
+    ++(summary.status == "done" ? summary_.done : summary_.interrupted);
+    summary_.frames += summary.frames;
+    summary_.denoiser_calls += summary.denoiser_calls;
+    summary_.network_seconds += summary.network_seconds;
+    progress_.done(static_cast<int64_t>(run) + 1, summary);
   }
 
   /// To be called where the exception is handled.
@@ -188,6 +208,34 @@ class Batch {
     ++summary_.failed;
     if (!error_) error_ = std::current_exception();
     if (runs_.size() > 1) progress_.run_failed(static_cast<int64_t>(run) + 1, runs_[run].folder, failure);
+  }
+
+  void say_batch_done() {
+    if (runs_.size() == 1) return;
+    summary_.not_begun = static_cast<int64_t>(runs_.size()) - summary_.done - summary_.interrupted - summary_.failed;
+    summary_.at_once = engine_.most_at_once();
+    summary_.total_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+    progress_.batch_done(summary_);
+  }
+
+  /// A signal's grace is over: ends what has begun where it is, and says so.
+  void abandon(int signal) {
+    mutex_.lock();  // for good
+    if (is_over_) return;
+    if (!has_begun_) return say_nothing_has_begun(progress_, signal);
+    for (const auto& [index, begun] : begun_) {
+      try {
+        if (const auto summary = begun.recorded->abandon(signal)) {
+          count(begun.run, *summary);
+        } else {
+          ++summary_.failed;
+        }
+      } catch (const std::exception& error) {
+        failed(begun.run, failure_of(error));
+        if (runs_.size() == 1) std::cerr << "steplapse: " + failure_of(error).message + "\n" << std::flush;
+      }
+    }
+    say_batch_done();
   }
 
   Failure failure_of_error() const {
@@ -222,6 +270,9 @@ class Batch {
   FrameWorkers workers_;
   std::map<size_t, Begun> begun_;  // by the engine's index
   Engine engine_;
+  std::mutex mutex_;  // held by who begins or ends runs, or says what they came to; a watchdog that did keeps it
+  bool has_begun_ = false, is_over_ = false;
+  SignalWatch watch_{[this](int signal) { abandon(signal); }};
 };
 
 /// Everything that can be refused is, before anything is loaded or written.
@@ -255,7 +306,10 @@ int run_reporting(Options options, Progress& progress) {
   if (options.dry_run) return 0;
 
   set_threads(options.threads);
-  const Bundle bundle = load_bundle(options.model, options.device, {options.decoder});
+  const Bundle bundle = [&] {
+    const SignalWatch watch([&](int signal) { say_nothing_has_begun(progress, signal); });
+    return load_bundle(options.model, options.device, {options.decoder});
+  }();
   return Batch(options, bundle, runs, warnings, progress).go();
 }
 
@@ -263,10 +317,17 @@ int run_reporting(Options options, Progress& progress) {
 
 int run(const Options& options) {
   const auto progress = make_progress(options.progress);
+  const auto say_on_output = [&](const std::string& text) {
+    if (options.progress == ProgressMode::json) return progress->warning(text);
+    std::cout << "steplapse: warning: " << text << std::endl;
+  };
   try {
-    return run_reporting(options, *progress);
+    const int code = run_reporting(options, *progress);
+    say_which_reader_left(say_on_output);
+    return code;
   } catch (const std::exception& error) {
     progress->failed(failure_of(error));
+    say_which_reader_left(say_on_output);
     throw;
   }
 }

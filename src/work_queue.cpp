@@ -51,6 +51,11 @@ void WorkQueue::drain() {
   wait_until(lock, [&] { return waiting_.empty() && !busy_; });
 }
 
+void WorkQueue::drain(std::chrono::milliseconds limit) {
+  std::unique_lock lock(mutex_);
+  changed_.wait_for(lock, limit, [&] { return waiting_.empty() && !busy_; });
+}
+
 double WorkQueue::milliseconds_worked() const {
   const std::lock_guard lock(mutex_);
   return milliseconds_worked_;

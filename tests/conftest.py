@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -157,9 +158,13 @@ def begin(tiny_bundle, tmp_path):
     """begin("red apple", ...) starts the program and goes on: a Popen. What still runs at the test's end is killed."""
     begun = []
 
-    def begin(*arguments, **more: str) -> subprocess.Popen:
+    def begin(*arguments, ignored=(), **more: str) -> subprocess.Popen:
+        def settle_signals():  # the tests themselves may be run where some are ignored
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGXCPU):
+                signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
+
         process = subprocess.Popen([PROGRAM, *map(str, arguments)], cwd=tmp_path,
-                                   env=environment(tiny_bundle, **more),
+                                   env=environment(tiny_bundle, **more), preexec_fn=settle_signals,
                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         begun.append(process)
         return process

@@ -6,7 +6,7 @@
 
 namespace steplapse {
 
-/// The program's exit codes. 130 and 143 are for SIGINT and SIGTERM, as shells expect.
+/// The program's exit codes. 130 is for SIGINT, as shells expect, and 143 for the other signals that end it.
 enum class ExitCode { done = 0, run_failed = 1, usage = 2, bundle_refused = 3, output = 4, memory = 5 };
 
 /// What ends a command: one line for the user (place, found, wanted, way out) and the exit code.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -113,6 +114,7 @@ class FrameWriter {
 
   void submit(FrameOrder order);  ///< waits where too many do already
   void finish();                  ///< until all that was submitted is written
+  void write_decoded(std::chrono::milliseconds limit);  ///< waits so long until those that are decoded are written; from any thread
   double waited_ms() const;       ///< how long `submit` and `finish` held their caller
 
  private:

@@ -30,6 +30,7 @@ struct Options {
   std::optional<int64_t> max_batch;  ///< runs in one denoiser call; none: as many as fit into memory
   std::string device = "auto";
   int threads = 0;               ///< 0: libtorch's own choice
+  double grace = 10;             ///< seconds that a run has to end its step after a signal; then it ends where it is
   bool dry_run = false;
   bool overwrite = false;
   ProgressMode progress = ProgressMode::automatic;
@@ -38,7 +39,7 @@ struct Options {
 /// Makes the runs: samples them together, and writes a run folder each. Of several, run k has the folder
 /// OUT/000k-PROMPT-SEED, and one that fails leaves the others alone. What refused runs leave on disk: nothing.
 ///
-/// @return the exit code: 0, or 130 / 143 for runs that a signal ended after some step
+/// @return the exit code: 0, or 130 / 143 for runs that a signal ended after some step; after the grace the process ends
 /// @throws Error and what else the network or the disk throws; a run that had begun is then marked `failed`
 int run(const Options& options);
 

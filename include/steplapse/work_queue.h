@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
@@ -24,6 +25,7 @@ class WorkQueue {
 
   void push(std::function<void()> work);  ///< waits while the queue is full; not to be called from inside work
   void drain();                           ///< waits until all is done
+  void drain(std::chrono::milliseconds limit);  ///< or that long; from any thread, and no exception comes out
 
   double milliseconds_worked() const;  ///< in the work itself; what was hidden is this without the next one
   double milliseconds_waited() const;  ///< by callers, in push and drain
