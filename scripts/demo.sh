@@ -17,3 +17,10 @@ if (($# > 0)); then
 else
   build/release/steplapse "red apple" --seed 948574399 --steps 30
 fi
+
+cat <<END_OF_TEXT
+
+The program is $PWD/build/release/steplapse. To call it by its name in this shell:
+  export PATH="$PWD/build/release:\$PATH"
+To install it for all (as root or with sudo): cmake --install build/release --prefix /usr/local
+END_OF_TEXT

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what building and running steplapse need; with `export`, what exporting models needs besides, and with `test`
-# what the tests need too. Says what it fetches before it does, and leaves alone what is there. Where it can't install, it
-# names what is missing.
+# what the tests need too. Says what it fetches, and what disk and time that takes, before it does; and leaves alone what
+# is there. Where it can't install, it names what is missing.
 #
 #   scripts/setup.sh [export|test]
 #   STEPLAPSE_TORCH=DIR scripts/setup.sh    with an official libtorch, or a torch package's folder, in place of pip's
@@ -49,7 +49,9 @@ preprocesses() { "${CXX:-c++}" -std=c++20 -E -x c++ - >/dev/null 2>&1; }
 has_command() { command -v "$1" >/dev/null; }
 has_library() { pkg-config --exists "$1" 2>/dev/null; }
 has_header() { printf '#if !__has_include(<%s>)\n#error\n#endif\n' "$1" | preprocesses; }
-has_compiler() { printf '#include <coroutine>\n#if !__clang__ && __GNUC__ < 12\n#error\n#endif\n' | preprocesses; }
+has_compiler() {
+  printf '#include <coroutine>\n#if __clang__ ? __clang_major__ < 14 : __GNUC__ < 12\n#error\n#endif\n' | preprocesses
+}
 has_cmake() { has_command cmake && printf '3.25\n%s\n' "$(cmake --version | grep -om1 '[0-9][0-9.]*')" | sort -CV; }
 has_python() { python3 -c 'import ensurepip, venv' 2>/dev/null; }
 
@@ -62,7 +64,7 @@ find_missing() {
 }
 
 fail_missing() {
-  fail "missing: ${missing[*]} (Debian's names; g++ from 12, cmake from 3.25). Install them, and call this again"
+  fail "missing: ${missing[*]} (Debian's names; g++ from 12 or clang from 14, cmake from 3.25). Install them, and call this again"
 }
 
 install_packages() {
@@ -79,18 +81,44 @@ install_packages() {
     fail_missing
 }
 
-# Installs a requirements file into .venv, unless a copy of it there says that this was done. What follows the file and
-# the size of its download goes to pip.
+# A requirements file that is installed has left a copy of itself in .venv.
+done_mark() { echo ".venv/installed-${1##*/}"; }
+is_installed() { cmp -s "$1" "$(done_mark "$1")"; }
+
+# Installs a requirements file into .venv, unless this was done. What follows the file goes to pip.
 install_requirements() {
-  local file=$1 size=$2
-  shift 2
-  local done_mark=".venv/installed-${file##*/}"
-  if cmp -s "$file" "$done_mark"; then return; fi
-  say "pip installs $(grep -o '^[^#].*' "$file" | paste -sd ' ') into .venv: $size"
+  local file=$1
+  shift
+  if is_installed "$file"; then return; fi
+  say "pip installs $(grep -o '^[^#].*' "$file" | paste -sd ' ') into .venv"
   .venv/bin/python -m pip --version >/dev/null 2>&1 || python3 -m venv .venv
   .venv/bin/python -m pip install "$@" -r "$file" ||
     fail "pip could not install $file (another libtorch: STEPLAPSE_TORCH=DIR, a folder with include/ and lib/)"
-  cp "$file" "$done_mark"
+  cp "$file" "$(done_mark "$file")"
+}
+
+# Says what will be fetched, and refuses where it would not fit. The figures were measured on Debian 12 with torch 2.13;
+# the time is that of 2 cores, the network's comes on top.
+announce() {
+  local megabytes=0 seconds=0 free
+  free=$(df -Pm . | awk 'NR == 2 { print $4 }')
+  expect() {
+    say "$1"
+    megabytes=$((megabytes + $2)) seconds=$((seconds + $3))
+  }
+  if ((${#missing[@]} > 0)); then
+    expect "${#missing[@]} Debian packages: up to 100 MB to fetch, 0.3 GB on disk" 300 60
+  fi
+  if $with_torch && ! is_installed scripts/requirements.txt; then
+    expect 'libtorch: 200 MB to fetch and 0.9 GB on disk for the CPU build, 2.7 GB and 4.8 GB for the CUDA build' 900 30
+    if ((free < megabytes + 3900)); then say "the CUDA build would not fit: $free MB are free"; fi
+  fi
+  if $with_export && ! is_installed scripts/requirements-dev.txt; then
+    expect 'diffusers and what exporting needs: 100 MB to fetch, 0.7 GB on disk' 700 60
+  fi
+  if ((megabytes == 0)); then return; fi
+  say "all: at least $megabytes MB of disk ($free MB are free), and about $seconds s beside the downloads"
+  ((free >= megabytes)) || fail "$PWD has $free MB free, $megabytes MB are needed"
 }
 
 with_tests=false with_export=false
@@ -106,15 +134,16 @@ with_python=false
 if $with_export || $with_torch; then with_python=true; fi
 
 find_missing
+announce
 if ((${#missing[@]} > 0)); then
   install_packages
   find_missing
   ((${#missing[@]} == 0)) || fail_missing
 fi
 if $with_torch; then
-  install_requirements scripts/requirements.txt 'a 200 MB download for the CPU build, 2.7 GB for the CUDA build'
+  install_requirements scripts/requirements.txt
 fi
 if $with_export; then
-  install_requirements scripts/requirements-dev.txt 'a 100 MB download'
-  install_requirements scripts/requirements-no-deps.txt 'a 2 MB download' --no-deps
+  install_requirements scripts/requirements-dev.txt
+  install_requirements scripts/requirements-no-deps.txt --no-deps
 fi

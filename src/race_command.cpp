@@ -107,7 +107,7 @@ class Field {
       for (const auto& [name, sampler] : known) {
         if (sampler->adaptive) continue;
         race.contenders.push_back(of_flag("--calls " + std::to_string(calls) + ": " + std::string(sampler->name) + " ",
-                                          [&] { return within(*sampler, calls); }));
+                                          [&, &sampler = *sampler] { return within(sampler, calls); }));
       }
     }
     for (const auto& [name, sampler] : known) {  // of the levels it takes the ends alone

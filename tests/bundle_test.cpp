@@ -94,7 +94,7 @@ TEST(Bundle, LeavesIntegersAsTheyAre) {
   maker.manifest["modules"]["denoiser"]["compute_dtype"] = "float16";
   const Bundle bundle = load_bundle(maker.write());
   const Tensor answer = bundle.denoise(at::ones({1, 4, 4, 4}), at::zeros({1}), {at::zeros({1, 4, 2})});
-  EXPECT_EQ(answer.mean().item<double>(), static_cast<double>(1.0f * ((int64_t{1} << 40) + 1)));
+  EXPECT_EQ(answer.mean().item<double>(), static_cast<double>(static_cast<float>((int64_t{1} << 40) + 1)));
 }
 
 TEST(Bundle, ReadsItsOtherFiles) {

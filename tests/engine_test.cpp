@@ -78,7 +78,7 @@ TEST(Engine, GuidanceIsUncondPlusScaleTimesTheDifference) {
   Engine guided(network.denoiser(), PredictionType::epsilon);
   guided.add(ddim(1, 4), guidance(3));
   Engine plain(network.denoiser(), PredictionType::epsilon);
-  plain.add(ddim(1, 4), {{at::full({1, 1}, 1.0)}, {}, 1});
+  plain.add(ddim(1, 4), {{at::full({1, 1}, 1.0)}, {}, {1}});
   EXPECT_TRUE(at::allclose(guided.run()[0].latents, plain.run()[0].latents, 1e-5, 1e-5));
 }
 

@@ -287,9 +287,10 @@ TEST_F(Log, OfOtherOptionsIsNamedAtTheFirstQuestionThatDiffers) {
   others.at("type").prediction_type = PredictionType::v_prediction;
   others.at("given").init_noise_given = true;
   for (const auto& [what, other] : others) {
-    EXPECT_THAT([&] { feed(other); }, ThrowsMessage<std::runtime_error>(StartsWith(
-                                          path_.string() + ": call 2, step 2: the log was asked about latents " +
-                                          first_12_digits(asked_[1]) + ", this run asks about ")))
+    const auto feed_it = [&, &other = other] { feed(other); };
+    EXPECT_THAT(feed_it, ThrowsMessage<std::runtime_error>(StartsWith(
+                             path_.string() + ": call 2, step 2: the log was asked about latents " +
+                             first_12_digits(asked_[1]) + ", this run asks about ")))
         << what;
   }
 }

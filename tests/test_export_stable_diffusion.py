@@ -17,7 +17,7 @@ from diffusers import AutoencoderTiny, EDMEulerScheduler, FlowMatchEulerDiscrete
 from safetensors.torch import load_file
 from transformers import CLIPTextModel
 
-from conftest import ROOT, make_tiny_bundle
+from conftest import MOVED, ROOT, make_tiny_bundle, move_weights
 from parity import (assert_same_but_for_rounding, difference, encoded_by, final_of, largest_difference, latents_of,
                     manifest_of, picture_of, pipeline_of, pixel_difference, text_program_told_by_transformers,
                     with_scheduler)  # first: it finds scripts/
@@ -417,6 +417,7 @@ def test_a_saved_pipeline_becomes_the_same_bundle(draw, tmp_path, family):
     pipeline_of(family).save_pretrained(tmp_path / "saved pipeline")
     subprocess.run([*EXPORTER, tmp_path / "saved pipeline", tmp_path / "tiny", "--dtype", "float32", "--licence",
                     "Apache-2.0", "--guidance-scale", "5"], check=True, capture_output=True)
+    move_weights(tmp_path / "tiny", MOVED)
     bundles = tmp_path / "tiny", bundle_of(family)
     saved, own = map(manifest_of, bundles)
     assert saved["source"] == "folder saved pipeline"
