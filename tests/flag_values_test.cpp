@@ -38,9 +38,9 @@ TEST(Seed, HasSixtyFourBits) {
   EXPECT_EQ(seed_number("--seed", "0"), 0u);
   EXPECT_EQ(seed_number("--seed", "948574399"), 948574399u);
   EXPECT_EQ(seed_number("--seed", "18446744073709551615"), 0xffff'ffff'ffff'ffffu);
-  for (const std::string text : {"-1", "18446744073709551616", "1.0", "", "random"}) {
+  for (const std::string text : {"-2", "18446744073709551616", "1.0", "", "random"}) {
     EXPECT_THAT([&] { seed_number("--seed", text); },
-                refuses("--seed '" + text + "': wanted a whole number from 0 to 18446744073709551615"));
+                refuses("--seed '" + text + "': wanted a whole number from 0 to 18446744073709551615, or -1 for a random one"));
   }
 }
 
@@ -63,7 +63,10 @@ TEST(RealNumber, SaysWhatWasWanted) {
 
 TEST(Size, IsWidthThenHeight) {
   EXPECT_EQ(size_of("--size", "512x768"), (Manifest::Size{512, 768}));
-  for (const std::string text : {"512", "512x", "x768", "512X768", "512x768x3", "0x64", "64x-64", "64 x 64", "", "64.0x64"}) {
+  EXPECT_EQ(size_of("--size", "512X768"), size_of("--size", "512x768"));
+  EXPECT_EQ(size_of("--size", "512*768"), size_of("--size", "512x768"));
+  EXPECT_THAT([] { size_of("--size", "512"); }, refuses("--size '512': wanted WIDTHxHEIGHT in pixels, as 512x512"));
+  for (const std::string text : {"512x", "x768", "512x768x3", "0x64", "64x-64", "64 x 64", "", "64.0x64"}) {
     EXPECT_THAT([&] { size_of("--size", text); },
                 refuses("--size '" + text + "': wanted WIDTHxHEIGHT in pixels, as 512x768"));
   }
