@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 from measure_bits import accept_files, move_weights
 
 MOVED = int(os.environ.get("STEPLAPSE_MOVED", "0"))
-TIMEOUT = 120  # seconds; a tiny run needs two on an idle machine
+TIMEOUT = 600  # seconds; a tiny run needs two on an idle machine, and far more beside other programs
 
 
 def find_program() -> Path:

@@ -2,14 +2,13 @@
 
 import json
 import signal
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from conftest import assert_readable
+from conftest import TIMEOUT, assert_readable
 
 QUICK = ("--steps", 4, "--frames", "none", "--progress", "none")
 
@@ -214,7 +213,7 @@ def test_a_signal_ends_those_begun_and_begins_no_more(begin, tmp_path):
         if json.loads(line)["event"] == "step":
             break
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=TIMEOUT)
     assert (process.returncode, err) == (130, "")
     last = json.loads(out.splitlines()[-1])
     assert (last["event"], last["done"], last["interrupted"], last["not_begun"]) == ("batch_done", 0, 2, 38)
@@ -225,7 +224,6 @@ def test_a_signal_ends_those_begun_and_begins_no_more(begin, tmp_path):
 
 
 def test_more_than_fit_at_once_follow_as_others_end(run, tmp_path):
-    began = time.monotonic()
     ended = run("red apple", "--seed", 1, "--count", 20, "--steps", 3, "--max-batch", 3, "--frames", "none", "--out", "out",
                 "--progress", "json")
     events = [json.loads(line) for line in ended.out.splitlines()]
@@ -233,4 +231,4 @@ def test_more_than_fit_at_once_follow_as_others_end(run, tmp_path):
     for event in events:
         begun += {"start": 1, "done": -1}.get(event["event"], 0)
         assert begun <= 3
-    assert len(folders(tmp_path / "out")) == 20 and time.monotonic() - began < 60
+    assert len(folders(tmp_path / "out")) == 20

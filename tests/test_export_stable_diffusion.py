@@ -17,7 +17,7 @@ from diffusers import AutoencoderTiny, EDMEulerScheduler, FlowMatchEulerDiscrete
 from safetensors.torch import load_file
 from transformers import CLIPTextModel
 
-from conftest import MOVED, ROOT, make_tiny_bundle, move_weights
+from conftest import MOVED, ROOT, TIMEOUT, make_tiny_bundle, move_weights
 from parity import (assert_same_but_for_rounding, difference, encoded_by, final_of, largest_difference, latents_of,
                     manifest_of, picture_of, pipeline_of, pixel_difference, text_program_told_by_transformers,
                     with_scheduler)  # first: it finds scripts/
@@ -323,7 +323,7 @@ def test_stopped_by_a_signal_it_leaves_nothing_behind(tmp_path, number, code):
             assert process.poll() is None
             time.sleep(0.01)
         process.send_signal(number)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=TIMEOUT)
     finally:
         process.kill()
     assert process.returncode == code

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, TIMEOUT
 from PIL import Image
 from safetensors.numpy import load_file
 
@@ -218,7 +218,7 @@ LEADING = "; a race wants one start for all, as karras, normal or trailing have"
     (["x", "--samplers", "euler", "--calls", "501"], "--calls 501: --schedule karras has too few levels for dpmpp_2m to be a "
      "reference of twice as many; name another with --reference SAMPLER:CALLS"),
     (["x", "--samplers", "euler", "--seed", "1,1"], "--seed: 1 is given twice"),
-    (["x", "--samplers", "euler", "--seed", "-1"], "--seed '-1': wanted a whole number from 0 to 18446744073709551615"),
+    (["x", "--samplers", "euler", "--seed", "-2"], "--seed '-2': wanted a whole number from 0 to 18446744073709551615"),
     (["x", "--samplers", "euler", "--seed", "1,2", "--count", "2"],
      "--count and several --seed both say how many; leave one out"),
     (["x", "--samplers", "euler", "--seed", "18446744073709551615", "--count", "2"],
@@ -273,7 +273,7 @@ def test_ctrl_c_ends_a_race_with_130_and_nothing_half_written(begin, tmp_path):
     line = process.stderr.readline()  # it has begun
     assert json.loads(line)["event"] == "answer"
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=TIMEOUT)
     assert (process.returncode, out) == (130, "")
     assert err.splitlines()[-1] == "steplapse: interrupted; nothing is shown or written"
     assert list(tmp_path.iterdir()) == []

@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from conftest import PROGRAM, accept_files, environment
+from conftest import PROGRAM, TIMEOUT, accept_files, environment
 
 DRAW = ["red apple", "--seed", 1, "--out", "out"]
 LONG = [*DRAW, "--steps", 1000, "--schedule", "trailing", "--frames", "none", "--progress", "json"]
@@ -147,7 +147,7 @@ def test_each_signal_that_ends_a_run_ends_it_after_its_step_and_is_named_in_the_
     event(process, "step", step=3)
     process.send_signal(number)
     done = event(process, "done")
-    assert process.wait(timeout=60) == code
+    assert process.wait(timeout=TIMEOUT) == code
     calls, steps = calls_and_steps(tmp_path / "out")
     assert done["status"] == facts(tmp_path / "out")["ended"] == "interrupted" and "left" not in done
     assert done["steps"] == calls == steps
@@ -162,7 +162,7 @@ def test_a_signal_that_comes_twice_by_itself_counts_once(begin, tmp_path, number
     process.send_signal(number)
     process.send_signal(number)
     event(process, "done", status="interrupted")
-    assert process.wait(timeout=60) == 143
+    assert process.wait(timeout=TIMEOUT) == 143
 
 
 def test_a_signal_that_was_ignored_stays_ignored(begin, tmp_path):
@@ -171,7 +171,7 @@ def test_a_signal_that_was_ignored_stays_ignored(begin, tmp_path):
     event(process, "step", step=3)
     process.send_signal(signal.SIGHUP)
     event(process, "done", status="done", steps=100)
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=TIMEOUT) == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGCONT, signal.SIGSTOP, signal.SIGTSTP])
@@ -183,7 +183,7 @@ def test_a_run_that_was_stopped_or_continued_goes_on(begin, number):
         assert os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT).si_status == number
     process.send_signal(signal.SIGCONT)
     event(process, "done", status="done", steps=100)
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=TIMEOUT) == 0
 
 
 # ---- what takes longer than the grace
@@ -197,7 +197,7 @@ def test_a_step_that_lasts_is_left_after_the_grace_and_the_log_is_whole(begin, l
     let_compute(process, 1)
     process.send_signal(number)
     done = event(process, "done")
-    assert process.wait(timeout=60) == code
+    assert process.wait(timeout=TIMEOUT) == code
     out = tmp_path / "out"
     assert calls_and_steps(out) == (2, 2)
     assert (done["status"], done["steps"], done["denoiser_calls"], done["frames"]) == ("interrupted", 2, 2, 2)
@@ -216,7 +216,7 @@ def test_the_closing_line_says_what_was_left(begin, lasting_bundle, tmp_path):
         time.sleep(0.02)
     let_compute(process, 1)
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 143, err
     assert out.splitlines()[0] == "interrupted: out lacks step 4, final.png and 3 frames in out/frames"
     assert out.splitlines()[1].startswith("3 steps, 3 denoiser calls")
@@ -229,7 +229,7 @@ def test_a_second_signal_does_not_wait_for_the_grace(begin, lasting_bundle, tmp_
     let_compute(process, 1)
     process.send_signal(signal.SIGHUP)
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) == 130
+    assert process.wait(timeout=TIMEOUT) == 130
     assert not (tmp_path / "out/run.json").exists()
     assert calls_and_steps(tmp_path / "out")[0] <= 2
 
@@ -244,7 +244,7 @@ def test_of_several_runs_all_that_had_begun_are_marked(begin, lasting_bundle, tm
     process.send_signal(signal.SIGTERM)
     assert [event(process, "done", status="interrupted")["run"] for _ in range(2)] == [1, 2]
     last = event(process, "batch_done")
-    assert process.wait(timeout=60) == 143
+    assert process.wait(timeout=TIMEOUT) == 143
     assert [last[key] for key in ("done", "interrupted", "failed", "not_begun")] == [0, 2, 0, 1]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["0001-red-apple-1", "0002-red-apple-2"]
     for folder in (tmp_path / "out").iterdir():
@@ -260,7 +260,7 @@ def test_a_final_picture_that_takes_too_long_is_said_to_be_left(begin, lasting_b
     let_compute(process, 1)
     process.send_signal(signal.SIGTERM)
     done = event(process, "done")
-    assert process.wait(timeout=60) == 143
+    assert process.wait(timeout=TIMEOUT) == 143
     assert (done["status"], done["steps"], done["left"]) == ("interrupted", 3, ["final.png"])
     out = tmp_path / "out"
     assert calls_and_steps(out) == (3, 3) and stops_in(out) == []
@@ -276,7 +276,7 @@ def test_frames_that_were_not_made_are_named(begin, lasting_bundle, tmp_path):
     let_compute(process, 1)
     process.send_signal(signal.SIGTERM)
     done = event(process, "done")
-    assert process.wait(timeout=60) == 143
+    assert process.wait(timeout=TIMEOUT) == 143
     assert done["left"] == ["steps 2 to 3", "frames/x0/0001.png", "final.png"]
     assert calls_and_steps(tmp_path / "out") == (1, 1)
 
@@ -287,7 +287,7 @@ def test_before_a_run_has_begun_a_signal_ends_all_at_once_and_nothing_is_written
                     lasting_bundle("text_encoder", LastingTextEncoder(FOR_EVER)))
     let_compute(process, 3)
     process.send_signal(signal.SIGHUP)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 143
     assert err == "steplapse: interrupted by SIGHUP before a run began; nothing is written\n"
     assert json.loads(out.splitlines()[-1]) == {
@@ -300,7 +300,7 @@ def test_a_race_that_lasts_is_left_after_the_grace(begin, lasting_bundle, tmp_pa
                     lasting_bundle("denoiser", LastingDenoiser(999, FOR_EVER)))
     let_compute(process, 3)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=TIMEOUT)
     assert (process.returncode, out) == (130, "")
     assert err.splitlines()[-1] == "steplapse: interrupted; nothing is shown or written"
     assert not (tmp_path / "race.csv").exists() and not list(tmp_path.glob("*.part"))
@@ -331,7 +331,7 @@ def without_readers(tiny_bundle, tmp_path):
     def without_readers(lost: set, *arguments) -> subprocess.CompletedProcess:
         streams = {name: left_by_its_reader() if name in lost else subprocess.PIPE for name in ("stdout", "stderr")}
         ended = subprocess.run([PROGRAM, *map(str, arguments)], cwd=tmp_path, env=environment(tiny_bundle), text=True,
-                               timeout=60, **streams)
+                               timeout=TIMEOUT, **streams)
         for name in lost:
             os.close(streams[name])
         return ended
@@ -365,7 +365,7 @@ def test_a_reader_that_leaves_after_a_line_changes_nothing(begin, tmp_path):
     assert json.loads(process.stdout.readline())["event"] == "start"
     process.stdout.close()
     err = process.stderr.read()
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=TIMEOUT) == 0
     assert err in ("", "steplapse: " + LOST.format("output") + "\n")  # all may have been said before it left
     assert facts(tmp_path / "out")["ended"] == "done"
 
@@ -375,7 +375,7 @@ def test_a_terminal_that_is_closed_is_a_reader_that_left(tiny_bundle, tmp_path):
     process = subprocess.Popen([PROGRAM, *map(str, SHORT)], cwd=tmp_path, env=environment(tiny_bundle), stdout=terminal,
                                stderr=terminal)
     os.close(master)
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=TIMEOUT) == 0
     os.close(terminal)
     assert facts(tmp_path / "out")["ended"] == "done"
 
@@ -383,7 +383,7 @@ def test_a_terminal_that_is_closed_is_a_reader_that_left(tiny_bundle, tmp_path):
 def test_a_closed_standard_error_is_no_file_of_the_run(tiny_bundle, tmp_path):
     command = f'exec "{PROGRAM}" "$@" 2>&-'
     ended = subprocess.run(["sh", "-c", command, "sh", *map(str, SHORT), "--frames", "x0,xt"], cwd=tmp_path,
-                           env=environment(tiny_bundle), stdout=subprocess.PIPE, text=True, timeout=60)
+                           env=environment(tiny_bundle), stdout=subprocess.PIPE, text=True, timeout=TIMEOUT)
     assert ended.returncode == 0 and ended.stdout.startswith("done: ")
     assert calls_and_steps(tmp_path / "out") == (3, 3)
 
@@ -406,6 +406,6 @@ def test_a_race_says_that_its_reader_left(without_readers):
 def test_a_full_disk_is_no_reader_that_left(tiny_bundle, tmp_path):
     with open("/dev/full", "w") as full:
         ended = subprocess.run([PROGRAM, *map(str, SHORT), "--progress", "json"], cwd=tmp_path, stdout=full,
-                               env=environment(tiny_bundle), stderr=subprocess.PIPE, text=True, timeout=60)
+                               env=environment(tiny_bundle), stderr=subprocess.PIPE, text=True, timeout=TIMEOUT)
     assert (ended.returncode, ended.stderr) == (4, "steplapse: standard output: cannot write\n")
     assert facts(tmp_path / "out")["ended"] == "done"

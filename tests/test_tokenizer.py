@@ -13,7 +13,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from conftest import BUNDLES
+from conftest import BUNDLES, TIMEOUT
 from tokenizers import Tokenizer, models, trainers
 from transformers import CLIPTokenizer
 
@@ -160,7 +160,7 @@ class Both:
 
     def ours(self, texts: list[str]) -> list[dict]:
         lines = "".join(json.dumps(text) + "\n" for text in texts)
-        out = subprocess.run(self.command, input=lines, check=True, capture_output=True, text=True, timeout=120).stdout
+        out = subprocess.run(self.command, input=lines, check=True, capture_output=True, text=True, timeout=TIMEOUT).stdout
         return [json.loads(line) for line in out.splitlines()]
 
     def theirs(self, texts: list[str]) -> list:
