@@ -32,7 +32,8 @@ Trajectory sample_dpm_adaptive(Tensor x, Schedule schedule, SamplerOptions optio
   for (size_t i = 0; i < range.first; ++i) {
     const Prediction p = co_await predict(x, levels[i]);
     const Tensor next = straight_to(levels[i + 1], p);
-    x = co_await step_done(++number, levels[i + 1], next, p.x0);
+    ++number;
+    x = co_await step_done(number, levels[i + 1], next, p.x0);
   }
 
   const NoiseLevel end = levels[range.last];
@@ -58,7 +59,8 @@ Trajectory sample_dpm_adaptive(Tensor x, Schedule schedule, SamplerOptions optio
       accepted = factor >= kLeastFactor;
       if (accepted) {
         const Tensor next = up(high, noise);
-        x = co_await step_done(++number, to, next, p.x0);
+        ++number;
+        x = co_await step_done(number, to, next, p.x0);
         before = low;
         from = to;
       }
@@ -68,7 +70,8 @@ Trajectory sample_dpm_adaptive(Tensor x, Schedule schedule, SamplerOptions optio
   for (size_t i = range.last; i + 1 < levels.size(); ++i) {
     const Prediction p = co_await predict(x, levels[i]);
     const Tensor next = straight_to(levels[i + 1], p);
-    x = co_await step_done(++number, levels[i + 1], next, p.x0);
+    ++number;
+    x = co_await step_done(number, levels[i + 1], next, p.x0);
   }
   co_return x;
 }
