@@ -13,17 +13,21 @@ int64_t batch_that_fits(int64_t bytes_each, int64_t bytes_left) {
   return std::clamp<int64_t>(bytes_left / 2 / bytes_each, 1, kMostAtOnce);
 }
 
-int64_t batch_that_fits(const Bundle& bundle, const Recipe& recipe, const Guidance& guidance) {
-  // On a GPU its allocator says when it is full, and the engine then asks with half as many.
-  if (bundle.device() != "cpu") return kMostAtOnce;
-  const Tensor x = recipe.init_noise * recipe.schedule.init_scale;
+void ask_once(const Bundle& bundle, const Recipe& recipe, const Guidance& guidance, const Tensor& x) {
   const int64_t rows = guidance.rule.guides() ? 2 : 1;
   const Tensor timesteps = at::full({rows}, *recipe.schedule.levels.front().timestep, at::kFloat);
   std::vector<Tensor> conditioning;
   for (size_t i = 0; i < guidance.cond.size(); ++i) {
     conditioning.push_back(rows == 2 ? at::cat({guidance.uncond[i], guidance.cond[i]}) : guidance.cond[i]);
   }
-  const int64_t bytes = memory_taken_by([&] { bundle.denoise(x.repeat({rows, 1, 1, 1}), timesteps, conditioning); });
+  bundle.denoise(x.repeat({rows, 1, 1, 1}), timesteps, conditioning);
+}
+
+int64_t batch_that_fits(const Bundle& bundle, const Recipe& recipe, const Guidance& guidance) {
+  // On a GPU its allocator says when it is full, and the engine then asks with half as many.
+  if (bundle.device() != "cpu") return kMostAtOnce;
+  const Tensor x = recipe.init_noise * recipe.schedule.init_scale;
+  const int64_t bytes = memory_taken_by([&] { ask_once(bundle, recipe, guidance, x); });
   return batch_that_fits(bytes, available_memory());
 }
 

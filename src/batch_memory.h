@@ -12,6 +12,9 @@ namespace steplapse {
 /// call takes; 1 to kMostAtOnce. It asks the network once, about the recipe's start.
 int64_t batch_that_fits(const Bundle& bundle, const Recipe& recipe, const Guidance& guidance);
 
+/// One call of the denoiser as a run of the recipe would make it, about these latents [1, C, h, w].
+void ask_once(const Bundle& bundle, const Recipe& recipe, const Guidance& guidance, const Tensor& x);
+
 /// Beyond it a call of more rows is no faster a row.
 inline constexpr int64_t kMostAtOnce = 16;
 

@@ -101,6 +101,15 @@ int64_t available_memory(const std::filesystem::path& root) {
   return std::min(kilobytes ? *kilobytes * 1024 : kUnlimited, left_in_groups(root));
 }
 
+int64_t most_memory(const std::filesystem::path& root) {
+  const int64_t available = available_memory(root);
+  int64_t more = number_after(root / "proc/meminfo", "SwapFree:").value_or(0) * 1024;
+#ifdef __GLIBC__
+  more += static_cast<int64_t>(mallinfo2().fordblks);
+#endif
+  return available > kUnlimited - more ? kUnlimited : available + more;
+}
+
 int64_t memory_taken_by(const std::function<void()>& work) {
   const std::filesystem::path status = "/proc/self/status";
   std::ofstream("/proc/self/clear_refs") << 5;  // VmHWM, the peak, starts again from what is resident now (man 5 proc)

@@ -19,6 +19,9 @@ void set_threads(int asked);
 /// @param root  where /proc and /sys are; a parameter for the tests
 int64_t available_memory(const std::filesystem::path& root = "/");
 
+/// Bytes that can be had at the very most: those, swap, and what this process holds without using it.
+int64_t most_memory(const std::filesystem::path& root = "/");
+
 /// Bytes by which the process's memory grew at most while it did the work; 0 where the kernel doesn't say. Memory that it
 /// held before without using it is not counted.
 int64_t memory_taken_by(const std::function<void()>& work);

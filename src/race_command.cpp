@@ -12,6 +12,7 @@
 #include "race_report.h"
 #include "signals.h"
 #include "standard_streams.h"
+#include "step_cost.h"
 #include "steplapse/bundle.h"
 #include "steplapse/error.h"
 #include "steplapse/file_io.h"
@@ -253,6 +254,8 @@ int race_reporting(const RaceOptions& options, RaceProgress& progress) {
   std::optional<SignalWatch> watch(std::in_place, [&](int) { say_interrupted(progress); });
   const Bundle bundle = load_bundle(options.model, options.device, {});
   race.lanes = lanes_of(bundle, plans, warnings);
+
+  warnings.add(check_cost(bundle, plans.front(), race.lanes.front().guidance));
 
   watch->give(options.grace);
   RaceResult result;

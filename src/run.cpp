@@ -17,6 +17,7 @@
 #include "recorded_run.h"
 #include "signals.h"
 #include "standard_streams.h"
+#include "step_cost.h"
 #include "steplapse/prompts.h"
 #include "steplapse/run_folder.h"
 #include "steplapse/text.h"
@@ -144,6 +145,7 @@ class Batch {
     const Request& request = runs_[run].request;
     Plan plan = planned(bundle_.manifest(), options_, request);
     Guidance guidance = guidance_of(request, plan);
+    look_at_size(request, plan, guidance);
     if (runs_.size() > 1 && !options_.max_batch) limit_batch(plan.recipe, guidance);
 
     watch_.give(options_.grace);
@@ -168,6 +170,18 @@ class Batch {
     Guidance guidance = encoded_.guidance;
     guidance.rule = plan.recipe.guidance;
     return guidance;
+  }
+
+  /// Of several runs the largest is looked at.
+  void look_at_size(const Request& request, const Plan& plan, const Guidance& guidance) {
+    const int64_t pixels = plan.size.width * plan.size.height;
+    if (pixels <= most_pixels_) return;
+    try {
+      for (const auto& warning : check_cost(bundle_, plan, guidance)) warnings_.add(in_place(request, warning));
+    } catch (const MemoryError& error) {
+      throw MemoryError(in_place(request, error.what()));
+    }
+    most_pixels_ = pixels;
   }
 
   /// The largest run that has begun says how many fit.
@@ -266,6 +280,7 @@ class Batch {
   size_t next_ = 0;
   std::optional<Prompts> prompts_;  // the last, and what the network is told of them
   EncodedPrompts encoded_;
+  int64_t most_pixels_ = 0;  // of a run that was looked at
   int64_t largest_ = 0;  // numbers in one run's rows, of those that were measured
   FrameWorkers workers_;
   std::map<size_t, Begun> begun_;  // by the engine's index

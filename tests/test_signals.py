@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from conftest import PROGRAM, TIMEOUT, accept_files, environment
+from conftest import PROGRAM, TIMEOUT, accept_files, environment, make_tiny_bundle
 
 DRAW = ["red apple", "--seed", 1, "--out", "out"]
 LONG = [*DRAW, "--steps", 1000, "--schedule", "trailing", "--frames", "none", "--progress", "json"]
@@ -311,6 +311,50 @@ def test_a_race_that_lasts_is_left_after_the_grace(begin, lasting_bundle, tmp_pa
 def test_a_grace_is_a_number_of_seconds(run, command, grace):
     ended = run(*command, f"--grace={grace}", "--model", "none")
     assert ended.code == 2 and "--grace" in ended.err
+
+
+# ---- sizes that take long or do not fit
+
+LARGE = "2048x2048"
+
+
+@pytest.mark.parametrize("command", [[*DRAW, "--frames", "none"], ["race", "red apple", "--samplers", "euler", "--calls", 2]],
+                         ids=["generate", "race"])
+def test_a_size_whose_step_takes_minutes_is_said_before_it_starts(begin, command):
+    process = begin(*command, "--progress", "json", "--grace", 0, "--size", LARGE, "--model", make_tiny_bundle("--family", "sd1"))
+    events = process.stderr if command[0] == "race" else process.stdout
+    said = json.loads(events.readline())
+    assert said["event"] == "warning" and f"a step at {LARGE} will take about " in said["message"]
+    if command[0] != "race":
+        event(process, "start")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=TIMEOUT) == 143
+
+
+@pytest.mark.parametrize("size", ["32x32", "40x40", "64x64"])
+def test_of_a_size_that_takes_seconds_nothing_is_said(run, size):
+    ended = run(*SHORT, "--frames", "none", "--size", size, "--progress", "none", "--model", make_tiny_bundle("--family", "sd1"))
+    assert (ended.code, ended.err) == (0, "")
+
+
+class LargeDenoiser(Lasting):
+    def forward(self, latents: torch.Tensor, timesteps: torch.Tensor, conditioning: torch.Tensor) -> torch.Tensor:
+        wide = latents[:, 0:1].expand(-1, 500_000, -1, -1).contiguous()  # 2 MB for each cell
+        return latents * self.scale + wide[:, 0:1] * 0
+
+
+@pytest.mark.parametrize("command", [DRAW, ["race", "red apple", "--samplers", "euler", "--calls", 2]], ids=["generate", "race"])
+def test_a_size_that_does_not_fit_into_memory_is_refused_before_it_starts(run, lasting_bundle, tmp_path, command):
+    bundle = lasting_bundle("denoiser", LargeDenoiser(0))
+    manifest = json.loads((bundle / "model.json").read_text())
+    manifest["sizes"] = {"default": [16, 16], "allowed": {"min": 8, "max": 2048, "multiple": 4}}
+    (bundle / "model.json").write_text(json.dumps(manifest))
+    ended = run(*command, "--size", LARGE, "--guidance-scale", 1, "--model", bundle)  # of 512 x 512 cells
+    assert (ended.code, len(ended.lines())) == (5, 1)
+    assert ended.err.startswith(f"steplapse: a step at {LARGE} takes 524.3 GB of memory beside the weights or more, and ")
+    assert ended.err.endswith(" are free; a smaller --size or a bundle exported with a smaller --dtype needs less\n")
+    assert not (tmp_path / "out").exists()
+    assert run(*command, "--size", "20x20", "--model", bundle).code == 0
 
 
 # ---- readers that go away
