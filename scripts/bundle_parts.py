@@ -5,10 +5,10 @@ import tempfile
 from pathlib import Path
 
 import torch
-from diffusers import DDIMScheduler
 
 import bundle_modules
 from bundle_programs import ExportError
+from bundle_scheduler import as_ddim
 from pipeline import SentencePieceTokenizer
 
 # What the linear decoder is fitted on, if no latents are given: x0 at each step of short runs, of small pictures.
@@ -159,7 +159,7 @@ class Parts:
 @torch.no_grad()
 def latents_of_short_runs(parts: Parts, generator: torch.Generator) -> torch.Tensor:
     """[N, C, h, w]: what the pipeline itself takes for clean latents, at each step of a few short runs."""
-    scheduler = DDIMScheduler.from_config(parts.scheduler.config)
+    scheduler = as_ddim(parts.scheduler)
     scheduler.set_timesteps(FIT_STEPS)
     side = max(min(parts.unet.config.sample_size // 2, FIT_SIDE), 2 ** (len(parts.unet.config.block_out_channels) - 1))
     x = torch.randn(len(FIT_PROMPTS), parts.channels, side, side, generator=generator) * scheduler.init_noise_sigma

@@ -25,7 +25,6 @@ import time
 from pathlib import Path
 
 import torch
-from diffusers import DDIMScheduler
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
@@ -33,6 +32,7 @@ import bundle_modules
 from bundle_parts import FIT_PROMPTS, FIT_STEPS, Parts, as_stored, latents_of_short_runs, write_tokenizer
 from bundle_programs import (DTYPES, SAFETENSORS_NAMES, TOLERANCE, ExportError, load_program, refuse_constants, verify,
                              write_program)
+from bundle_scheduler import as_ddim, remark_on_levels
 from checkpoint_files import CheckpointError, hash_file
 from checkpoints import load_pipeline, load_tiny_decoder, quiet
 from pipeline import SentencePieceTokenizer
@@ -51,18 +51,8 @@ def silent(_: str) -> None:
 
 
 def describe_training_noise(scheduler) -> dict:
-    """From the DDIMScheduler that diffusers makes of the pipeline's own config."""
-    for key in ("beta_start", "beta_end", "beta_schedule", "prediction_type"):
-        if key not in scheduler.config:  # DDIMScheduler would take its own default for it
-            raise ExportError(f"the scheduler, a {type(scheduler).__name__}, has no {key}: a bundle has the training noise of "
-                              "Stable Diffusion 1.x, 2.x and XL")
-    ddim = DDIMScheduler.from_config(scheduler.config)
+    ddim = as_ddim(scheduler)
     config = ddim.config
-    if config.thresholding:
-        raise ExportError("the scheduler's config asks for thresholding, which a bundle can't express")
-    if config.prediction_type not in ("epsilon", "v_prediction", "sample"):
-        raise ExportError(f"the scheduler's prediction type is {config.prediction_type}, "
-                          "a bundle has epsilon, v_prediction or sample")
     return {
         "alphas_cumprod": ddim.alphas_cumprod.float().tolist(),
         "prediction_type": config.prediction_type,
@@ -289,6 +279,8 @@ def export_bundle(pipeline, out: Path, *, name: str, source: str, licence: str, 
     verified_sizes = sizes_to_verify(parts, sizes)
     tiny = None if tiny_decoder is None else parts.tiny_decoder_module(tiny_decoder)
     noise = describe_training_noise(parts.scheduler)
+    if remark := remark_on_levels(parts.scheduler):
+        say(remark)
     if guidance_scale is None:
         guidance_scale = 5.0 if parts.sdxl else 7.5
     check_defaults(steps, guidance_scale, noise)

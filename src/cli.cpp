@@ -485,11 +485,23 @@ int tokens(const std::vector<std::string>& arguments) {
 
 // ---- model -------------------------------------------------------------------------------------------------------
 
-int verify(const fs::path& folder) {
-  const auto wrong = verify_bundle(folder, [](const std::string& check) { std::cout << "ok   " << check << std::endl; });
-  for (const auto& line : wrong) std::cout << "BAD  " << line << '\n';
-  if (wrong.empty()) return 0;
-  throw BundleError(folder.string() + ": " + std::to_string(wrong.size()) + " of its checks failed, see above");
+int verify(const fs::path& folder, bool as_json) {
+  std::vector<std::string> passed, warnings;
+  const auto refused = verify_bundle(folder, [&](const std::string& check) {
+    passed.push_back(check);
+    if (!as_json) std::cout << "ok   " << check << std::endl;
+  });
+  if (!passed.empty()) warnings = warnings_about(read_manifest(folder));  // that model.json can be read is the first check
+  if (as_json) {
+    const nlohmann::json verdict = {
+        {"bundle", folder.string()}, {"passed", passed}, {"refused", refused}, {"warnings", warnings}};
+    std::cout << verdict.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+  } else {
+    for (const auto& line : warnings) std::cout << "WARN " << line << '\n';
+    for (const auto& line : refused) std::cout << "BAD  " << line << '\n';
+  }
+  if (refused.empty()) return 0;
+  throw BundleError(folder.string() + ": " + std::to_string(refused.size()) + " of its checks failed, see above");
 }
 
 int list_prompts(const fs::path& folder, const std::string& word) {
@@ -501,11 +513,13 @@ int list_prompts(const fs::path& folder, const std::string& word) {
   return 0;
 }
 
-/// The folder that is the only argument of a command, or the model that comes with us.
-std::optional<fs::path> only_folder(const char* about, const char* name, const std::vector<std::string>& arguments) {
+/// The folder that is the only argument of a command beside --json, or the model that comes with us.
+std::optional<fs::path> only_folder(const char* about, const char* name, const std::vector<std::string>& arguments,
+                                    bool* as_json = nullptr) {
   CLI::App command(about, name);
   std::string folder;
   command.add_option("DIR", folder, "The bundle's folder (the model that comes with us)")->type_name("");
+  if (as_json) command.add_flag("--json", *as_json, "As JSON: what passed, what is refused, warnings");
   if (!parse(command, arguments)) return std::nullopt;
   return folder.empty() ? default_model() : fs::path(folder);
 }
@@ -517,8 +531,9 @@ int model_inspect(const std::vector<std::string>& arguments) {
 }
 
 int model_verify(const std::vector<std::string>& arguments) {
-  const auto folder = only_folder("Checks a bundle and runs each of its modules", "steplapse model verify", arguments);
-  return folder ? verify(*folder) : 0;
+  bool as_json = false;
+  const auto folder = only_folder("Checks a bundle and runs each of its modules", "steplapse model verify", arguments, &as_json);
+  return folder ? verify(*folder, as_json) : 0;
 }
 
 int model_prompts(const std::vector<std::string>& arguments) {

@@ -11,6 +11,7 @@
 
 #include "sha256.h"
 #include "steplapse/error.h"
+#include "steplapse/text.h"
 #include "strict_json.h"
 
 namespace steplapse {
@@ -457,6 +458,17 @@ Manifest read_manifest(const fs::path& folder) {
 void check_size(const Manifest& manifest, Manifest::Size size) {
   if (allows(manifest, size)) return;
   throw UsageError("--size " + text_of(size) + ": the model '" + manifest.name + "' makes " + sizes_text(manifest));
+}
+
+std::vector<std::string> warnings_about(const Manifest& manifest) {
+  // Pictures end at 1, so clipping x0 is right for a model of pixels. Latents are about normally distributed: one in 400 is
+  // beyond 3 times their root mean square.
+  constexpr double kWithinRange = 3;
+  const auto& range = manifest.training_noise.clip_sample_range;
+  if (manifest.downscale == 1 || !range || *range >= kWithinRange * manifest.x0_rms.value) return {};
+  return {"training_noise.clip_sample_range is " + plain(*range) + ", so ddim and ddpm cut off x0, whose root mean square is " +
+          plain(manifest.x0_rms.value) + (manifest.x0_rms.assumed ? " (assumed)" : "") +
+          "; export it again. If the warning stays, set clip_sample to false in the pipeline's scheduler_config.json first"};
 }
 
 std::string describe(const Manifest& manifest) {

@@ -16,7 +16,10 @@ namespace steplapse {
 namespace {
 
 using nlohmann::json;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
 using ::testing::StrEq;
 using testing::TemporaryFolder;
 
@@ -284,6 +287,24 @@ TEST(CheckSize, AllowsWhatIsInRange) {
   EXPECT_THAT([&] { check_size(manifest, {20, 16}); },
               ::testing::ThrowsMessage<UsageError>(
                   StrEq("--size 20x16: the model 'tiny' makes sides from 16 to 64, multiples of 8")));
+}
+
+TEST(WarningsAboutAManifest, NameAClipRangeThatCutsOffLatents) {
+  const auto said = [](double range, double rms, int64_t downscale) {
+    json manifest = documented();
+    manifest["training_noise"]["clip_sample_range"] = range;
+    manifest["x0_rms"] = {{"value", rms}, {"assumed", true}};
+    manifest["downscale"] = downscale;
+    return warnings_about(read(manifest.dump()));
+  };
+  EXPECT_THAT(said(1, 1, 4), ElementsAre("training_noise.clip_sample_range is 1, so ddim and ddpm cut off x0, whose root mean "
+                                         "square is 1 (assumed); export it again. If the warning stays, set clip_sample to "
+                                         "false in the pipeline's scheduler_config.json first"));
+  EXPECT_THAT(said(3, 1.01, 4), SizeIs(1));
+  EXPECT_THAT(said(3, 1, 4), IsEmpty());
+  EXPECT_THAT(said(1, 0.3, 4), IsEmpty());
+  EXPECT_THAT(said(1, 1, 1), IsEmpty()) << "a model of pixels";
+  EXPECT_THAT(warnings_about(read(documented().dump())), IsEmpty());
 }
 
 TEST(DescribeManifest, HasWhatPeopleAskFor) {
