@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import pickle
+import sys
 import zipfile
 from pathlib import Path
 
@@ -12,6 +13,11 @@ from safetensors import SafetensorError, safe_open
 
 class CheckpointError(Exception):
     """What keeps a file, a folder or an id from becoming a pipeline: one line."""
+
+
+def remark(line: str) -> None:
+    """What was assumed, or what else the user should know, while a source is loaded."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def read_weights(path: Path) -> tuple[dict, dict]:

@@ -8,17 +8,17 @@
 import contextlib
 import json
 import re
-import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from checkpoint_files import CheckpointError, first_line, hash_file, one_line, read_weights
-from lora import merge_loras
+from checkpoint_files import CheckpointError, first_line, hash_file, one_line, read_weights, remark
+from lora import find_weights, merge_loras
 from pipeline import Pipeline, SentencePieceTokenizer
 from pipeline_index import PIPELINES, has_sentencepiece, part_class, read_index, scheduler_class
+from prediction_type import assumed_epsilon
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 FILE_SUFFIXES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
@@ -40,7 +40,7 @@ def load_pipeline(source: str | Path, *, revision: str | None = None, loras=(), 
     @param source           a diffusers folder, a .safetensors or .ckpt file, or `owner/name` at Hugging Face. What is
                             on the disk goes before an id.
     @param revision         branch, tag or commit, of an id.
-    @param loras            (file, weight) each, added to the weights in float32.
+    @param loras            (file or peft's folder, weight) each, added to the weights in float32.
     @param config           folder of component configs for a single file, in place of those that come with us.
     @param prediction_type  epsilon, v_prediction or sample, whatever the source says.
     @param prefer_half      takes the 16-bit files where a folder or an id has both.
@@ -65,9 +65,10 @@ def load_pipeline(source: str | Path, *, revision: str | None = None, loras=(), 
         else:
             raise CheckpointError(f"{source}: no such file or folder, and no Hugging Face id, which is owner/name")
         if prediction_type:
-            scheduler = pipeline.scheduler
-            pipeline.scheduler = type(scheduler).from_config(scheduler.config, prediction_type=prediction_type)
-        loras = [(Path(file), weight) for file, weight in loras]
+            pipeline.scheduler.register_to_config(prediction_type=prediction_type)
+        elif not path.is_file() and not says_prediction_type(pipeline.scheduler):
+            remark(assumed_epsilon(source))
+        loras = [(find_weights(Path(file)), weight) for file, weight in loras]
         merge_loras(pipeline, loras)
     for file, weight in loras:
         description += f"; LoRA {file.name} at {weight:g} (SHA-256 {hash_file(file)})"
@@ -150,6 +151,11 @@ def load_part(model_class, folder: Path, prefer_half: bool = False, extra: bool 
     for name in () if extra else sorted(report["unexpected_keys"]):
         raise CheckpointError(f"{folder}: its weights have '{name}', for which the config has no place")
     return model.eval().requires_grad_(False)
+
+
+def says_prediction_type(scheduler) -> bool:
+    """Whether its config does, not only its class."""
+    return "prediction_type" not in scheduler.config.get("_use_default_values", [])
 
 
 def load_scheduler(name: str, folder: Path):
@@ -238,8 +244,7 @@ def fetch_folder(id: str, revision: str | None, prefer_half: bool) -> Path:
         if not folder:
             raise CheckpointError(f"{id}{at}: no such folder here, none in Hugging Face's cache, and Hugging Face can't be "
                                   f"reached: {first_line(error)}") from error
-        print(f"{id}{at}: Hugging Face can't be reached ({first_line(error)}), taking commit {folder.name} from its cache",
-              file=sys.stderr, flush=True)
+        remark(f"{id}{at}: Hugging Face can't be reached ({first_line(error)}), taking commit {folder.name} from its cache")
         return folder
 
 

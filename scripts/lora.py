@@ -3,6 +3,8 @@
 Key names as kohya's scripts write them (`lora_unet_…`, `lora_te_…`, `lora_te1_…`, `lora_te2_…`; for SDXL with the
 original UNet's names) and as diffusers and peft do (`unet.….lora_A.weight` and what they wrote before). Hu et al.
 2021 (arXiv:2106.09685).
+
+alpha is in the file itself (kohya), in its metadata (diffusers), or in adapter_config.json beside it (peft).
 """
 
 import json
@@ -13,10 +15,12 @@ from pathlib import Path
 
 import torch
 
-from checkpoint_files import CheckpointError, one_line, read_weights
+from checkpoint_files import CheckpointError, first_line, one_line, read_weights, remark
 
 PARTS = {"lora_unet_": "unet", "lora_te_": "text_encoder", "lora_te1_": "text_encoder", "lora_te2_": "text_encoder_2",
          "unet.": "unet", "text_encoder.": "text_encoder", "text_encoder_2.": "text_encoder_2"}
+
+ADAPTER_CONFIG = "adapter_config.json"
 
 # The end of a key, and which of a layer's tensors it is.
 ROLES = [
@@ -27,6 +31,17 @@ ROLES = [
     (r"[._]lora(_linear_layer)?\.up\.weight", "up"),
     (r"\.alpha", "alpha"),
 ]
+
+# Of adapter_config.json: what a merge can do without, at the value at which it asks for nothing. What is in no list here
+# steers the training, or names layers that the weights have or have not.
+UNSUPPORTED = {"use_dora": False, "use_qalora": False, "use_bdlora": None, "lora_bias": False, "bias": "none",
+               "modules_to_save": None, "layer_replication": None, "alora_invocation_tokens": None, "arrow_config": None,
+               "kasa_config": None, "monteclora_config": None, "trainable_token_indices": None, "target_parameters": None}
+PLAIN_STARTS = (True, False, None, "gaussian", "orthogonal", "eva")  # others change the weights that the LoRA is added to
+PEFT_DEFAULTS = {"r": 8, "lora_alpha": 8}  # of a config that does not say
+PARTS_OF_CLASSES = {"UNet2DConditionModel": "unet", "CLIPTextModel": "text_encoder",
+                    "CLIPTextModelWithProjection": "text_encoder_2"}
+
 OTHER_KINDS = {"dora_scale": "DoRA", "lora_magnitude_vector": "DoRA", "hada_": "LoHa", "lokr_": "LoKr", "oft_": "OFT"}
 
 
@@ -35,6 +50,7 @@ class Layer:
     key: str  # as in the file, for errors
     part: str
     path: str  # in the part, '_' for '.'
+    dotted: str  # the same as the file has it
     tensors: dict = field(default_factory=dict)
 
 
@@ -85,7 +101,18 @@ def find_modules(pipeline) -> dict[tuple[str, str], torch.nn.Module]:
     return modules
 
 
-def read_layers(path: Path, tensors: dict) -> list[Layer]:
+def find_weights(path: Path) -> Path:
+    """The file itself, or the one in a folder that peft saved."""
+    if not path.is_dir():
+        return path
+    for name in ("adapter_model.safetensors", "adapter_model.bin"):
+        if (path / name).is_file():
+            return path / name
+    raise CheckpointError(f"{path} holds no adapter_model.safetensors; wanted: a LoRA file, or a folder that peft saved")
+
+
+def read_layers(path: Path, tensors: dict, default_part: str | None = None) -> list[Layer]:
+    """`default_part`: whose the layers are that name no part, if that is known."""
     layers = {}
     for key, tensor in tensors.items():
         for word, kind in OTHER_KINDS.items():
@@ -99,14 +126,16 @@ def read_layers(path: Path, tensors: dict) -> list[Layer]:
                                   "'.lora_A.weight' or '.alpha'")
         name = name.removeprefix("base_model.model.")
         prefix = next((prefix for prefix in PARTS if name.startswith(prefix)), "")
-        part, inner = PARTS.get(prefix, "unet"), name.removeprefix(prefix).removeprefix("base_model.model.")
+        inner = name.removeprefix(prefix).removeprefix("base_model.model.")
+        is_text = inner.startswith(("text_model.", "encoder.layers."))  # a UNet has no such layers
+        part = PARTS.get(prefix) or default_part or ("text_encoder" if is_text else "unet")
         inner = inner.replace(".processor.", ".")
         if re.search(r"_lora\.(up|down)\.weight$", key) and inner.endswith(".to_out"):
             inner += ".0"  # attention processors had no list there
         flat = inner.replace(".", "_")
         if part != "unet":
             flat = flat.removeprefix("text_model_")
-        layer = layers.setdefault((part, flat), Layer(key, part, flat))
+        layer = layers.setdefault((part, flat), Layer(key, part, flat, inner))
         if role in layer.tensors:
             raise CheckpointError(f"{path}: '{key}' and '{layer.key}' are for the same layer")
         if role == "alpha" and tensor.numel() != 1:
@@ -138,39 +167,109 @@ def change_of(layer: Layer, module: torch.nn.Module, settings: dict, path: Path)
 
 
 def scale_of(layer: Layer, rank: int, settings: dict) -> float:
-    """From the layer's own alpha, or what peft wrote into the file's metadata; else alpha is the rank."""
+    """From the layer's own alpha, or the settings; else alpha is the rank."""
     if "alpha" in layer.tensors:
         return layer.tensors["alpha"].item() / rank
-    alpha = settings.get(f"{layer.part}.lora_alpha")
-    for pattern, own in (settings.get(f"{layer.part}.alpha_pattern") or {}).items():
-        if re.search(rf"(^|_)({pattern.replace('.', '_')})$", layer.path):
-            alpha = own
+    alpha = matching(settings, layer, "alpha_pattern", "lora_alpha")
     if alpha is None:
         return 1.0
     return alpha / (math.sqrt(rank) if settings.get(f"{layer.part}.use_rslora") else rank)
 
 
+def matching(settings: dict, layer: Layer, patterns: str, usual: str):
+    """A layer's own setting where a pattern fits it, the first that does; else the usual one. As peft chooses."""
+    for pattern, own in (settings.get(f"{layer.part}.{patterns}") or {}).items():
+        if re.match(rf"(.*\.)?({pattern})$", layer.dotted):
+            return own
+    return settings.get(f"{layer.part}.{usual}")
+
+
+def check_ranks(layers: list[Layer], settings: dict, path: Path) -> None:
+    for layer in layers:
+        said = matching(settings, layer, "rank_pattern", "r")
+        down = layer.tensors.get("down")
+        if said is not None and down is not None and down.dim() and down.shape[0] != said:
+            raise CheckpointError(f"{path}: '{layer.key}' has rank {down.shape[0]}, {ADAPTER_CONFIG} says {said}")
+
+
+def read_adapter_config(path: Path) -> tuple[dict, str | None]:
+    """What peft wrote beside the weights, as it is in diffusers' metadata; and whose the layers are, if it says that."""
+    beside = path.with_name(ADAPTER_CONFIG)
+    try:
+        config = json.loads(beside.read_text())
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{beside} can't be read: {first_line(error)}") from error
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{beside} is {json.dumps(config)}; wanted: an object")
+    if config.get("peft_type", "LORA") != "LORA":
+        raise CheckpointError(f"{beside} is of a {config['peft_type']}; wanted: LORA")
+    for key, harmless in UNSUPPORTED.items():
+        if config.get(key) not in (None, harmless, [], {}):
+            raise CheckpointError(f"{beside} has {key} {json.dumps(config[key])}, which can't be merged; "
+                                  "wanted: a LoRA of up, down and alpha alone")
+    if config.get("init_lora_weights") not in PLAIN_STARTS:
+        raise CheckpointError(f"{beside} has init_lora_weights {json.dumps(config['init_lora_weights'])}, which changes the "
+                              "weights it is added to: convert it to a plain LoRA with peft first")
+    mapping = config.get("auto_mapping")
+    part = PARTS_OF_CLASSES.get(mapping.get("base_model_class")) if isinstance(mapping, dict) else None
+    # fan_in_fan_out turns nothing: it is for GPT-2's layers, and peft ignores it for linear and convolution layers.
+    return {**PEFT_DEFAULTS, **config}, part
+
+
 def read_settings(path: Path, metadata: dict) -> dict:
+    """diffusers': `unet.lora_alpha` and the like."""
+    place = f"{path}: its metadata"
     try:
         settings = json.loads(metadata.get("lora_adapter_metadata", "{}"))
     except ValueError as error:
-        raise CheckpointError(f"{path}: its metadata 'lora_adapter_metadata' is no JSON: {error}") from error
+        raise CheckpointError(f"{place} 'lora_adapter_metadata' is no JSON: {error}") from error
     if not isinstance(settings, dict):
-        raise CheckpointError(f"{path}: its metadata 'lora_adapter_metadata' is {json.dumps(settings)}; wanted: an object")
+        raise CheckpointError(f"{place} 'lora_adapter_metadata' is {json.dumps(settings)}; wanted: an object")
+    check_settings(settings, place)
+    return settings
+
+
+def check_settings(settings: dict, place: str) -> None:
+    kinds = {"lora_alpha": (int, float), "r": int, "alpha_pattern": dict, "rank_pattern": dict}
     for key, value in settings.items():
-        kind = {"lora_alpha": (int, float), "alpha_pattern": dict}.get(key.split(".")[-1], object)
+        kind = kinds.get(key.split(".")[-1], object)
         if value is not None and not isinstance(value, kind):
-            raise CheckpointError(f"{path}: its metadata has '{key}' {json.dumps(value)}; "
+            raise CheckpointError(f"{place} has '{key}' {json.dumps(value)}; "
                                   f"wanted: {'an object' if kind is dict else 'a number'}")
-        for pattern, alpha in (value or {}).items() if kind is dict else ():
-            found = f"{path}: its metadata has '{key}' '{pattern}'"
-            if not isinstance(alpha, (int, float)):
-                raise CheckpointError(f"{found} {json.dumps(alpha)}; wanted: a number")
+        for pattern, own in (value or {}).items() if kind is dict else ():
+            found = f"{place} has '{key}' '{pattern}'"
+            if not isinstance(own, (int, float)):
+                raise CheckpointError(f"{found} {json.dumps(own)}; wanted: a number")
             try:
                 re.compile(pattern)
             except re.error as error:
                 raise CheckpointError(f"{found}, which is no pattern: {error}") from error
-    return settings
+
+
+def read_lora(path: Path) -> tuple[list[Layer], dict]:
+    """The layers, and the settings by part: `unet.lora_alpha`."""
+    weights, metadata = read_weights(path)
+    tensors = {key: value for key, value in weights.items() if isinstance(value, torch.Tensor)}
+    settings, part = read_settings(path, metadata), None
+    is_pefts = path.stem == "adapter_model" or any(key.startswith("base_model.model.") for key in tensors)
+    if is_pefts and path.with_name(ADAPTER_CONFIG).exists():
+        config, part = read_adapter_config(path)
+        check_settings(config, str(path.with_name(ADAPTER_CONFIG)))
+        settings = {**{f"{each}.{key}": value for each in PARTS_OF_CLASSES.values() for key, value in config.items()}, **settings}
+    layers = read_layers(path, tensors, part)
+    if not layers:
+        raise CheckpointError(f"{path} holds no weights; wanted: a LoRA")
+    check_ranks(layers, settings, path)
+    return layers, settings
+
+
+def remark_on_strength(path: Path, layers: list[Layer], settings: dict) -> None:
+    unsaid = [layer for layer in layers if "alpha" not in layer.tensors
+              and matching(settings, layer, "alpha_pattern", "lora_alpha") is None]
+    if unsaid:
+        of = "its layers" if len(unsaid) == len(layers) else f"{len(unsaid)} of its {len(layers)} layers"
+        remark(f"{path} does not say the alpha of {of}: the rank is assumed, so that they are added as they are. "
+               "Give it another weight if that is too much or too little")
 
 
 @torch.no_grad()
@@ -182,16 +281,14 @@ def merge_loras(pipeline, loras: list[tuple[Path, float]]) -> None:
     modules = find_modules(pipeline)
     changes = {}  # of each module
     for path, weight in loras:
+        path = find_weights(path)
         with one_line(path):
-            weights, metadata = read_weights(path)
-            settings = read_settings(path, metadata)
-            layers = read_layers(path, {key: value for key, value in weights.items() if isinstance(value, torch.Tensor)})
-        if not layers:
-            raise CheckpointError(f"{path} holds no weights; wanted: a LoRA")
+            layers, settings = read_lora(path)
         homeless = [layer for layer in layers if (layer.part, layer.path) not in modules]
         if homeless:
             raise CheckpointError(f"{path}: {len(homeless)} of its {len(layers)} layers have no place in this model, "
                                   f"'{homeless[0].key}' for one: was it made for another family?")
+        remark_on_strength(path, layers, settings)
         for layer in layers:
             changes.setdefault(modules[layer.part, layer.path], []).append((weight, layer, settings, path))
     for module, own in changes.items():

@@ -17,9 +17,10 @@ from accelerate import init_empty_weights
 from diffusers.loaders.single_file_utils import (convert_ldm_clip_checkpoint, convert_ldm_unet_checkpoint,
                                                  convert_ldm_vae_checkpoint, convert_open_clip_checkpoint)
 
-from checkpoint_files import CheckpointError, read_weights
+from checkpoint_files import CheckpointError, read_weights, remark
 from clip_vocabulary import make_clip_tokenizer
 from pipeline_index import PIPELINES, part_class, read_index, scheduler_class
+from prediction_type import assumed_epsilon, stated_prediction_type, states_zero_terminal_snr
 
 CONFIGS = Path(__file__).resolve().parent / "checkpoint_configs"
 UNET, VAE = "model.diffusion_model.", "first_stage_model."
@@ -211,11 +212,10 @@ def encode_empty_prompt(text_encoder, tokenizer) -> torch.Tensor:
         return text_encoder(ids).last_hidden_state
 
 
-def make_scheduler(settings: dict, prediction_type: str | None, weights: dict, config: Path):
+def make_scheduler(settings: dict, prediction_type: str, zero_snr: bool, config: Path):
     """The config's scheduler, with what is known of the training."""
-    settings = {**settings, "prediction_type": prediction_type or settings.get("prediction_type", "epsilon")}
-    if "ztsnr" in weights:
-        # Trained down to no signal at all: the last timestep has to be visited (arXiv:2305.08891).
+    settings = {**settings, "prediction_type": prediction_type}
+    if zero_snr:  # the last timestep has to be visited
         settings.update(rescale_betas_zero_snr=True, timestep_spacing="trailing")
     return scheduler_class(settings.pop("_class_name", None), config).from_config(settings)
 
@@ -249,10 +249,10 @@ def load_single_file(path: Path, config: Path | None = None, prediction_type: st
     """(pipeline, name of its family). Weights have the types they have in the file.
 
     config           folder of other component configs, a tokenizer too if it has one; what its scheduler predicts
-                     is then taken for true.
-    prediction_type  goes before all else. Without it: the file's v_pred or ztsnr, for SD 2.x a measurement.
+                     is then taken for true, unless the file says it.
+    prediction_type  goes before all else. Without it: what the file says, then the config, for SD 2.x a measurement.
     """
-    weights, _ = read_weights(path)
+    weights, metadata = read_weights(path)
     tensors = {key: value for key, value in weights.items() if isinstance(value, torch.Tensor)}
     keys = list(weights)
     family = detect_family(keys, {key: list(tensor.shape) for key, tensor in tensors.items()}, path)
@@ -269,13 +269,22 @@ def load_single_file(path: Path, config: Path | None = None, prediction_type: st
         tokenizer = part.replace("text_encoder", "tokenizer")
         parts[tokenizer] = make_tokenizer(config / tokenizer)
 
-    if prediction_type is None and ("v_pred" in weights or "ztsnr" in weights):
-        prediction_type = "v_prediction"
-    if prediction_type is None and family is SD2 and own_config:
+    settings = json.loads((config / "scheduler/scheduler_config.json").read_text())
+    prediction_type = prediction_type or stated_prediction_type(path, weights, metadata)
+    if prediction_type is None and not own_config:
+        prediction_type = settings.get("prediction_type")
+    if prediction_type is None and family is SD2:
         conditioning = encode_empty_prompt(parts["text_encoder"], parts["tokenizer"])
         prediction_type = measure_prediction_type(parts["unet"], conditioning, path)
-    settings = json.loads((config / "scheduler/scheduler_config.json").read_text())
-    parts["scheduler"] = make_scheduler(settings, prediction_type, weights, config)
+    if prediction_type is None:
+        prediction_type = "epsilon"
+        remark(assumed_epsilon(path))
+    zero_snr = states_zero_terminal_snr(weights, metadata)
+    if zero_snr and prediction_type == "epsilon":
+        zero_snr = False
+        remark(f"{path} says that it was trained with zero terminal SNR, which is left out: an epsilon says nothing of the "
+               "picture where there is only noise")
+    parts["scheduler"] = make_scheduler(settings, prediction_type, zero_snr, config)
     if prediction_type == "v_prediction" and family is SD2 and own_config:
         parts["unet"].register_to_config(sample_size=96)  # these were trained on 768 x 768, the others on 512 x 512
     return assemble(index, parts), family.name
