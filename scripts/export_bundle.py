@@ -383,9 +383,9 @@ def parse_arguments() -> argparse.Namespace:
     model.add_argument("--revision", help="branch, tag or commit of a Hugging Face id")
     model.add_argument("--config", type=Path, help="folder of component configs for a checkpoint file of another shape")
     model.add_argument("--prediction-type", choices=["epsilon", "v_prediction", "sample"],
-                       help="what the UNet predicts (default: what SOURCE says)")
+                       help="what the UNet predicts (default: what SOURCE says; docs/bundle.md has the places)")
     model.add_argument("--lora", type=parse_lora, nargs="+", action="extend", default=[], metavar="FILE:WEIGHT",
-                       help="merge these into the weights; SOURCE and OUT stand before them")
+                       help="merge these into the weights, files or folders that peft saved; SOURCE and OUT stand before them")
     model.add_argument("--clip-skip", type=int, metavar="N",
                        help="take the text encoder's last layer but N - 1, as web UIs count (default: 1, SDXL 2)")
     bundle = parser.add_argument_group("the bundle")
