@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "steplapse/error.h"
 #include "steplapse/other_tools.h"
 #include "steplapse/plan.h"
 #include "steplapse/run.h"
@@ -29,10 +30,21 @@ std::string standard_input(size_t most);  ///< no more bytes of it than that
 /// The argument, or standard input where it is -.
 std::string prompt_of(const std::string& argument);
 
+// Whether it is a name in any case, with or without a tool's name; the plan says what it is taken for.
+inline bool is_taken(const std::vector<Sampler>&, const std::string& word) { return sampler_taken_for(word).has_value(); }
+inline bool is_taken(const std::vector<ScheduleRule>&, const std::string& word) { return schedule_taken_for(word).has_value(); }
+
 /// A name of the table's or of `more`, or another tool's, which the plan knows.
 template <typename Table>
 std::string name_of(const char* flag, const std::string& text, const Table& table, std::vector<std::string> more = {}) {
-  if (is_other_tools(text)) return text;
+  for (const auto& row : table) {
+    if (row.name == text) return text;
+  }
+  try {
+    if (is_other_tools(text) || is_taken(table, text)) return text;
+  } catch (const std::invalid_argument& error) {
+    throw UsageError(std::string(flag) + " " + error.what());
+  }
   for (const auto& row : table) more.emplace_back(row.name);
   return choice_of(flag, text, more);
 }

@@ -129,7 +129,78 @@ std::vector<std::string> schedule_names() {
   return names;
 }
 
+std::string_view without_tool(std::string_view name) { return name.substr(name.find(':') + 1); }
+
+/// Names of samplers that are spelled as `lower` without their tools and in lower case; a schedule's may follow.
+std::vector<std::string> samplers_spelled(const std::string& lower, const std::vector<Sampler>& table) {
+  std::vector<std::string> found;
+  const auto add_if_spelled = [&](const std::string& name) {
+    if (lower_case(without_tool(name)) == lower) found.push_back(name);
+  };
+  for (const Sampler& sampler : table) {
+    for (const std::string_view also : sampler.also) {
+      if (!lower.starts_with(lower_case(without_tool(also)))) continue;
+      const std::string name(also);
+      add_if_spelled(name);
+      for (const std::string& schedule : schedule_names()) {
+        if (tool_of(schedule) != tool_of(also)) continue;
+        for (const char* between : {" ", "_"}) add_if_spelled(name + between + std::string(without_tool(schedule)));
+      }
+    }
+  }
+  return found;
+}
+
+std::string listed(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
 }  // namespace
+
+std::optional<TakenFor<Preset>> sampler_taken_for(std::string_view word, const std::vector<Sampler>& table) {
+  const std::string lower = lower_case(word);
+  for (const Sampler& sampler : table) {
+    if (sampler.name == lower) return TakenFor<Preset>{{.sampler = lower}, lower};
+  }
+  const std::vector<std::string> names = samplers_spelled(lower, table);
+  if (names.empty()) return std::nullopt;
+  std::vector<Preset> presets;
+  for (const std::string& name : names) presets.push_back(preset_named(name, table));
+  const Preset& first = presets.front();
+  const auto all = [&](auto same) { return std::all_of(presets.begin(), presets.end(), same); };
+  if (all([&](const Preset& other) { return other == first; })) return TakenFor<Preset>{first, names.front()};
+  if (!all([&](const Preset& other) { return other.sampler == first.sampler; })) {
+    throw std::invalid_argument(in_quotes(word) + " is different samplers in different tools; write one of: " + listed(names));
+  }
+  Preset common{.sampler = first.sampler};
+  std::string as = first.sampler;
+  if (first.schedule && all([&](const Preset& other) { return other.schedule == first.schedule; })) {
+    common.schedule = first.schedule;
+    as += " on the schedule " + *first.schedule;
+  }
+  return TakenFor<Preset>{common, as + "; tools differ in the rest: " + listed(names)};
+}
+
+std::optional<TakenFor<std::string>> schedule_taken_for(std::string_view word) {
+  const std::string lower = lower_case(word);
+  std::vector<std::string> ours, names;
+  const auto add = [&](const std::string& schedule, const std::string& name) {
+    if (std::find(ours.begin(), ours.end(), schedule) != ours.end()) return;
+    ours.push_back(schedule);
+    names.push_back(name);
+  };
+  for (const ScheduleRule& rule : schedules()) {
+    if (rule.name == lower) add(lower, lower);
+  }
+  for (const std::string& name : schedule_names()) {
+    if (lower_case(without_tool(name)) == lower) add(schedule_of_other_tool(name), name);
+  }
+  if (ours.empty()) return std::nullopt;
+  if (ours.size() == 1) return TakenFor<std::string>{ours.front(), ours.front()};
+  throw std::invalid_argument(in_quotes(word) + " is different schedules in different tools; write one of: " + listed(names));
+}
 
 Preset preset_named(std::string_view name, const std::vector<Sampler>& table) {
   check_tool(name);

@@ -169,7 +169,7 @@ Plan make_plan(const Manifest& manifest, const Settings& settings) {
   if (plan.size.width == 0) plan.size.width = manifest.default_size.width;
   if (plan.size.height == 0) plan.size.height = manifest.default_size.height;
   check_size(manifest, plan.size);
-  const Preset preset = planned_preset(settings.sampler.value_or(manifest.defaults.sampler));
+  const Preset preset = planned_preset(settings.sampler.value_or(manifest.defaults.sampler), plan.warnings);
   Schedule schedule = planned_schedule(manifest, settings, preset, plan);
   Sampler sampler = sampler_named(preset.sampler);
   if (preset.eta) sampler.eta = preset.eta;

@@ -73,10 +73,25 @@ bool is_sdxl(const Manifest& manifest) {
   return manifest.family ? *manifest.family == "sdxl" : manifest.tokenizers.size() == 2;
 }
 
+template <typename Table>
+bool has_name(const Table& table, const std::string& name) {
+  return std::any_of(table.begin(), table.end(), [&](const auto& row) { return row.name == name; });
+}
+
+std::string taken_warning(const char* flag, const std::string& word, const std::string& as) {
+  return std::string(flag) + " " + in_quotes(word) + " is taken for " + as;
+}
+
 /// As the user's flag names it; `ays` is the list for this model's family.
-const ScheduleRule& rule_named(const Manifest& manifest, const std::string& said) {
+const ScheduleRule& rule_named(const Manifest& manifest, const std::string& said, std::vector<std::string>& warnings) {
   try {
-    const std::string name = is_other_tools(said) ? schedule_of_other_tool(said) : said;
+    std::string name = is_other_tools(said) ? schedule_of_other_tool(said) : said;
+    if (name != "ays" && !has_name(schedules(), name)) {
+      if (const auto taken = schedule_taken_for(name)) {
+        warnings.push_back(taken_warning("--schedule", name, taken->as));
+        name = taken->what;
+      }
+    }
     if (name == "ays") return schedule_named(is_sdxl(manifest) ? "ays_sdxl" : "ays_sd1");
     return schedule_named(name);
   } catch (const std::invalid_argument& error) {
@@ -143,6 +158,7 @@ RunEnd run_end(const Preset& preset) {
 Schedule by_rule(const Manifest& manifest, const Settings& settings, const Preset& preset, Plan& plan) {
   PlannedRule planned = planned_rule(manifest, settings, preset);
   plan.schedule = planned.rule.name;
+  plan.warnings.insert(plan.warnings.end(), planned.warnings.begin(), planned.warnings.end());
   plan.sigma_min = settings.sigma_min;
   plan.sigma_max = settings.sigma_max;
   plan.rho = settings.rho;
@@ -173,9 +189,15 @@ void warn_of_little_noise(const TrainingNoise& noise, const Schedule& schedule, 
 
 }  // namespace
 
-Preset planned_preset(const std::string& name) {
+Preset planned_preset(const std::string& name, std::vector<std::string>& warnings) {
   try {
     if (is_other_tools(name)) return preset_named(name);
+    if (!has_name(samplers(), name)) {
+      if (const auto taken = sampler_taken_for(name)) {
+        warnings.push_back(taken_warning("--sampler", name, taken->as));
+        return taken->what;
+      }
+    }
     return {.sampler = std::string(sampler_named(name).name)};
   } catch (const std::invalid_argument& error) {
     throw UsageError(error.what());
@@ -247,8 +269,9 @@ GuidanceRule planned_guidance(const Manifest& manifest, const Settings& settings
 
 PlannedRule planned_rule(const Manifest& manifest, const Settings& settings, const Preset& preset) {
   const TrainingNoise noise = shifted_noise(manifest.training_noise, settings);
+  std::vector<std::string> warnings;
   const ScheduleRule& rule =
-      rule_named(manifest, settings.schedule.value_or(preset.schedule.value_or(noise.timestep_spacing)));
+      rule_named(manifest, settings.schedule.value_or(preset.schedule.value_or(noise.timestep_spacing)), warnings);
   check_knows(rule, settings);
   check_sigmas(NoiseScale(noise), settings);
   return {rule, noise,
@@ -257,7 +280,8 @@ PlannedRule planned_rule(const Manifest& manifest, const Settings& settings, con
            .rho = settings.rho,
            .start = preset.start,
            .end = run_end(preset),
-           .drops_penultimate = preset.drops_penultimate}};
+           .drops_penultimate = preset.drops_penultimate},
+          warnings};
 }
 
 Schedule planned_schedule(const Manifest& manifest, const Settings& settings, const Preset& preset, Plan& plan) {

@@ -20,7 +20,12 @@ struct PromptsLine {
 ///   a red apple
 ///   {"prompt": "a green pear", "negative_prompt": "leaves", "steps": 30, "seed": [1, 2, 3]}
 ///
-/// Empty lines and those that begin with # are left out. Numbers, texts and lists of them are settings' values; null
+/// or flags, as A1111 reads them:
+///
+///   --prompt "a green pear" --negative_prompt "leaves" --steps 30
+///
+/// or all of it is one JSON array, of prompts and such objects. Settings may have the words of other tools where they mean
+/// the same. Empty lines and those that begin with # are left out. Numbers, texts and lists of them are settings' values; null
 /// takes back what the command line says.
 /// @param name   of the file, for messages
 /// @param known  names of the settings a line may have

@@ -50,6 +50,7 @@ class Field {
   Field(const Manifest& manifest, const RaceOptions& options)
       : options_(options),
         planned_(planned_rule(manifest, options.settings, {.sampler = kRaceReference, .end = RunEnd::zero})) {
+    warnings_ = planned_.warnings;
     of_flag("--schedule " + schedule() + ": ", [&] { return levels(1); });
   }
 
@@ -82,7 +83,7 @@ class Field {
 
   /// Of another tool's name the sampler is taken, and what the tool does with it by itself is not.
   const Sampler& sampler_of(const std::string& name) {
-    const Preset preset = planned_preset(name);
+    const Preset preset = planned_preset(name, warnings_);
     if (preset.drops_penultimate || (preset.schedule && *preset.schedule != schedule())) {
       warnings_.push_back(name + " races as " + preset.sampler + " on --schedule " + schedule() + ", not on its tool's own levels");
     }

@@ -46,7 +46,7 @@ def refusal(run, tmp_path):
 # ---- the command line
 
 COUNT = "wanted a whole number of 1 or more"
-SEED = "wanted a whole number from 0 to 18446744073709551615"
+SEED = "wanted a whole number from 0 to 18446744073709551615, or -1 for a random one"
 SCALE = "wanted a number of 0 or more"
 TRAINED = "steps asked, the model was trained on timesteps 0 to 999: use 1 to 1000"
 STEPS = "wanted step numbers with commas between, as 1,5,30"
@@ -77,7 +77,7 @@ COMMAND_LINES = [
     (["red apple", "--progress", "bars"],
      "--progress 'bars': did you mean 'bar'? there are: auto, bar, lines, json, none"),
     (["red apple", "--decoder", "linaer"], "--decoder 'linaer': tiny has full, linear"),
-    (["red apple", "--device", "gpu"], "--device 'gpu': did you mean 'cpu'? there are: auto, cpu, cuda, cuda:N"),
+    (["red apple", "--device", "gpi"], "--device 'gpi': there are: auto, cpu, cuda, cuda:N"),
     # Numbers.
     (["red apple", "--steps", "0"], f"--steps '0': {COUNT}"),
     (["red apple", "--steps", "-5"], f"--steps '-5': {COUNT}"),
@@ -88,7 +88,7 @@ COMMAND_LINES = [
     (["red apple", "--steps", "1001"], f"--steps 1001: 1001 {TRAINED}"),
     (["red apple", "--steps", "1000000000"], f"--steps 1000000000: 1000000000 {TRAINED}"),
     (["red apple", "--seed", "18446744073709551616"], f"--seed '18446744073709551616': {SEED}"),
-    (["red apple", "--seed", "-1"], f"--seed '-1': {SEED}"),
+    (["red apple", "--seed", "-2"], f"--seed '-2': {SEED}"),
     (["red apple", "--seed", "0x10"], f"--seed '0x10': {SEED}"),
     (["red apple", "--guidance-scale", "nan"], f"--guidance-scale 'nan': {SCALE}"),
     (["red apple", "--guidance-scale", "inf"], f"--guidance-scale 'inf': {SCALE}"),
@@ -98,7 +98,7 @@ COMMAND_LINES = [
     (["red apple", "--threads", "0"], "--threads '0': wanted a whole number from 1 to 1024"),
     (["red apple", "--size", "17x16"], "--size 17x16: the model 'tiny' makes 16x16"),
     (["red apple", "--size", "32x32"], "--size 32x32: the model 'tiny' makes 16x16"),
-    (["red apple", "--size", "16"], f"--size '16': {PIXELS}"),
+    (["red apple", "--size", "16"], "--size '16': wanted WIDTHxHEIGHT in pixels, as 16x16"),
     (["red apple", "--size", "-16x16"], f"--size '-16x16': {PIXELS}"),
     # Frames.
     (["red apple", "--frames", "x1"], "--frames 'x1': did you mean 'x0'? there are: x0, xt, none"),
@@ -159,7 +159,8 @@ def test_a_device_that_is_not_there_is_named(refusal):
     if subprocess.run(["nvidia-smi", "-L"], capture_output=True).stdout if shutil.which("nvidia-smi") else b"":
         pytest.skip("there is a CUDA device")
     said = "this libtorch sees no CUDA device; use --device cpu"
-    assert refusal(USAGE, "red apple", "--device", "cuda") == f"--device cuda: {said}"
+    for name in ("cuda", "gpu"):
+        assert refusal(USAGE, "red apple", "--device", name) == f"--device cuda: {said}"
     assert refusal(USAGE, "red apple", "--device", "cuda:1") == f"--device cuda:1: {said}"
 
 

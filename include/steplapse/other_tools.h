@@ -30,6 +30,23 @@ inline bool is_other_tools(std::string_view name) { return name.find(':') != std
 /// @throws std::invalid_argument  an unknown tool or name; the text has the nearest
 Preset preset_named(std::string_view name, const std::vector<Sampler>& table = samplers());
 
+/// What a word is taken for that is no name of ours, or is one but for its case.
+template <typename What>
+struct TakenFor {
+  What what;
+  std::string as;  ///< for people: "dpmpp_2m", "a1111:DPM++ 2M Karras"
+};
+
+/// A sampler as a tool spells it, in any case and without the tool's name: the preset of the only tool with that word, or of
+/// all that do the same with it. Where they do not, the sampler (and the schedule, if the word names one) that they have in
+/// common. None where nobody has the word.
+/// @throws std::invalid_argument  the word is different samplers in different tools; the text has their names
+std::optional<TakenFor<Preset>> sampler_taken_for(std::string_view word, const std::vector<Sampler>& table = samplers());
+
+/// Our schedule likewise: "SGM Uniform".
+/// @throws std::invalid_argument  it is different ones in different tools: "Beta"
+std::optional<TakenFor<std::string>> schedule_taken_for(std::string_view word);
+
 /// Our schedule of a name in ScheduleRule::also: "a1111:Karras". `ays` where the tool too takes the list of the model.
 /// @throws std::invalid_argument  as above
 std::string schedule_of_other_tool(std::string_view name);
