@@ -375,7 +375,7 @@ std::vector<Plot> plots_of(const Plan& plan) {
     timesteps.x.push_back(static_cast<double>(i));
     timesteps.y.push_back(*level.timestep);
   }
-  const std::string title = plan.schedule + ", " + std::to_string(plan.steps()) + " steps";
+  const std::string title = plan.schedule + ", " + counted(plan.steps(), "step");
   return {{.title = title, .x = {"step"}, .y = {"sigma / alpha", true}, .series = {sigmas}},
           {.title = title, .x = {"step"}, .y = {"timestep"}, .series = {timesteps}}};
 }

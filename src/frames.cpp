@@ -13,6 +13,7 @@
 
 #include "steplapse/error.h"
 #include "steplapse/file_io.h"
+#include "steplapse/text.h"
 
 namespace steplapse {
 namespace {
@@ -48,8 +49,8 @@ void check_frames(const FrameSelection& selection, int64_t steps) {
   const int64_t first = selection.xt ? 0 : 1;
   const auto check = [&](const char* flag, int64_t step) {
     if (step >= first && step <= steps) return;
-    throw UsageError(std::string(flag) + " " + std::to_string(step) + ": a run of " + std::to_string(steps) +
-                     " steps has frames " + std::to_string(first) + " to " + std::to_string(steps));
+    throw UsageError(std::string(flag) + " " + std::to_string(step) + ": a run of " + counted(steps, "step") +
+                     " has frames " + std::to_string(first) + " to " + std::to_string(steps));
   };
   for (const int64_t step : selection.at) check("--at", step);
   if (selection.from) check("--from", *selection.from);

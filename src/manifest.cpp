@@ -438,7 +438,7 @@ std::string noise_line(const TrainingNoise& noise) {
 }
 
 std::string tokenizer_line(const Manifest::Tokenizer& tokenizer) {
-  return "tokenizer:        " + tokenizer.kind + ", " + std::to_string(tokenizer.length) + " tokens\n";
+  return "tokenizer:        " + tokenizer.kind + ", " + counted(tokenizer.length, "token") + "\n";
 }
 
 }  // namespace
@@ -481,13 +481,13 @@ std::string describe(const Manifest& manifest) {
        << module_line(manifest, "denoiser", manifest.denoiser);
   for (const auto& [name, module] : manifest.decoders) text << module_line(manifest, "decoders." + name, module);
   for (const auto& tokenizer : manifest.tokenizers) text << tokenizer_line(tokenizer);
-  text << "prompts:          at most " << manifest.max_chunks << " chunks of tokens, clip skip " << manifest.clip_skip
-       << "\nlatents:          " << manifest.latent_channels
-       << " channels, 1/" << manifest.downscale
+  text << "prompts:          at most " << counted(manifest.max_chunks, "chunk") << " of tokens, clip skip " << manifest.clip_skip
+       << "\nlatents:          " << counted(manifest.latent_channels, "channel")
+       << ", 1/" << manifest.downscale
        << " of the picture's sides, rms " << manifest.x0_rms.value << (manifest.x0_rms.assumed ? " (assumed)" : "")
        << "\nsizes:            " << text_of(manifest.default_size) << " by default; "
        << sizes_text(manifest) << "\n"
-       << noise_line(manifest.training_noise) << "defaults:         " << manifest.defaults.steps << " steps, "
+       << noise_line(manifest.training_noise) << "defaults:         " << counted(manifest.defaults.steps, "step") << ", "
        << manifest.defaults.sampler << ", guidance scale " << manifest.defaults.guidance_scale
        << "\nno negative:      " << manifest.no_negative_prompt << "\nmodel.json:       SHA-256 " << manifest.sha256
        << "\n";

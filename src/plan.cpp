@@ -50,8 +50,8 @@ void plan_own_steps(const Sampler& sampler, const Settings& settings, const Sche
   if (sampler.adaptive && settings.steps) {
     plan.warnings.push_back("the sampler " + name + " chooses how many steps it makes, whatever --steps says");
   } else if (plan.made_steps && *plan.made_steps != schedule.steps()) {
-    plan.warnings.push_back("the sampler " + name + " makes " + std::to_string(*plan.made_steps) + " steps and asks the network " +
-                            std::to_string(schedule.steps()) + " times");
+    plan.warnings.push_back("the sampler " + name + " makes " + counted(*plan.made_steps, "step") + " and asks the network " +
+                            counted(schedule.steps(), "time"));
   }
   if (settings.timesteps || settings.sigmas || settings.levels) {
     const bool short_restart = name == "restart" && schedule.steps() < 20;
@@ -100,8 +100,7 @@ void add(std::vector<std::string>& warnings, std::vector<std::string> more) {
 }
 
 std::string chunks_text(const Manifest::Tokenizer& spec, int64_t max_chunks) {
-  return std::to_string(max_chunks) + (max_chunks == 1 ? " chunk of " : " chunks of ") + std::to_string(spec.length) +
-         " tokens";
+  return counted(max_chunks, "chunk") + " of " + counted(spec.length, "token");
 }
 
 /// Several tokenizers may have the same to say.
@@ -123,7 +122,7 @@ std::vector<std::vector<Chunk>> tokenized(const std::vector<Tokenizer>& tokenize
     }
     if (!chunks.cut.empty()) {
       add_once(warnings, "the " + what + " is longer than the model's " +
-                             (max_chunks == 1 ? std::to_string(tokenizer.spec().length) + " tokens" : room) +
+                             (max_chunks == 1 ? counted(tokenizer.spec().length, "token") : room) +
                              "; left out: " + in_quotes(chunks.cut));
     }
     all.push_back(std::move(chunks.chunks));

@@ -169,8 +169,8 @@ Schedule by_rule(const Manifest& manifest, const Settings& settings, const Prese
     return make_schedule(planned.noise, planned.rule, planned.request);
   });
   if (schedule.steps() != steps) {
-    plan.warnings.push_back("--schedule " + plan.schedule + " makes " + std::to_string(schedule.steps()) + " steps where " +
-                            std::to_string(steps) + " are asked");
+    plan.warnings.push_back("--schedule " + plan.schedule + " makes " + counted(schedule.steps(), "step") + " where " +
+                            std::to_string(steps) + (steps == 1 ? " is asked" : " are asked"));
   }
   return schedule;
 }
@@ -251,7 +251,7 @@ GuidanceRule planned_guidance(const Manifest& manifest, const Settings& settings
     if (std::isfinite(interval->high)) rule.last_step = static_cast<int64_t>(interval->high);
     const std::string said = "--guidance-interval " + plain(interval->low) + ".." + (std::isinf(interval->high) ? "" : plain(interval->high));
     if (steps && (rule.first_step > *steps || (std::isfinite(interval->high) && rule.last_step > *steps))) {
-      throw UsageError(said + ": the run has " + std::to_string(*steps) + " steps");
+      throw UsageError(said + ": the run has " + counted(*steps, "step"));
     }
     if (rule.first_step < 1 || rule.first_step > rule.last_step) throw UsageError(said + ": wanted steps A..B from 1, A no greater than B");
   }

@@ -11,7 +11,9 @@
 #include <nlohmann/json.hpp>
 
 #include "levels_json.h"
+#include "progress_line.h"
 #include "steplapse/text.h"
+#include "terminal.h"
 
 namespace steplapse {
 namespace {
@@ -33,9 +35,16 @@ std::string minutes(double seconds) {
   return format("%ld:%02ld", whole / 60, whole % 60);
 }
 
+std::string warning_line(const std::string& text) { return "steplapse: warning: " + text; }
+
+std::string failed_line(const std::filesystem::path& folder, const Failure& failure) {
+  const bool named = failure.message.find(folder.string()) != std::string::npos;
+  return "steplapse: " + (named ? "" : folder.string() + ": ") + failure.message;
+}
+
 std::string starting_line(const Plan& plan, const Manifest& manifest, const std::filesystem::path& folder) {
-  return in_quotes(plan.prompt) + ", seed " + std::to_string(plan.recipe.seed) + ", " + std::to_string(plan.steps()) +
-         " steps of " + plan.recipe.sampler + ", " + manifest.name + " " + std::to_string(plan.size.width) + "x" +
+  return in_quotes(plan.prompt) + ", seed " + std::to_string(plan.recipe.seed) + ", " + counted(plan.steps(), "step") +
+         " of " + plan.recipe.sampler + ", " + manifest.name + " " + std::to_string(plan.size.width) + "x" +
          std::to_string(plan.size.height) + " -> " + folder.string();
 }
 
@@ -49,7 +58,7 @@ std::string calls_text(const Plan& plan) {
   }
   std::string text;
   const auto add = [&](int64_t calls, const char* rows) {
-    if (calls > 0) text += std::to_string(calls) + (calls == 1 ? " denoiser call of " : " denoiser calls of ") + rows;
+    if (calls > 0) text += counted(calls, "denoiser call") + " of " + rows;
   };
   add(guided, "2 rows");
   if (guided > 0 && plain > 0) text += " and ";
@@ -68,10 +77,9 @@ std::string left_text(const std::vector<std::string>& left) {
 std::string closing_lines(const Summary& summary) {
   std::string text = summary.status + ": ";
   text += summary.left.empty() ? (summary.folder / "final.png").string() : summary.folder.string() + " lacks " + left_text(summary.left);
-  if (summary.frames > 0) text += " and " + std::to_string(summary.frames) + " frames in " + (summary.folder / "frames").string();
-  text += format("\n%lld steps, %lld denoiser calls, %.1f s in all: network %.1f s, frames %.1f s",
-                 static_cast<long long>(summary.steps), static_cast<long long>(summary.denoiser_calls),
-                 summary.total_seconds, summary.network_seconds, summary.frame_seconds);
+  if (summary.frames > 0) text += " and " + counted(summary.frames, "frame") + " in " + (summary.folder / "frames").string();
+  text += "\n" + counted(summary.steps, "step") + ", " + counted(summary.denoiser_calls, "denoiser call") +
+          format(", %.1f s in all: network %.1f s, frames %.1f s", summary.total_seconds, summary.network_seconds, summary.frame_seconds);
   if (summary.frame_seconds > 0) {
     text += format(" (%.0f%% of it hidden behind the network)", 100 * summary.hidden_seconds / summary.frame_seconds);
   }
@@ -79,18 +87,17 @@ std::string closing_lines(const Summary& summary) {
 }
 
 std::string closing_lines(const BatchSummary& summary) {
-  std::string text = std::to_string(summary.done) + " runs done";
+  std::string text = counted(summary.done, "run") + " done";
   const auto add = [&](int64_t runs, const char* what) {
     if (runs > 0) text += ", " + std::to_string(runs) + what;
   };
   add(summary.interrupted, " interrupted");
   add(summary.failed, " failed");
   add(summary.not_begun, " not begun");
-  text += ", " + std::to_string(summary.frames) + " frames in " + summary.folder.string();
-  return text + format("\n%lld denoiser calls, up to %lld shared, %.1f s in all: network %.1f s; %.1f images a minute\n",
-                       static_cast<long long>(summary.denoiser_calls), static_cast<long long>(summary.at_once),
-                       summary.total_seconds, summary.network_seconds,
-                       60 * static_cast<double>(summary.done) / summary.total_seconds);
+  text += ", " + counted(summary.frames, "frame") + " in " + summary.folder.string();
+  return text + "\n" + counted(summary.denoiser_calls, "denoiser call") + ", up to " + std::to_string(summary.at_once) +
+         format(" shared, %.1f s in all: network %.1f s; %.1f images a minute\n", summary.total_seconds, summary.network_seconds,
+                60 * static_cast<double>(summary.done) / summary.total_seconds);
 }
 
 /// Counts, under a lock, since frames come from another thread.
@@ -100,13 +107,13 @@ class Counting : public Progress {
     runs_ = runs;
     steps_ = steps;
     start_ = Clock::now();
-    std::cerr << runs << " runs -> " << folder.string() << std::endl;
+    say(counted(runs, "run") + " -> " + folder.string());
   }
   void started(int64_t, const Plan& plan, const Manifest& manifest, const std::filesystem::path& folder) override {
     if (runs_ > 0) return;
     steps_ = plan.made_steps.value_or(plan.steps());
     start_ = Clock::now();
-    std::cerr << starting_line(plan, manifest, folder) << std::endl;
+    say(starting_line(plan, manifest, folder));
   }
   void step(int64_t, const StepRow&) override {
     const std::lock_guard guard(mutex_);
@@ -131,22 +138,22 @@ class Counting : public Progress {
     Progress::run_failed(run, folder, failure);
   }
   void batch_done(const BatchSummary& summary) override { std::cout << closing_lines(summary) << std::flush; }
-  void warning(const std::string& text) override {
-    const std::lock_guard guard(mutex_);
-    end_line();
-    Progress::warning(text);
-  }
 
  protected:
   virtual void show() = 0;
-  virtual void end_line() {}
-  std::string state() const {
+  virtual void say(const std::string& line) { std::cerr << line << std::endl; }
+
+  /// What matters most comes first.
+  std::vector<std::string> state() const {
     const double rate = static_cast<double>(step_) / seconds_;
-    const std::string runs = runs_ > 0 ? std::to_string(over_) + "/" + std::to_string(runs_) + " runs, " : "";
     const int64_t left = std::max<int64_t>(0, steps_ - step_);
-    return runs + format("step %lld/%lld, %.2f it/s, %s left, %lld frames written", static_cast<long long>(step_),
-                         static_cast<long long>(steps_), rate, minutes(static_cast<double>(left) / rate).c_str(),
-                         static_cast<long long>(frames_));
+    std::vector<std::string> parts;
+    if (runs_ > 0) parts.push_back(std::to_string(over_) + "/" + counted(runs_, "run"));
+    parts.push_back("step " + std::to_string(step_) + "/" + std::to_string(steps_));
+    parts.push_back(minutes(static_cast<double>(left) / rate) + " left");
+    parts.push_back(format("%.2f it/s", rate));
+    if (frames_ > 0) parts.push_back(counted(frames_, "frame") + " written");
+    return parts;
   }
 
   std::mutex mutex_;
@@ -161,7 +168,7 @@ class Lines : public Counting {
   void show() override {
     if (seconds_since(last_) < 10) return;
     last_ = Clock::now();
-    std::cerr << state() << std::endl;
+    std::cerr << joined(state(), ", ") << std::endl;
   }
 
  private:
@@ -171,31 +178,27 @@ class Lines : public Counting {
 class Bar : public Counting {
  public:
   void done(int64_t run, const Summary& summary) override {
-    if (runs_ == 0) end_line();
+    if (runs_ == 0) line_.end();
     Counting::done(run, summary);
   }
-  void run_failed(int64_t run, const std::filesystem::path& folder, const Failure& failure) override {
-    end_line();
-    Counting::run_failed(run, folder, failure);
+  void run_failed(int64_t, const std::filesystem::path& folder, const Failure& failure) override {
+    const std::lock_guard guard(mutex_);
+    ++over_;
+    line_.say(failed_line(folder, failure));
   }
   void batch_done(const BatchSummary& summary) override {
-    end_line();
+    line_.end();
     Counting::batch_done(summary);
   }
-  void failed(const Failure&) override { end_line(); }
+  void warning(const std::string& text) override { line_.say(warning_line(text)); }
+  void failed(const Failure&) override { line_.end(); }
 
  protected:
-  void show() override {
-    constexpr int64_t kWidth = 30;
-    const auto filled = static_cast<size_t>(kWidth * std::min(step_, steps_) / steps_);
-    // Back to the line's start, and what an earlier, longer line left is cleared.
-    std::cerr << "\r[" << std::string(filled, '#') << std::string(kWidth - filled, '.') << "] " << state() << "\033[K"
-              << std::flush;
-  }
+  void show() override { line_.show(static_cast<double>(step_) / static_cast<double>(steps_), state()); }
+  void say(const std::string& text) override { line_.say(wrapped(text, terminal_columns(STDERR_FILENO), 2)); }
 
-  void end_line() override {
-    if (step_ > 0) std::cerr << std::endl;
-  }
+ private:
+  ProgressLine line_;
 };
 
 class Json : public Progress {
@@ -319,15 +322,14 @@ void Progress::planned(int64_t, const Plan& plan, const Manifest& manifest, cons
   const Recipe& recipe = plan.recipe;
   std::cout << "would draw " << starting_line(plan, manifest, folder) << "\nschedule " << plan.schedule
             << ", guidance scale " << recipe.guidance.scale << ", eta " << recipe.options.eta << ": " << calls_text(plan) << ", "
-            << frames << " frames\n";
+            << counted(frames, "frame") << "\n";
 }
 
 void Progress::run_failed(int64_t, const std::filesystem::path& folder, const Failure& failure) {
-  const bool named = failure.message.find(folder.string()) != std::string::npos;
-  std::cerr << "steplapse: " << (named ? "" : folder.string() + ": ") << failure.message << std::endl;
+  std::cerr << failed_line(folder, failure) << std::endl;
 }
 
-void Progress::warning(const std::string& text) { std::cerr << "steplapse: warning: " << text << std::endl; }
+void Progress::warning(const std::string& text) { std::cerr << warning_line(text) << std::endl; }
 
 std::unique_ptr<Progress> make_progress(ProgressMode mode) {
   if (mode == ProgressMode::automatic) mode = isatty(STDERR_FILENO) ? ProgressMode::bar : ProgressMode::lines;

@@ -122,7 +122,7 @@ Spread spread_over(const Rows& rows, Value value) {
 std::string start_text(const Schedule& schedule) {
   std::ostringstream text;
   text << "sigma " << noise_ratio(schedule.levels.front()) << " (times " << schedule.init_scale << ") for "
-       << schedule.steps() << (schedule.steps() == 1 ? " step" : " steps");
+       << counted(schedule.steps(), "step");
   return text.str();
 }
 
@@ -158,8 +158,8 @@ Contender contender_within(const Sampler& sampler, int64_t calls, const Schedule
     (fits(middle) ? most : too_many) = middle;
   }
   if (levels_end && best.denoiser_calls < calls) {
-    throw std::invalid_argument("asks " + std::to_string(best.denoiser_calls) + " times in the " +
-                                std::to_string(best.schedule.steps()) + " steps there can be");
+    throw std::invalid_argument("asks " + counted(best.denoiser_calls, "time") + " in the " +
+                                counted(best.schedule.steps(), "step") + " there can be");
   }
   return best;
 }

@@ -13,6 +13,7 @@
 #include "signals.h"
 #include "standard_streams.h"
 #include "step_cost.h"
+#include "terminal.h"
 #include "steplapse/bundle.h"
 #include "steplapse/error.h"
 #include "steplapse/file_io.h"
@@ -272,7 +273,7 @@ int race_reporting(const RaceOptions& options, RaceProgress& progress) {
   progress.done();
 
   const RaceReport report{manifest, plans.front(), race, result, standings_of(race, result)};
-  std::cout << (options.json ? race_json(report) : race_table(report)) << std::flush;  // first: a disk may be full
+  std::cout << (options.json ? race_json(report) : race_table(report, output_columns())) << std::flush;  // first: a disk may be full
   if (!options.csv.empty()) write_whole(options.csv, race_csv(report));
   if (!options.plot.empty()) write_plots(options.plot, {race_plot(report)});
   return 0;

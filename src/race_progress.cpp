@@ -9,6 +9,9 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "progress_line.h"
+#include "steplapse/text.h"
+
 namespace steplapse {
 namespace {
 
@@ -31,12 +34,12 @@ class Counting : public RaceProgress {
  protected:
   virtual void show(int64_t answers, int64_t of) = 0;
 
-  std::string state(int64_t answers, int64_t of) const {
+  std::vector<std::string> state(int64_t answers, int64_t of) const {
     const double left = seconds_since(start_) * static_cast<double>(of - answers) / static_cast<double>(answers);
     const auto seconds = static_cast<long>(std::ceil(left));
-    std::ostringstream text;
-    text << "answer " << answers << '/' << of << ", " << seconds / 60 << ':' << std::setw(2) << std::setfill('0') << seconds % 60 << " left";
-    return text.str();
+    std::ostringstream clock;
+    clock << seconds / 60 << ':' << std::setw(2) << std::setfill('0') << seconds % 60;
+    return {"answer " + std::to_string(answers) + "/" + std::to_string(of), clock.str() + " left"};
   }
 
  private:
@@ -50,33 +53,24 @@ class Lines : public Counting {
 
  protected:
   void show(int64_t answers, int64_t of) override {
-    if (answers < of) std::cerr << state(answers, of) << std::endl;
+    if (answers < of) std::cerr << joined(state(answers, of), ", ") << std::endl;
   }
 };
 
 class Bar : public Counting {
  public:
   Bar() : Counting(0.1) {}
-  void done() override { end_line(); }
-  void failed(const Failure&) override { end_line(); }
+  void warning(const std::string& text) override { line_.say("steplapse: warning: " + text); }
+  void done() override { line_.end(); }
+  void failed(const Failure&) override { line_.end(); }
 
  protected:
   void show(int64_t answers, int64_t of) override {
-    constexpr int64_t kWidth = 30;
-    const auto filled = static_cast<size_t>(kWidth * answers / of);
-    // Back to the line's start, and what an earlier, longer line left is cleared.
-    std::cerr << "\r[" << std::string(filled, '#') << std::string(kWidth - filled, '.') << "] " << state(answers, of)
-              << "\033[K" << std::flush;
-    shown_ = true;
+    line_.show(static_cast<double>(answers) / static_cast<double>(of), state(answers, of));
   }
 
  private:
-  void end_line() {
-    if (shown_) std::cerr << std::endl;
-    shown_ = false;
-  }
-
-  bool shown_ = false;
+  ProgressLine line_;
 };
 
 class Json : public RaceProgress {

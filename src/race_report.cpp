@@ -15,15 +15,11 @@ namespace {
 
 using nlohmann::ordered_json;
 
-std::string counted(size_t number, const std::string& what) {
-  return std::to_string(number) + " " + what + (number == 1 ? "" : "s");
-}
-
 bool is_stochastic(const Contender& contender) { return sampler_named(contender.sampler).draws_noise(); }
 
 // ---- the table --------------------------------------------------------------------------------------------------------
 
-constexpr int kNameWidth = 20, kNumberWidth = 8, kDistanceWidth = 12;
+constexpr int kNameWidth = 20, kNumberWidth = 7, kDistanceWidth = 11;
 
 std::string rounded(double number, int digits) {
   std::ostringstream text;
@@ -39,7 +35,7 @@ std::string seeds_text(const Race& race) {
   for (const Lane& lane : race.lanes) {
     if (std::find(seeds.begin(), seeds.end(), lane.recipe.seed) == seeds.end()) seeds.push_back(lane.recipe.seed);
   }
-  const std::string prompts = counted(race.lanes.size() / seeds.size(), "prompt");
+  const std::string prompts = counted(static_cast<int64_t>(race.lanes.size() / seeds.size()), "prompt");
   if (seeds.size() == 1) return prompts + ", seed " + std::to_string(seeds.front());
   return prompts + " x " + std::to_string(seeds.size()) + " seeds from " + std::to_string(seeds.front());
 }
@@ -56,35 +52,19 @@ std::string reference_line(const RaceReport& report) {
   const Contender& reference = report.race.reference;
   const Standings& standings = report.standings;
   std::ostringstream text;
-  text << "Reference: " << reference.sampler << ", " << counted(static_cast<size_t>(reference.denoiser_calls), "call") << " in "
-       << counted(static_cast<size_t>(reference.schedule.steps()), "step") << ". Its own error: latents "
+  text << "Reference: " << reference.sampler << ", " << counted(reference.denoiser_calls, "call") << " in "
+       << counted(reference.schedule.steps(), "step") << ". Its own error: latents "
        << rounded(standings.reference_latents.mean, 3) << ", picture " << rounded(standings.reference_picture.mean, 3)
-       << ", which is its distance to itself with " << report.race.doubled.denoiser_calls << " calls.";
+       << ", which is its distance to itself with " << counted(report.race.doubled.denoiser_calls, "call") << ".";
   return text.str();
-}
-
-/// Wraps at blanks, to 100 columns.
-std::string wrapped(const std::string& text) {
-  std::string lines;
-  size_t column = 0;
-  std::istringstream rest(text);
-  for (std::string word; rest >> word;) {
-    if (column > 0 && column + 1 + word.size() > 100) {
-      lines += '\n';
-      column = 0;
-    }
-    lines += (column > 0 ? " " : "") + word;
-    column += word.size() + (column > 0 ? 1 : 0);
-  }
-  return lines + '\n';
 }
 
 class Table {
  public:
-  explicit Table(const RaceReport& report) : report_(report) { out_ << std::left; }
+  Table(const RaceReport& report, size_t columns) : report_(report), columns_(columns) { out_ << std::left; }
 
   std::string text() {
-    out_ << wrapped(setting_line(report_)) << wrapped(reference_line(report_)) << '\n';
+    out_ << folded(setting_line(report_)) << folded(reference_line(report_)) << '\n';
     heading();
     std::vector<std::optional<int64_t>> budgets;  // in the order of the race, the adaptive last
     for (const Contender& contender : report_.race.contenders) {
@@ -106,7 +86,7 @@ class Table {
 
   /// The best come first; those that end elsewhere on purpose come last.
   void block(std::optional<int64_t> calls) {
-    out_ << (calls ? "-- at most " + std::to_string(*calls) + " calls\n" : "-- as many calls as it likes\n");
+    out_ << (calls ? "-- at most " + counted(*calls, "call") + "\n" : "-- as many calls as it likes\n");
     std::vector<Standing> rows;
     for (const Standing& standing : report_.standings.contenders) {
       if (contender(standing).calls == calls) rows.push_back(standing);
@@ -134,25 +114,27 @@ class Table {
   void notes() {
     const size_t lanes = report_.race.lanes.size();
     out_ << '\n'
-         << wrapped("latents: root mean square of the difference between the final latents and the reference's, over that of "
+         << folded("latents: root mean square of the difference between the final latents and the reference's, over that of "
                     "the reference's themselves. picture: root mean square of the difference of pixels, 0 to 255. " +
                     (lanes > 1 ? "Means of " + std::to_string(lanes) + " runs; spread is the standard deviation among them."
                                : std::string("One run each: more --seed or prompts give a spread.")));
     if (any_too_near_) {
-      out_ << wrapped("= less than " + rounded(kToldApart, 2) + " times the reference's own error: can't be told apart from the reference, "
+      out_ << folded("= less than " + rounded(kToldApart, 2) + " times the reference's own error: can't be told apart from the reference, "
                       "nor from others with this mark; a --reference of more calls can.");
     }
     if (any_stochastic_) {
-      out_ << wrapped("~ draws fresh noise and ends elsewhere on purpose, at another picture of the same prompt: its distance says how "
+      out_ << folded("~ draws fresh noise and ends elsewhere on purpose, at another picture of the same prompt: its distance says how "
                       "different, not how good.");
     }
   }
 
   const Contender& contender(const Standing& standing) const { return report_.race.contenders[standing.contender]; }
+  std::string folded(const std::string& text) const { return wrapped(text, columns_) + '\n'; }
   void cell(const std::string& text, int width) { out_ << std::setw(width) << text; }
   void right(const std::string& text, int width) { out_ << std::right << std::setw(width) << text << std::left; }
 
   const RaceReport& report_;
+  const size_t columns_;
   std::ostringstream out_;
   bool any_stochastic_ = false, any_too_near_ = false;
 };
@@ -182,7 +164,7 @@ ordered_json calls_json(const Contender& contender) {
 
 }  // namespace
 
-std::string race_table(const RaceReport& report) { return Table(report).text(); }
+std::string race_table(const RaceReport& report, size_t columns) { return Table(report, columns).text(); }
 
 std::string race_csv(const RaceReport& report) {
   const Race& race = report.race;
@@ -256,7 +238,7 @@ Plot race_plot(const RaceReport& report) {
   const Race& race = report.race;
   Plot plot{.title = setting_line(report),
             .x = {"denoiser calls", true},
-            .y = {"latents: distance to " + race.reference.sampler + ", " + std::to_string(race.reference.denoiser_calls) + " calls", true},
+            .y = {"latents: distance to " + race.reference.sampler + ", " + counted(race.reference.denoiser_calls, "call"), true},
             .series = {}};
   double first = std::numeric_limits<double>::infinity(), last = 0;
   for (const Standing& standing : report.standings.contenders) {

@@ -19,7 +19,8 @@ struct RaceReport {
   Standings standings;
 };
 
-std::string race_table(const RaceReport& report);  ///< for people: no wider than 100 columns
+/// For people: 78 columns of numbers, with text folded to `columns`.
+std::string race_table(const RaceReport& report, size_t columns);
 std::string race_csv(const RaceReport& report);    ///< a row a run; docs/race.md has the columns
 std::string race_json(const RaceReport& report);
 Plot race_plot(const RaceReport& report);  ///< distance of the latents over denoiser calls, a line a sampler

@@ -173,6 +173,38 @@ std::string counted(int64_t number, std::string_view what) {
   return std::to_string(number).append(" ").append(what).append(number == 1 ? "" : "s");
 }
 
+size_t display_width(std::string_view text) {
+  size_t columns = 0;
+  for (size_t i = 0; i < text.size();) {
+    UChar32 character;
+    U8_NEXT(text.data(), i, text.size(), character);
+    if (character < 0) character = 0xfffd;
+    if ((U_GET_GC_MASK(character) & (U_GC_MN_MASK | U_GC_ME_MASK | U_GC_CF_MASK)) != 0) continue;
+    const int width = u_getIntPropertyValue(character, UCHAR_EAST_ASIAN_WIDTH);
+    columns += width == U_EA_WIDE || width == U_EA_FULLWIDTH ? 2 : 1;
+  }
+  return columns;
+}
+
+std::string wrapped(std::string_view text, size_t columns, size_t indent, size_t begins) {
+  std::string lines;
+  size_t column = begins;
+  bool at_start = true;
+  std::istringstream rest{std::string(text)};
+  for (std::string word; rest >> word;) {
+    const size_t width = display_width(word);
+    if (!at_start && column + 1 + width > columns) {
+      lines.append("\n").append(indent, ' ');
+      column = indent;
+      at_start = true;
+    }
+    lines.append(at_start ? "" : " ").append(word);
+    column += (at_start ? 0 : 1) + width;
+    at_start = false;
+  }
+  return lines;
+}
+
 std::string plain(double number) {
   std::ostringstream text;
   text << number;

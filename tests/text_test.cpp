@@ -92,6 +92,24 @@ TEST(Text, IsOneWordToAShell) {
   EXPECT_EQ(shell_quoted("red apple"), "\"red apple\"");
 }
 
+// Unicode Standard Annex 11: East Asian Wide and Fullwidth take two columns.
+TEST(Text, HasAWidthInColumns) {
+  EXPECT_EQ(display_width("red apple"), 9u);
+  EXPECT_EQ(display_width("\u7ea2\u82f9\u679c"), 6u);
+  EXPECT_EQ(display_width("\U0001F34E"), 2u);
+  EXPECT_EQ(display_width("caf\u00e9"), 4u);
+  EXPECT_EQ(display_width("cafe\u0301"), 4u);
+}
+
+TEST(Text, IsWrappedAtBlanks) {
+  EXPECT_EQ(wrapped("one two  three", 7), "one two\nthree");
+  EXPECT_EQ(wrapped("one two three", 8, 2), "one two\n  three");
+  EXPECT_EQ(wrapped("one two", 8, 2, 5), "one\n  two");
+  EXPECT_EQ(wrapped("overlong it", 4), "overlong\nit");
+  EXPECT_EQ(wrapped("\u7ea2\u82f9 \u679c\u679c", 8), "\u7ea2\u82f9\n\u679c\u679c");
+  EXPECT_EQ(wrapped("", 4), "");
+}
+
 TEST(Text, CountsOneWithoutAnS) {
   EXPECT_EQ(counted(1, "step"), "1 step");
   EXPECT_EQ(counted(0, "step"), "0 steps");

@@ -40,6 +40,13 @@ std::string shell_quoted(std::string_view text);
 std::string joined(const std::vector<std::string>& texts, std::string_view between);
 std::string counted(int64_t number, std::string_view what);  ///< 1 step, 2 steps
 
+/// Columns of a terminal: two for a character of East Asian or emoji width, none for an accent or joiner of its own.
+size_t display_width(std::string_view text);
+
+/// The words of a text in lines of so many columns, where no word is longer. The first line begins at column `begins`, the
+/// others with `indent` blanks; the last has no line end.
+std::string wrapped(std::string_view text, size_t columns, size_t indent = 0, size_t begins = 0);
+
 /// A number for people: six digits at most.
 std::string plain(double number);
 
