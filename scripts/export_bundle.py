@@ -24,6 +24,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import spin_count  # before torch
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file

@@ -10,6 +10,7 @@ the list must compute from its inputs alone, and touch no file, no process and n
 
 import warnings
 
+import spin_count  # before torch
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
 

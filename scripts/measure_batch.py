@@ -17,6 +17,7 @@ import sys
 import time
 from pathlib import Path
 
+import spin_count  # before torch
 import torch
 from diffusers import StableDiffusionPipeline
 

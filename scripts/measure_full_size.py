@@ -19,6 +19,7 @@ import sys
 import time
 from pathlib import Path
 
+import spin_count  # before torch
 import torch
 
 from export_bundle import DTYPES, export_bundle

@@ -22,6 +22,7 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import spin_count  # before torch
 import matplotlib
 import numpy
 import torch

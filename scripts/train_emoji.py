@@ -20,6 +20,7 @@ import random
 import sys
 from pathlib import Path
 
+import spin_count  # before torch
 import sentencepiece
 import torch
 import torch.nn.functional as F

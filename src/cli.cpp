@@ -13,6 +13,7 @@
 #include "cli_flags.h"
 #include "cli_race.h"
 #include "commands.h"
+#include "doctor.h"
 #include "flag_values.h"
 #include "levels_json.h"
 #include "progress.h"
@@ -545,6 +546,35 @@ int model_prompts(const std::vector<std::string>& arguments) {
   return list_prompts(folder.empty() ? default_model() : fs::path(folder), word);
 }
 
+// ---- doctor ------------------------------------------------------------------------------------------------------
+
+std::optional<fs::path> model_to_be_found(const std::string& named) {
+  try {
+    return named.empty() ? default_model() : fs::path(named);
+  } catch (const UsageError&) {
+    return std::nullopt;
+  }
+}
+
+int doctor(const std::vector<std::string>& arguments) {
+  CLI::App command("What a bug report has to say of this machine: copy it whole", "steplapse doctor");
+  std::string model;
+  bool json = false;
+  command.add_option("--model", model, "The bundle's folder")->type_name("DIR");
+  command.add_flag("--json", json, "As JSON");
+  if (!parse(command, arguments)) return 0;
+  nlohmann::ordered_json object;
+  for (const auto& [name, text] : findings(model_to_be_found(model))) {
+    if (json) {
+      object[name] = text;
+    } else {
+      std::cout << std::left << std::setw(17) << name << escaped(text, std::string::npos) << '\n';
+    }
+  }
+  if (json) std::cout << object.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << '\n';
+  return 0;
+}
+
 // ---- the commands ------------------------------------------------------------------------------------------------
 
 int help(const std::vector<std::string>& arguments);
@@ -561,6 +591,7 @@ const std::vector<Command>& commands() {
       {"model verify", "[DIR]", "Check a bundle and run each of its modules", model_verify},
       {"model prompts", "[WORD]", "List what a model was taught", model_prompts},
       {"help", "[COMMAND]", "Show this, or what a command may be told", help},
+      {"doctor", "", "Show what a bug report has to say of this machine", doctor},
       {"version", "", "Print the versions of steplapse and libtorch", version},
   };
   return table;

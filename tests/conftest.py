@@ -25,6 +25,7 @@ from safetensors.numpy import load_file
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
+import spin_count  # before any test imports torch
 from measure_bits import accept_files, move_weights
 
 MOVED = int(os.environ.get("STEPLAPSE_MOVED", "0"))

@@ -5,7 +5,7 @@ import re
 import pytest
 
 COMMANDS = ["generate", "race", "schedule", "samplers", "tokens", "model inspect", "model verify", "model prompts", "help",
-            "version"]
+            "doctor", "version"]
 
 
 def test_the_overview_fits_a_screen_and_has_each_command(run):
