@@ -4,6 +4,7 @@
 #include <ATen/DeviceAccelerator.h>
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
+#include <dlfcn.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -31,6 +32,13 @@ std::optional<std::string> cpu_info(const std::string& name) {
     if (line.starts_with(name) && colon != std::string::npos) return line.substr(colon + 2);
   }
   return std::nullopt;
+}
+
+/// Where it was loaded from: there may be several.
+std::string libtorch_text() {
+  Dl_info info{};
+  const bool found = dladdr(reinterpret_cast<void*>(&at::get_num_threads), &info) != 0;
+  return libtorch_version() + (found ? ", in " + std::filesystem::path(info.dli_fname).parent_path().string() : "");
 }
 
 std::string system_text() {
@@ -97,7 +105,7 @@ std::string terminal_text() {
 
 std::vector<Finding> findings(const std::optional<std::filesystem::path>& model) {
   return {{"steplapse", kVersion},
-          {"libtorch", libtorch_version()},
+          {"libtorch", libtorch_text()},
           {"system", system_text()},
           {"cpu", cpu_info("model name").value_or("not known")},
           {"instruction sets", instruction_sets()},

@@ -17,7 +17,8 @@ def test_ten_lines_say_it_all(run):
 
 def test_versions_are_those_of_version(run):
     told = json.loads(run("doctor", "--json").out)
-    assert run("version").out == f"steplapse {told['steplapse']}, libtorch {told['libtorch']}\n"
+    libtorch = told["libtorch"].split(",")[0]
+    assert run("version").out == f"steplapse {told['steplapse']}, libtorch {libtorch}\n"
 
 
 def test_threads_are_the_users_and_so_are_instruction_sets(run):
