@@ -109,7 +109,7 @@ void add_flags(CLI::App& command, GenerateFlags& flags) {
   add(frames, "--decoder", flags.decoder, "NAME", "Which of the bundle's decoders makes the frames")->capture_default_str();
 
   const char* running = "Running";
-  add(running, "--out", flags.out, "DIR", "The run folder (runs/DATE-PROMPT-SEED), or that of several runs' folders");
+  add(running, "--out", flags.out, "DIR", "The run folder (runs/DATE-PROMPT-SEED), or that of several runs' folders; x.png: the picture, with the folder x beside it");
   command.add_flag("--overwrite", flags.overwrite, "Replace the run that is there")->group(running);
   add_running_flags(command, running, flags);
   command.add_flag("--dry-run", flags.dry_run, "Say what would be done, and do nothing")->group(running);
@@ -286,12 +286,30 @@ std::vector<Request> requests_of(const CLI::App& command, GenerateFlags flags) {
   return requests;
 }
 
+/// A folder's name, or x.png for the picture itself.
+void read_out(const std::string& out, Options& options) {
+  options.out = out;
+  const std::string ending = lower_case(options.out.extension().string());
+  for (const char* other : {".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".jxl"}) {
+    if (ending != other) continue;
+    throw UsageError("--out " + in_quotes(out) + ": pictures are PNG files; write --out " +
+                     fs::path(out).replace_extension(".png").string() + ", or a folder's name");
+  }
+  if (ending != ".png") return;
+  if (options.requests.size() > 1) {
+    throw UsageError("--out " + in_quotes(out) + ": is one picture, and there will be " + std::to_string(options.requests.size()) +
+                     "; name a folder");
+  }
+  options.picture = options.out;
+  options.out.replace_extension();
+}
+
 Options options_of(const CLI::App& command, const GenerateFlags& flags) {
   Options options;
   options.requests = requests_of(command, flags);
   options.frames = frames_of(command, flags);
   options.decoder = flags.decoder;
-  options.out = flags.out;
+  read_out(flags.out, options);
   read_running(flags, options);
   options.dry_run = flags.dry_run;
   options.overwrite = flags.overwrite;

@@ -76,7 +76,7 @@ std::string left_text(const std::vector<std::string>& left) {
 
 std::string closing_lines(const Summary& summary) {
   std::string text = summary.status + ": ";
-  text += summary.left.empty() ? (summary.folder / "final.png").string() : summary.folder.string() + " lacks " + left_text(summary.left);
+  text += summary.left.empty() ? summary.picture.string() : summary.folder.string() + " lacks " + left_text(summary.left);
   if (summary.frames > 0) text += " and " + counted(summary.frames, "frame") + " in " + (summary.folder / "frames").string();
   text += "\n" + counted(summary.steps, "step") + ", " + counted(summary.denoiser_calls, "denoiser call") +
           format(", %.1f s in all: network %.1f s, frames %.1f s", summary.total_seconds, summary.network_seconds, summary.frame_seconds);
@@ -240,7 +240,11 @@ class Json : public Progress {
                        {"frame_seconds", summary.frame_seconds},
                        {"hidden_seconds", summary.hidden_seconds},
                        {"total_seconds", summary.total_seconds}};
-    if (!summary.left.empty()) event["left"] = summary.left;
+    if (summary.left.empty()) {
+      event["picture"] = summary.picture.string();
+    } else {
+      event["left"] = summary.left;
+    }
     say(event);
   }
   void run_failed(int64_t run, const std::filesystem::path& folder, const Failure& failure) override {

@@ -24,6 +24,7 @@ struct Summary {
   double hidden_seconds;  ///< the part of it that the run did not wait for
   double total_seconds;
   std::vector<std::string> left;  ///< steps and pictures that a signal did not wait for
+  std::filesystem::path picture;  ///< the final one, where nothing was left
 };
 
 /// What several runs made together came to.

@@ -11,6 +11,11 @@
 #include "steplapse/safetensors.h"
 
 namespace steplapse {
+namespace {
+
+constexpr size_t kAnyPicture = size_t{1} << 40;  // bytes of a PNG of our own
+
+}  // namespace
 
 RecordedRun::RecordedRun(int64_t number, const Options& options, const Bundle& bundle, Plan plan,
                          const std::filesystem::path& folder, const std::map<std::string, std::string>& provenance,
@@ -57,6 +62,7 @@ Summary RecordedRun::write_end(const Outcome& outcome) {
   const NoiseLevel end = outcome.stopped ? recorder_->last_asked() : plan_.recipe.schedule.levels.back();
   frames_->submit({"final", recorder_->steps(), end, outcome.latents});
   frames_->finish();
+  if (!options_.picture.empty()) write_whole(options_.picture, read_whole(folder_.path() / "final.png", kAnyPicture));
   write_whole(folder_.path() / "final.safetensors", to_safetensors({{"latents", outcome.latents}}));
 
   const std::lock_guard guard(ending_);
@@ -123,7 +129,7 @@ Summary RecordedRun::summarise(const std::string& status) const {
   const double hidden = std::max(0.0, frame_seconds - frames_->waited_ms() / 1000);
   const std::chrono::duration<double> total = std::chrono::steady_clock::now() - start_;
   return {status,        folder_.path(), recorder_->steps(), recorder_->calls(), frame_count_, recorder_->network_seconds(),
-          frame_seconds, hidden,         total.count(),   {}};
+          frame_seconds, hidden,         total.count(),   {},           options_.picture.empty() ? folder_.path() / "final.png" : options_.picture};
 }
 
 void RecordedRun::log_frame_steps() {

@@ -18,6 +18,7 @@
 #include "signals.h"
 #include "standard_streams.h"
 #include "step_cost.h"
+#include "steplapse/file_io.h"
 #include "steplapse/prompts.h"
 #include "steplapse/run_folder.h"
 #include "steplapse/text.h"
@@ -303,6 +304,10 @@ std::vector<Waiting> checked(const Manifest& manifest, Options& options, Warning
     for (const auto& warning : plan.warnings) warnings.add(in_place(request, warning));
     const auto folder = several ? options.out / numbered(runs.size() + 1, plan) : options.out;
     refuse_existing_run(folder, options.overwrite);
+    const auto beside = options.picture.parent_path();  // where it is missing, making the run folder makes it
+    if (!options.picture.empty() && (beside.empty() || std::filesystem::exists(beside))) {
+      check_writable(options.picture, options.overwrite);
+    }
     if (options.dry_run) {
       progress.planned(static_cast<int64_t>(runs.size()) + 1, plan, manifest, folder, frames_in(options.frames, plan.made_steps.value_or(plan.steps())));
     }

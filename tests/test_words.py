@@ -175,3 +175,32 @@ def test_brackets_and_dashes_of_a_prompt_stay(planned, tmp_path):
     prompts = ["[red] apple", "an apple -- red", "well--made"]
     (tmp_path / "prompts").write_text("\n".join(prompts))
     assert [each["prompt"] for each in planned("--prompts", "prompts", "--seed", 1)["all"]] == prompts
+
+
+# ---- where the picture goes
+
+def test_out_may_name_the_picture(run, tmp_path):
+    ended = run("red apple", "--steps", 3, "--seed", 1, "--frames", "none", "-o", "there/x.PNG")
+    assert ended.code == 0, ended
+    assert ended.out.startswith("done: there/x.PNG\n")
+    assert sorted(path.name for path in (tmp_path / "there").iterdir()) == ["x", "x.PNG"]
+    first = (tmp_path / "there/x.PNG").read_bytes()
+    assert first == (tmp_path / "there/x/final.png").read_bytes()
+
+    (tmp_path / "y.png").write_text("mine")
+    ended = run("red apple", "--steps", 3, "--out", "y.png")
+    assert (ended.code, ended.lines()) == (4, ["steplapse: y.png: is there already; name another file, or --overwrite to replace it"])
+    assert (tmp_path / "y.png").read_text() == "mine" and not (tmp_path / "y").exists()
+    ended = run("red apple", "--steps", 3, "--seed", 1, "--frames", "none", "--out", "y.png", "--overwrite", "--progress", "json")
+    assert ended.code == 0, ended
+    assert (tmp_path / "y.png").read_bytes() == first
+    assert json.loads(ended.out.splitlines()[-1])["picture"] == "y.png"
+
+
+@pytest.mark.parametrize("flags, said", [
+    (["--out", "x.jpg"], "--out 'x.jpg': pictures are PNG files; write --out x.png, or a folder's name"),
+    (["--out", "x.png", "--count", 2], "--out 'x.png': is one picture, and there will be 2; name a folder"),
+])
+def test_out_names_one_png(refused, tmp_path, flags, said):
+    assert refused("red apple", *flags) == said
+    assert list(tmp_path.iterdir()) == []

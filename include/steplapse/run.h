@@ -27,6 +27,7 @@ struct Options {
   FrameSelection frames;
   std::string decoder = "full";  ///< for the frames; the final picture is always by `full`
   std::filesystem::path out;     ///< the run's folder, or that of several runs' folders; empty: default_run_folder
+  std::filesystem::path picture;  ///< where the final picture of a single run goes besides; empty: nowhere
   std::optional<int64_t> max_batch;  ///< runs in one denoiser call; none: as many as fit into memory
   std::string device = "auto";
   int threads = 0;               ///< 0: libtorch's own choice
