@@ -91,12 +91,12 @@ def evaluate(args) -> str:
     return "\n".join(lines)
 
 
-def record(readme: Path, table: str) -> None:
+def record(readme: Path, table: str, begin: str = BEGIN, end: str = END) -> None:
     """Puts the table between the README's two marks."""
     text = readme.read_text()
-    if BEGIN not in text or END not in text:
-        raise RuntimeError(f"{readme}: no '{BEGIN}' and '{END}' to put the table between")
-    readme.write_text(f"{text.split(BEGIN)[0]}{BEGIN}\n{table}\n{END}{text.split(END, 1)[1]}")
+    if begin not in text or end not in text:
+        raise RuntimeError(f"{readme}: no '{begin}' and '{end}' to put the table between")
+    readme.write_text(f"{text.split(begin)[0]}{begin}\n{table}\n{end}{text.split(end, 1)[1]}")
 
 
 def main() -> int:

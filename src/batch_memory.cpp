@@ -14,7 +14,7 @@ int64_t batch_that_fits(int64_t bytes_each, int64_t bytes_left) {
 }
 
 void ask_once(const Bundle& bundle, const Recipe& recipe, const Guidance& guidance, const Tensor& x) {
-  const int64_t rows = guidance.rule.guides() ? 2 : 1;
+  const int64_t rows = guidance.rule.most_rows();
   const Tensor timesteps = at::full({rows}, *recipe.schedule.levels.front().timestep, at::kFloat);
   std::vector<Tensor> conditioning;
   for (size_t i = 0; i < guidance.cond.size(); ++i) {

@@ -379,7 +379,8 @@ int list_schedules(bool json) {
               << std::string(18, ' ') << rule.source << '\n';
     if (!rule.also.empty()) std::cout << std::string(18, ' ') << "also " << other_names(rule.also) << '\n';
   }
-  std::cout << std::setw(17) << "ays" << ' ' << "ays_sdxl for a model of two text encoders, else ays_sd1\n";
+  std::cout << std::setw(17) << "ays" << ' ' << "ays_sdxl for a model of two text encoders, else ays_sd1\n"
+            << std::setw(17) << "bundle" << ' ' << "the bundle's own spacing, whatever the sampler's usual levels are\n";
   return 0;
 }
 
@@ -411,6 +412,7 @@ nlohmann::json samplers_json() {
                    {"draws_noise", sampler.draws_noise()},
                    {"own_steps", sampler.own_steps},
                    {"adaptive", sampler.adaptive},
+                   {"usual_schedule", sampler.usual_schedule ? nlohmann::json(*sampler.usual_schedule) : nlohmann::json()},
                    {"own_last_level", sampler.own_last_level},
                    {"also", sampler.also}});
   }

@@ -242,7 +242,7 @@ std::vector<uint64_t> seeds_from(const std::vector<std::string>& texts, const st
 // ---- flags -------------------------------------------------------------------------------------------------------
 
 void add_schedule_flags(CLI::App& command, const std::string& group, ScheduleFlags& flags) {
-  add(command, group, "--schedule", flags.schedule, "NAME", "Which noise levels; steplapse schedule --list has them all");
+  add(command, group, "--schedule", flags.schedule, "NAME", "Which noise levels (the sampler's usual ones, else the bundle's): bundle, or of steplapse schedule --list");
   add(command, group, "--sigma-min", flags.sigma_min, "X", "The schedule's smallest sigma but 0");
   add(command, group, "--sigma-max", flags.sigma_max, "X", "The schedule's largest sigma");
   add(command, group, "--rho", flags.rho, "X", "How a schedule bends: karras, polyexponential");
@@ -251,7 +251,7 @@ void add_schedule_flags(CLI::App& command, const std::string& group, ScheduleFla
 
 void read_schedule(const CLI::App& command, const ScheduleFlags& flags, Settings& settings) {
   const auto given = [&](const char* flag) { return command.count(flag) > 0; };
-  if (given("--schedule")) settings.schedule = name_of("--schedule", flags.schedule, schedules(), {"ays"});
+  if (given("--schedule")) settings.schedule = name_of("--schedule", flags.schedule, schedules(), {"ays", "bundle"});
   if (given("--sigma-min")) settings.sigma_min = real_number("--sigma-min", flags.sigma_min, 0, kInfinity);
   if (given("--sigma-max")) settings.sigma_max = real_number("--sigma-max", flags.sigma_max, 0, kInfinity);
   if (given("--rho")) settings.rho = real_number("--rho", flags.rho, 0, kInfinity);

@@ -24,6 +24,7 @@ struct Engine::Job {
   bool over = false;
 
   bool asks_uncond() const { return guidance.rule.asks_uncond(steps + 1, trajectory.question()->level); }
+  bool asks_cond() const { return guidance.rule.asks_cond(steps + 1, trajectory.question()->level); }
   Question question() const { return {calls + 1, steps + 1, trajectory.question()->level, trajectory.question()->x}; }
 };
 
@@ -53,6 +54,8 @@ bool GuidanceRule::asks_uncond(int64_t step, const NoiseLevel& level) const {
   const double sigma = noise_ratio(level);
   return guides() && step >= first_step && step <= last_step && sigma > sigma_low && sigma <= sigma_high;
 }
+
+bool GuidanceRule::asks_cond(int64_t step, const NoiseLevel& level) const { return needs_cond() || !asks_uncond(step, level); }
 
 Tensor GuidanceRule::combined(const Tensor& cond, const Tensor& uncond) const {
   const Tensor guided = uncond + scale * (cond - uncond);
@@ -132,7 +135,11 @@ void Engine::advance(Job& job) {
 void Engine::tell(Job& job, const Answer& answer) {
   const Question question = job.question();
   job.watcher->answered(question, answer);
-  const Tensor output = job.asks_uncond() ? job.guidance.rule.combined(answer.cond, answer.uncond) : answer.cond;
+  const bool cond = job.asks_cond(), uncond = job.asks_uncond();
+  if ((cond && !answer.cond.defined()) || (uncond && !answer.uncond.defined())) {
+    throw std::runtime_error("step " + std::to_string(question.step) + ": the answer to one of the prompts is missing");
+  }
+  const Tensor output = cond && uncond ? job.guidance.rule.combined(answer.cond, answer.uncond) : cond ? answer.cond : answer.uncond;
   refuse_what_is_not_finite(question, output);
   ++job.calls;
   job.trajectory.answer(prediction_of(prediction_type_, question.x, output, question.level));
@@ -163,7 +170,7 @@ std::vector<Answer> Engine::answers_to(const std::vector<Job*>& batch) {
     const Trajectory::Question& question = *job->trajectory.question();
     if (!question.level.timestep) throw std::domain_error("the denoiser was asked at a level without a timestep");
     if (job->asks_uncond()) add_row(question, job->guidance.uncond);
-    add_row(question, job->guidance.cond);
+    if (job->asks_cond()) add_row(question, job->guidance.cond);
   }
   std::vector<Tensor> stacked;
   for (const auto& tensors : conditioning) stacked.push_back(at::cat(tensors));
@@ -177,7 +184,7 @@ std::vector<Answer> Engine::answers_to(const std::vector<Job*>& batch) {
   for (const Job* job : batch) {
     Answer answer{.cond = {}, .uncond = {}, .milliseconds = took.count() / static_cast<double>(batch.size())};
     if (job->asks_uncond()) answer.uncond = row(output, next++);
-    answer.cond = row(output, next++);
+    if (job->asks_cond()) answer.cond = row(output, next++);
     answers.push_back(std::move(answer));
   }
   return answers;

@@ -40,6 +40,18 @@ Tensor checked_latents(const Tensor& latents, const std::vector<int64_t>& wanted
   return numbers;
 }
 
+/// The norm of n unit normal numbers is within t of its mean but for a share of 2 exp(-t^2 / 2), whatever n (Gaussian
+/// concentration); with t = 7 that is one start in 10^10.
+void warn_of_other_noise(const Tensor& latents, std::vector<std::string>& warnings) {
+  const double bound = 7 / std::sqrt(static_cast<double>(latents.numel()));
+  const double rms = latents.to(at::kDouble).square().mean().sqrt().item<double>();
+  if (std::abs(rms - 1) <= bound) return;
+  std::ostringstream text;
+  text << "--latents: 'latents' has rms " << rms << " and does not look like unit noise, which has " << std::max(0.0, 1 - bound)
+       << " to " << 1 + bound << "; give it as it is before a sampler scales it";
+  warnings.push_back(text.str());
+}
+
 /// Samplers with steps of their own: how many they make, and what they make of the levels, is said before.
 void plan_own_steps(const Sampler& sampler, const Settings& settings, const Schedule& schedule, Plan& plan) {
   plan.made_steps = schedule.steps();
@@ -81,9 +93,22 @@ Recipe make_recipe(const Manifest& manifest, const Settings& settings, const Pla
   return recipe;
 }
 
-/// An interval of sigmas that no level of the run lies in.
-void warn_of_no_guidance(Plan& plan) {
+/// A scale below 1, which means something else elsewhere, a negative prompt that nobody asks about, and an interval of
+/// sigmas that no level of the run lies in.
+void warn_of_guidance(const Settings& settings, Plan& plan) {
   const Recipe& recipe = plan.recipe;
+  const bool negative = plan.negative_prompt && !plan.negative_prompt->empty();
+  const std::string scale = (settings.guidance_scale ? "--guidance-scale " : "the bundle's guidance scale ") + plain(recipe.guidance.scale);
+  if (recipe.guidance.scale < 1) {
+    plan.warnings.push_back(scale +
+                            (recipe.guidance.scale > 0 ? " lies between no prompt, 0, and the prompt without guidance, 1"
+                             : negative                ? " ignores the prompt and draws the negative prompt"
+                                                       : " ignores the prompt") +
+                            "; what diffusers calls " + plain(recipe.guidance.scale) + " is 1 here");
+  }
+  if (!recipe.guidance.guides() && negative) {
+    plan.warnings.push_back("--negative-prompt has no effect at guidance scale 1; raise --guidance-scale");
+  }
   const bool limited = recipe.guidance.sigma_low > 0 || std::isfinite(recipe.guidance.sigma_high);
   if (!recipe.guidance.guides() || !limited || !plan.made_steps) return;
   const auto questions = walk(sampler_named(recipe.sampler), recipe.options, recipe.schedule).questions;
@@ -174,7 +199,8 @@ Plan make_plan(const Manifest& manifest, const Settings& settings) {
   if (preset.eta) sampler.eta = preset.eta;
   plan_own_steps(sampler, settings, schedule, plan);
   plan.recipe = make_recipe(manifest, settings, plan, sampler, std::move(schedule));
-  warn_of_no_guidance(plan);
+  warn_of_guidance(settings, plan);
+  if (plan.recipe.init_noise_given) warn_of_other_noise(plan.recipe.init_noise, plan.warnings);
   if (plan.recipe.rng == Rng::cpu && plan.recipe.seed > 0xffffffff) {
     plan.warnings.push_back("seed " + std::to_string(plan.recipe.seed) + " is beyond 32 bits: the cpu generator uses its low 32, " +
                             std::to_string(plan.recipe.seed & 0xffffffff));
@@ -182,7 +208,16 @@ Plan make_plan(const Manifest& manifest, const Settings& settings) {
   return plan;
 }
 
-std::string words_of(const Plan& plan) { return text_of(parse_syntax(plan.prompt, plan.prompt_syntax, kPrompt).parts); }
+std::vector<std::string> unknown_warnings(const std::vector<TaughtPrompt>& taught, const Plan& plan) {
+  std::vector<std::string> warnings;
+  const auto check = [&](const std::string& prompt, const char* flag, const char* which) {
+    const std::string words = text_of(parse_syntax(prompt, plan.prompt_syntax, flag).parts);
+    if (const auto warning = unknown_warning(taught, words, which)) warnings.push_back(*warning);
+  };
+  check(plan.prompt, kPrompt, "");
+  if (plan.recipe.guidance.guides()) check(plan.negative_prompt.value_or(""), kNegativePrompt, "the negative prompt ");
+  return warnings;
+}
 
 TokenizedPrompts tokenize_prompts(const Manifest& manifest, const std::vector<Tokenizer>& tokenizers,
                                   const Plan& plan) {

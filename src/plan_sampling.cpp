@@ -86,6 +86,7 @@ std::string taken_warning(const char* flag, const std::string& word, const std::
 const ScheduleRule& rule_named(const Manifest& manifest, const std::string& said, std::vector<std::string>& warnings) {
   try {
     std::string name = is_other_tools(said) ? schedule_of_other_tool(said) : said;
+    if (name == "bundle") return schedule_named(manifest.training_noise.timestep_spacing);
     if (name != "ays" && !has_name(schedules(), name)) {
       if (const auto taken = schedule_taken_for(name)) {
         warnings.push_back(taken_warning("--schedule", name, taken->as));
@@ -155,7 +156,20 @@ RunEnd run_end(const Preset& preset) {
   return preset.end.value_or(sampler_named(preset.sampler).own_last_level ? RunEnd::own : RunEnd::zero);
 }
 
-Schedule by_rule(const Manifest& manifest, const Settings& settings, const Preset& preset, Plan& plan) {
+/// Whether samplers may bring their usual levels: those are for noise that begins at some sigma and stands in a table. Bundles of
+/// zero terminal SNR and of trailing spacing were trained for a start elsewhere.
+bool takes_usual_levels(const TrainingNoise& noise) {
+  constexpr double kZeroSnr = 1e-6;  // alpha²; diffusers puts 2^-24 there, Stable Diffusion has 0.0047
+  return noise.prediction_type != PredictionType::flow && noise.timestep_spacing != "trailing" && noise.alphas_cumprod.back() > kZeroSnr;
+}
+
+Schedule by_rule(const Manifest& manifest, const Settings& settings, Preset preset, Plan& plan) {
+  const bool other_tools = is_other_tools(settings.sampler.value_or(manifest.defaults.sampler));
+  const bool ours = !other_tools && preset == Preset{.sampler = preset.sampler};  // nor taken for another tool's
+  if (!settings.schedule && ours && takes_usual_levels(manifest.training_noise)) {
+    preset.schedule = sampler_named(preset.sampler).usual_schedule;
+    plan.usual_levels = preset.schedule.has_value();
+  }
   PlannedRule planned = planned_rule(manifest, settings, preset);
   plan.schedule = planned.rule.name;
   plan.warnings.insert(plan.warnings.end(), planned.warnings.begin(), planned.warnings.end());
@@ -178,7 +192,7 @@ Schedule by_rule(const Manifest& manifest, const Settings& settings, const Prese
 void warn_of_little_noise(const TrainingNoise& noise, const Schedule& schedule, Plan& plan) {
   const double first = schedule.levels.front().timestep.value();
   if (first >= static_cast<double>(noise.timesteps()) / 2) return;
-  const bool own = plan.schedule == "timesteps" || plan.schedule == "sigmas" || plan.schedule == "levels";
+  const bool own = plan.own_levels();
   plan.warnings.push_back((own ? "--" + plan.schedule
                                : "--schedule " + plan.schedule + " with " + std::to_string(schedule.steps()) + " step" +
                                      (schedule.steps() == 1 ? "" : "s")) +
@@ -243,7 +257,7 @@ GuidanceRule planned_guidance(const Manifest& manifest, const Settings& settings
                                     {"--guidance-sigmas", settings.guidance_sigmas.has_value()},
                                     {"--guidance-rescale", settings.guidance_rescale.has_value()}}) {
     if (given && !rule.guides()) {
-      throw UsageError(std::string(flag) + ": there is no guidance at --guidance-scale " + plain(rule.scale) + "; wanted one above 1");
+      throw UsageError(std::string(flag) + ": there is no guidance at --guidance-scale " + plain(rule.scale) + "; wanted another");
     }
   }
   if (const auto& interval = settings.guidance_interval) {

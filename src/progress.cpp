@@ -42,9 +42,14 @@ std::string failed_line(const std::filesystem::path& folder, const Failure& fail
   return "steplapse: " + (named ? "" : folder.string() + ": ") + failure.message;
 }
 
+/// Where it is not the bundle's own.
+std::string on_schedule(const Plan& plan, const Manifest& manifest) {
+  return plan.own_levels() || plan.schedule == manifest.training_noise.timestep_spacing ? "" : " on " + plan.schedule;
+}
+
 std::string starting_line(const Plan& plan, const Manifest& manifest, const std::filesystem::path& folder) {
   return in_quotes(plan.prompt) + ", seed " + std::to_string(plan.recipe.seed) + ", " + counted(plan.steps(), "step") +
-         " of " + plan.recipe.sampler + ", " + manifest.name + " " + std::to_string(plan.size.width) + "x" +
+         " of " + plan.recipe.sampler + on_schedule(plan, manifest) + ", " + manifest.name + " " + std::to_string(plan.size.width) + "x" +
          std::to_string(plan.size.height) + " -> " + folder.string();
 }
 
@@ -54,7 +59,8 @@ std::string calls_text(const Plan& plan) {
   const Recipe& recipe = plan.recipe;
   int64_t guided = 0, plain = 0;
   for (const auto& question : walk(sampler_named(recipe.sampler), recipe.options, recipe.schedule).questions) {
-    ++(recipe.guidance.asks_uncond(question.step, question.level) ? guided : plain);
+    const bool both = recipe.guidance.asks_uncond(question.step, question.level) && recipe.guidance.asks_cond(question.step, question.level);
+    ++(both ? guided : plain);
   }
   std::string text;
   const auto add = [&](int64_t calls, const char* rows) {
@@ -325,6 +331,7 @@ class Json : public Progress {
 void Progress::planned(int64_t, const Plan& plan, const Manifest& manifest, const std::filesystem::path& folder, int64_t frames) {
   const Recipe& recipe = plan.recipe;
   std::cout << "would draw " << starting_line(plan, manifest, folder) << "\nschedule " << plan.schedule
+            << (plan.usual_levels ? " (usual for " + recipe.sampler + "; --schedule bundle is " + manifest.training_noise.timestep_spacing + ")" : "")
             << ", guidance scale " << recipe.guidance.scale << ", eta " << recipe.options.eta << ": " << calls_text(plan) << ", "
             << counted(frames, "frame") << "\n";
 }

@@ -104,7 +104,8 @@ std::vector<TaughtPrompt> search_prompts(const std::vector<TaughtPrompt>& taught
   return found;
 }
 
-std::optional<std::string> unknown_warning(const std::vector<TaughtPrompt>& taught, std::string_view prompt) {
+std::optional<std::string> unknown_warning(const std::vector<TaughtPrompt>& taught, std::string_view prompt,
+                                           const std::string& which) {
   if (prompt.find_first_not_of(" \t\r\n") == std::string_view::npos) return std::nullopt;
   std::set<std::string> known;
   for (const TaughtPrompt& entry : taught) {
@@ -114,7 +115,7 @@ std::optional<std::string> unknown_warning(const std::vector<TaughtPrompt>& taug
   if (std::any_of(asked.begin(), asked.end(), [&](const auto& word) { return known.contains(word); }))
     return std::nullopt;
   const std::string names = nearest_names(taught, asked);
-  return "the model was not taught any word of " + in_quotes(prompt) +
+  return "the model was not taught any word of " + which + in_quotes(prompt) +
          (names.empty() ? "; steplapse model prompts lists what it was" : "; nearest names: " + names + " (all: steplapse model prompts)");
 }
 

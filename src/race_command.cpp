@@ -179,9 +179,7 @@ std::vector<Plan> plan_lanes(const Manifest& manifest, const RaceOptions& option
 void warn_of_unknown_words(const Manifest& manifest, const RaceOptions& options, const std::vector<Plan>& plans, Warnings& warnings) {
   if (!manifest.prompts) return;
   const auto taught = taught_prompts(options.model, manifest);
-  for (const Plan& plan : plans) {
-    if (const auto warning = unknown_warning(taught, words_of(plan))) warnings.add(*warning);
-  }
+  for (const Plan& plan : plans) warnings.add(unknown_warnings(taught, plan));
 }
 
 std::vector<Lane> lanes_of(const Bundle& bundle, const std::vector<Plan>& plans, Warnings& warnings) {

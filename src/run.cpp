@@ -42,9 +42,9 @@ std::map<std::string, std::string> provenance(const Manifest& manifest, const Op
 }
 
 /// The bundle's list of what it was taught, if it has one, knows which words mean nothing to it.
-std::optional<std::string> warning_of_unknown_words(const Bundle& bundle, const Plan& plan) {
-  if (!bundle.manifest().prompts) return std::nullopt;
-  return unknown_warning(taught_prompts(bundle.folder(), bundle.manifest()), words_of(plan));
+std::vector<std::string> warnings_of_unknown_words(const Bundle& bundle, const Plan& plan) {
+  if (!bundle.manifest().prompts) return {};
+  return unknown_warnings(taught_prompts(bundle.folder(), bundle.manifest()), plan);
 }
 
 void check_decoder(const Manifest& manifest, const std::string& decoder) {
@@ -164,7 +164,8 @@ class Batch {
     const Prompts prompts{plan.prompt, plan.negative_prompt, plan.prompt_syntax, plan.recipe.guidance.guides()};
     if (prompts_ != prompts) {
       encoded_ = encode_prompts(bundle_, plan);
-      if (const auto warning = warning_of_unknown_words(bundle_, plan)) encoded_.warnings.insert(encoded_.warnings.begin(), *warning);
+      const auto unknown = warnings_of_unknown_words(bundle_, plan);
+      encoded_.warnings.insert(encoded_.warnings.begin(), unknown.begin(), unknown.end());
       prompts_ = prompts;
     }
     for (const auto& warning : encoded_.warnings) warnings_.add(in_place(request, warning));
@@ -189,7 +190,7 @@ class Batch {
   void limit_batch(const Recipe& recipe, const Guidance& guidance) {
     int64_t size = recipe.init_noise.numel();
     for (const Tensor& tensor : guidance.cond) size += tensor.numel();
-    if (guidance.rule.guides()) size *= 2;
+    size *= guidance.rule.most_rows();
     if (size <= largest_) return;
     const int64_t fit = batch_that_fits(bundle_, recipe, guidance);
     engine_.set_max_batch(largest_ == 0 ? fit : std::min(fit, engine_.max_batch()));

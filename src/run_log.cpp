@@ -24,13 +24,14 @@ using sqlite::Statement;
 
 // 2 has where guidance is, churn, scale of fresh noise, and the training noise for levels between the listed ones: without
 // them such a run would be fed in vain.
-constexpr int64_t kLogVersion = 2;
+// 3 has guidance scales below 1 as the formula says; before, such a run's answer was cond. cond may be NULL.
+constexpr int64_t kLogVersion = 3;
 
 constexpr const char* kTables = R"(
 CREATE TABLE run (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE calls (call INTEGER PRIMARY KEY, step INTEGER NOT NULL, timestep REAL, alpha REAL NOT NULL,
-  sigma REAL NOT NULL, latents_sha256 TEXT NOT NULL, shape TEXT NOT NULL, cond BLOB NOT NULL,
-  cond_sha256 TEXT NOT NULL, uncond BLOB, uncond_sha256 TEXT, denoiser_ms REAL NOT NULL);
+  sigma REAL NOT NULL, latents_sha256 TEXT NOT NULL, shape TEXT NOT NULL, cond BLOB,
+  cond_sha256 TEXT, uncond BLOB, uncond_sha256 TEXT, denoiser_ms REAL NOT NULL);
 CREATE TABLE steps (step INTEGER PRIMARY KEY, timestep REAL, alpha REAL NOT NULL, sigma REAL NOT NULL,
   latents_rms_change REAL NOT NULL, x0_rms_change REAL, x0_rms_to_final REAL, x0_mean_abs_change REAL,
   x0_psnr_change REAL, x0_compared_step INTEGER, guidance_norm REAL, denoiser_calls INTEGER NOT NULL,
@@ -177,18 +178,22 @@ void RunLog::commit_when_due() {
 void RunLog::commit() { database_->commit(); }
 
 void RunLog::add_call(const Question& question, const Answer& answer) {
-  const Tensor x = question.x.contiguous(), cond = answer.cond.contiguous();
-  Tensor uncond;
-  std::optional<Blob> uncond_bytes;
-  std::optional<std::string> uncond_checksum;
-  if (answer.uncond.defined()) {
-    uncond = answer.uncond.contiguous();
-    uncond_bytes = bytes_of(uncond);
-    uncond_checksum = checksum(uncond);
-  }
+  const Tensor x = question.x.contiguous();
+  struct Branch {
+    explicit Branch(const Tensor& answer) {
+      if (!answer.defined()) return;
+      numbers = answer.contiguous();
+      bytes = bytes_of(numbers);
+      sha256 = checksum(numbers);
+    }
+    Tensor numbers;
+    std::optional<Blob> bytes;
+    std::optional<std::string> sha256;
+  };
+  const Branch cond(answer.cond), uncond(answer.uncond);
   database_->write("INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", question.call, question.step,
               question.level.timestep, question.level.alpha, question.level.sigma, checksum(x), shape_json(x),
-              bytes_of(cond), checksum(cond), uncond_bytes, uncond_checksum, answer.milliseconds);
+              cond.bytes, cond.sha256, uncond.bytes, uncond.sha256, answer.milliseconds);
 }
 
 void RunLog::add_step(const StepRow& row) {
@@ -269,6 +274,7 @@ Recipe RunLog::recipe() const {
     recipe.prediction_type = prediction_type_named(facts.at("prediction_type").get<std::string>());
     GuidanceRule& guidance = recipe.guidance;
     guidance.scale = facts.at("guidance_scale");
+    if (version() < 3) guidance.scale = std::max(1.0, guidance.scale);
     guidance.first_step = since_version_2("guidance_first_step", 1);
     if (const auto last = since_version_2("guidance_last_step", nullptr); !last.is_null()) guidance.last_step = last;
     guidance.sigma_low = since_version_2("guidance_sigma_low", 0);
@@ -336,7 +342,7 @@ std::optional<Answer> RunLog::recall(const Question& question) const {
     throw std::runtime_error(place + ": the logged " + branch + " answer lacks its checksum; the log is damaged");
   };
   Answer answer;
-  answer.cond = checked(5, "cond");
+  if (!row.is_null(5)) answer.cond = checked(5, "cond");
   if (!row.is_null(7)) answer.uncond = checked(7, "uncond");
   answer.milliseconds = row.real(9);
   return answer;

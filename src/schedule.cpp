@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <stdexcept>
 
 #include "steplapse/text.h"
@@ -35,10 +36,12 @@ std::string in_timesteps(const TrainingNoise& noise) {
   return "the model was trained on timesteps 0 to " + std::to_string(noise.timesteps() - 1);
 }
 
-void check_steps(const TrainingNoise& noise, int64_t steps) {
+/// @param working  what may be asked; "": 1 to the number of timesteps
+void check_steps(const TrainingNoise& noise, int64_t steps, const std::function<std::string()>& working = [] { return ""; }) {
   if (steps >= 1 && steps <= noise.timesteps()) return;
-  throw std::invalid_argument(std::to_string(steps) + " steps asked, " + in_timesteps(noise) + ": use 1 to " +
-                              std::to_string(noise.timesteps()));
+  const std::string some = working();
+  throw std::invalid_argument(std::to_string(steps) + " steps asked, " + in_timesteps(noise) + ": use " +
+                              (some.empty() ? "1 to " + std::to_string(noise.timesteps()) : some));
 }
 
 void check_range(const NoiseScale& scale, const ScheduleRequest& request) {
@@ -110,10 +113,9 @@ double init_scale(StartScale start, const NoiseScale& scale, const std::vector<N
   return start == StartScale::unit || (start == StartScale::unit_at_max && at_max) ? 1 : first.sigma;
 }
 
-Schedule make_schedule(const TrainingNoise& noise, const ScheduleRule& rule, const ScheduleRequest& request) {
-  check_steps(noise, request.steps);
-  const NoiseScale scale(noise);
-  check_range(scale, request);
+namespace {
+
+Schedule made(const TrainingNoise& noise, const NoiseScale& scale, const ScheduleRule& rule, const ScheduleRequest& request) {
   ScheduleRequest of_rule = request;
   of_rule.steps += request.drops_penultimate;
   Schedule schedule{rule.levels(scale, of_rule), 1, noise.alphas_cumprod};
@@ -123,6 +125,37 @@ Schedule make_schedule(const TrainingNoise& noise, const ScheduleRule& rule, con
   schedule.init_scale = init_scale(start, scale, schedule.levels);
   add_end(schedule.levels, noise, request.end == RunEnd::own && !rule.own_last_level ? RunEnd::zero : request.end);
   return schedule;
+}
+
+/// "1 to 500 or 1000": the numbers of steps that the rule makes levels for.
+std::string working_steps(const TrainingNoise& noise, const NoiseScale& scale, const ScheduleRule& rule, ScheduleRequest request) {
+  const auto works = [&](int64_t steps) {
+    request.steps = steps;
+    try {
+      made(noise, scale, rule, request);
+      return true;
+    } catch (const std::invalid_argument&) {
+      return false;
+    }
+  };
+  std::string text;
+  for (int64_t first = 1; first <= noise.timesteps(); ++first) {
+    if (!works(first)) continue;
+    int64_t last = first;
+    while (last < noise.timesteps() && works(last + 1)) ++last;
+    text += (text.empty() ? "" : " or ") + std::to_string(first) + (last > first ? " to " + std::to_string(last) : "");
+    first = last;
+  }
+  return text;
+}
+
+}  // namespace
+
+Schedule make_schedule(const TrainingNoise& noise, const ScheduleRule& rule, const ScheduleRequest& request) {
+  const NoiseScale scale(noise);
+  check_steps(noise, request.steps, [&] { return working_steps(noise, scale, rule, request); });
+  check_range(scale, request);
+  return made(noise, scale, rule, request);
 }
 
 Schedule schedule_of_timesteps(const TrainingNoise& noise, const std::vector<double>& timesteps, RunEnd end) {

@@ -129,8 +129,7 @@ void show_tokens(const TokensOptions& options) {
   // In the order in which drawing gives them.
   for (const std::string& warning : plan.warnings) warn(warning);
   if (manifest.prompts) {
-    const auto warning = unknown_warning(taught_prompts(options.model, manifest), words_of(plan));
-    if (warning) warn(*warning);
+    for (const std::string& warning : unknown_warnings(taught_prompts(options.model, manifest), plan)) warn(warning);
   }
   for (const std::string& warning : prompts.warnings) warn(warning);
 

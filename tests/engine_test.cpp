@@ -74,21 +74,13 @@ Guidance guidance(double scale) { return {{at::full({1, 1}, 0.5)}, {at::full({1,
 
 TEST(Engine, GuidanceIsUncondPlusScaleTimesTheDifference) {
   // The toy answer is linear in the conditioning: guidance from 0.25 towards 0.5 by 3 is conditioning on 1.
-  NotingDenoiser network;
-  Engine guided(network.denoiser(), PredictionType::epsilon);
-  guided.add(ddim(1, 4), guidance(3));
-  Engine plain(network.denoiser(), PredictionType::epsilon);
-  plain.add(ddim(1, 4), {{at::full({1, 1}, 1.0)}, {}, {1}});
-  EXPECT_TRUE(at::allclose(guided.run()[0].latents, plain.run()[0].latents, 1e-5, 1e-5));
-}
-
-TEST(Engine, AsksNoUncondAtScaleOneOrBelow) {
-  for (const double scale : {0.0, 0.5, 1.0, 1.5}) {
+  for (const double scale : {0.0, 0.5, 1.0, 3.0}) {
     NotingDenoiser network;
-    Engine engine(network.denoiser(), PredictionType::epsilon);
-    engine.add(ddim(1, 1), guidance(scale));
-    rethrow(engine.run()[0]);
-    EXPECT_THAT(*network.rows, ElementsAre(scale > 1 ? 2 : 1)) << scale;
+    Engine guided(network.denoiser(), PredictionType::epsilon);
+    guided.add(ddim(1, 4), guidance(scale));
+    Engine plain(network.denoiser(), PredictionType::epsilon);
+    plain.add(ddim(1, 4), {{at::full({1, 1}, 0.25 + scale * 0.25)}, {}, {}});
+    EXPECT_TRUE(at::allclose(guided.run()[0].latents, plain.run()[0].latents, 1e-5, 1e-5)) << scale;
   }
 }
 
@@ -102,7 +94,29 @@ std::vector<int64_t> rows_of(const GuidanceRule& rule) {
   return *network.rows;
 }
 
+TEST(Engine, AsksTheBranchesThatTheScaleNeeds) {
+  for (const double scale : {0.0, 0.5, 1.0, 1.5}) {
+    const GuidanceRule rule{.scale = scale};
+    const bool one = scale == 0 || scale == 1;
+    EXPECT_THAT(rows_of(rule), testing::Each(one ? 1 : 2)) << scale;
+    EXPECT_EQ(rule.most_rows(), one ? 1 : 2) << scale;
+  }
+  EXPECT_THAT(rows_of({.scale = 0, .rescale = 0.5}), testing::Each(2));  // towards the deviation of cond
+}
+
+TEST(Engine, SaysThatALoggedAnswerIsMissing) {
+  struct Half : Watcher {
+    std::optional<Answer> recall(const Question& question) override { return Answer{.cond = question.x, .uncond = {}}; }
+  } half;
+  Engine engine(gaussian_denoiser(1), PredictionType::epsilon);
+  engine.add(ddim(1, 2), guidance(3), &half);
+  const Outcome outcome = engine.run()[0];
+  EXPECT_THAT([&] { rethrow(outcome); },
+              ThrowsMessage<std::runtime_error>(StrEq("step 1: the answer to one of the prompts is missing")));
+}
+
 TEST(Engine, AsksUncondOnlyInTheIntervalOfSteps) {
+  EXPECT_THAT(rows_of({.scale = 0, .first_step = 2, .last_step = 4}), ElementsAre(1, 1, 1, 1, 1));
   EXPECT_THAT(rows_of({.scale = 3, .first_step = 2, .last_step = 4}), ElementsAre(1, 2, 2, 2, 1));
   EXPECT_THAT(rows_of({.scale = 1, .first_step = 2, .last_step = 4}), ElementsAre(1, 1, 1, 1, 1));
 }

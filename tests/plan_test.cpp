@@ -115,15 +115,92 @@ TEST(Plan, PromptsAreComposed) {
 TEST(Plan, PromptsAreKeptAsTheyWereWritten) {
   const Plan plan = make_plan(toy(), with([](Settings& s) { s.prompt = "(red:1.4) [apple"; }));
   EXPECT_EQ(plan.prompt, "(red:1.4) [apple");
-  EXPECT_EQ(words_of(plan), "red [apple");
   EXPECT_THAT(plan.warnings,
               ElementsAre("PROMPT, column 11: '[' has no partner and is text; where it is meant so, write '\\['"));
   const Plan plain = make_plan(toy(), with([](Settings& s) {
                                  s.prompt = "(red:1.4) [apple";
                                  s.prompt_syntax = PromptSyntax::plain;
                                }));
-  EXPECT_EQ(words_of(plain), "(red:1.4) [apple");
   EXPECT_THAT(plain.warnings, IsEmpty());
+}
+
+// ---- guidance ----------------------------------------------------------------------------------------------------
+
+TEST(Plan, WarnsOfAGuidanceScaleBelow1) {
+  const auto warnings = [](double scale, const char* negative) {
+    return make_plan(toy(), with([&](Settings& s) { s.guidance_scale = scale, s.negative_prompt = negative; })).warnings;
+  };
+  EXPECT_THAT(warnings(0, ""), ElementsAre("--guidance-scale 0 ignores the prompt; what diffusers calls 0 is 1 here"));
+  EXPECT_THAT(warnings(0, "blue"), ElementsAre("--guidance-scale 0 ignores the prompt and draws the negative prompt; what "
+                                               "diffusers calls 0 is 1 here"));
+  EXPECT_THAT(warnings(0.5, "blue"), ElementsAre("--guidance-scale 0.5 lies between no prompt, 0, and the prompt without "
+                                                 "guidance, 1; what diffusers calls 0.5 is 1 here"));
+  EXPECT_THAT(warnings(1, ""), IsEmpty());
+  EXPECT_THAT(warnings(1, "blue"), ElementsAre("--negative-prompt has no effect at guidance scale 1; raise --guidance-scale"));
+  EXPECT_THAT(warnings(1.5, "blue"), IsEmpty());
+  Manifest distilled = toy();
+  distilled.defaults.guidance_scale = 0;
+  EXPECT_THAT(make_plan(distilled, seeded()).warnings,
+              ElementsAre("the bundle's guidance scale 0 ignores the prompt; what diffusers calls 0 is 1 here"));
+}
+
+TEST(Plan, WarnsOfUnknownWordsOfBothPromptsWithoutTheSyntax) {
+  const std::vector<TaughtPrompt> taught{{"apple", {}}};
+  const auto warnings = [&](double scale) {
+    return unknown_warnings(taught, make_plan(toy(), with([&](Settings& s) {
+                                                s.prompt = "(pear:1.4)", s.negative_prompt = "[plum]", s.guidance_scale = scale;
+                                              })));
+  };
+  EXPECT_THAT(warnings(2), ElementsAre(StartsWith("the model was not taught any word of 'pear';"),
+                                       StartsWith("the model was not taught any word of the negative prompt 'plum';")));
+  EXPECT_THAT(warnings(0), testing::SizeIs(2));
+  EXPECT_THAT(warnings(1), ElementsAre(StartsWith("the model was not taught any word of 'pear';")));  // the other is not asked
+}
+
+// ---- levels that nobody named -------------------------------------------------------------------------------------
+
+/// Spaced as most bundles are.
+Manifest leading() {
+  Manifest manifest = toy();
+  manifest.training_noise.timestep_spacing = "leading";
+  return manifest;
+}
+
+std::string schedule_of(const Manifest& manifest, const std::string& sampler, const std::optional<std::string>& schedule = {}) {
+  const Plan plan = make_plan(manifest, with([&](Settings& s) { s.sampler = sampler, s.schedule = schedule; }));
+  EXPECT_EQ(plan.usual_levels, !schedule && plan.schedule != "leading" && sampler.find(':') == std::string::npos &&
+                                   plan.schedule != manifest.training_noise.timestep_spacing) << sampler;
+  return plan.schedule;
+}
+
+TEST(Plan, ASamplerBringsItsUsualLevels) {
+  EXPECT_EQ(schedule_of(leading(), "dpmpp_2m"), "karras");
+  EXPECT_EQ(schedule_of(leading(), "dpmpp_3m_sde"), "exponential");
+  EXPECT_EQ(schedule_of(leading(), "ddim"), "leading");
+  EXPECT_EQ(schedule_of(leading(), "dpmpp_2m", "bundle"), "leading");
+  EXPECT_EQ(schedule_of(leading(), "dpmpp_2m", "normal"), "normal");
+  Manifest by_default = leading();
+  by_default.defaults.sampler = "dpmpp_2m";
+  EXPECT_EQ(make_plan(by_default, seeded()).schedule, "karras");
+  EXPECT_EQ(make_plan(leading(), with([](Settings& s) { s.sampler = "dpmpp_2m", s.sigmas = {{4, 1, 0}}; })).schedule, "sigmas");
+}
+
+TEST(Plan, OtherToolsNamesKeepTheirToolsLevels) {
+  EXPECT_EQ(schedule_of(leading(), "comfyui:dpmpp_2m"), "simple");
+  EXPECT_EQ(schedule_of(leading(), "diffusers:DPMSolverMultistepScheduler"), "linspace_solver");
+  EXPECT_EQ(schedule_of(leading(), "a1111:DPM++ 2M"), "karras");
+}
+
+TEST(Plan, ModelsTrainedForAnotherStartKeepTheirOwnLevels) {
+  Manifest zero_snr = leading();
+  zero_snr.training_noise.alphas_cumprod.back() = 0;
+  EXPECT_EQ(schedule_of(zero_snr, "dpmpp_2m"), "leading");
+  EXPECT_EQ(schedule_of(toy(), "dpmpp_2m"), "trailing");
+  Manifest flow = toy();
+  flow.training_noise = {};
+  flow.training_noise.prediction_type = PredictionType::flow;
+  flow.training_noise.timestep_spacing = "linspace";
+  EXPECT_EQ(schedule_of(flow, "dpmpp_2m"), "linspace");
 }
 
 // ---- the start ----------------------------------------------------------------------------------------------------
@@ -190,6 +267,20 @@ TEST(Start, GoesOnInTheStreamOfTheStart) {
     const double fresh = to.sigma / from.sigma * std::sqrt(1 - std::pow(from.alpha / to.alpha, 2));
     EXPECT_TRUE(at::allclose(trajectory.step()->x, fresh * stream.like(zero), 1e-6, 1e-7)) << given;
   }
+}
+
+// Of 128 numbers unit noise has an rms of 1 within 7 / sqrt(128) = 0.62.
+TEST(Plan, WarnsOfLatentsThatAreNoUnitNoise) {
+  const auto warnings = [](double rms) {
+    Manifest manifest = toy();
+    manifest.latent_channels = 8;
+    return make_plan(manifest, with([&](Settings& s) { s.latents = at::full({1, 8, 4, 4}, rms); })).warnings;
+  };
+  EXPECT_THAT(warnings(1.6), IsEmpty());
+  EXPECT_THAT(warnings(0.4), IsEmpty());
+  EXPECT_THAT(warnings(14.6), ElementsAre("--latents: 'latents' has rms 14.6 and does not look like unit noise, which has 0.381282 to "
+                                          "1.61872; give it as it is before a sampler scales it"));
+  EXPECT_THAT(warnings(0.25), ElementsAre(StartsWith("--latents: 'latents' has rms 0.25 and does not look like unit noise")));
 }
 
 // ---- warnings -----------------------------------------------------------------------------------------------------

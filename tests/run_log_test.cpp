@@ -126,7 +126,7 @@ std::string first_12_digits(const Tensor& x) {
 TEST_F(Log, RefedToTheSamplerGivesTheFinalLatentsToTheBit) {
   for (const Rng rng : {Rng::cpu, Rng::philox}) {
     for (const double eta : {0.0, 0.7}) {
-      for (const double scale : {1.0, 7.5}) {
+      for (const double scale : {0.0, 0.5, 1.0, 7.5}) {
         const Tensor latents = record(recipe_of(eta, scale, rng));
         EXPECT_TRUE(at::equal(refeed_file(), latents)) << name_of(rng) << ", eta " << eta << ", scale " << scale;
       }
@@ -200,6 +200,15 @@ TEST_F(Log, OfVersion1IsReadAsItsProgramMeantIt) {
   edit("DELETE FROM run WHERE key IN ('s_churn', 's_tmin', 's_tmax', 's_noise', 'alphas_cumprod', 'sigma_min', 'sigma_max', 'rho', 'shift')");
   EXPECT_THAT([&] { refeed_file(); }, ThrowsMessage<OutputError>(StartsWith(path_.string() + ": table 'run' is not as")));
   edit("PRAGMA user_version = 1");
+  EXPECT_TRUE(at::equal(refeed_file(), latents));
+}
+
+// Before version 3 a scale below 1 was no guidance: cond alone was asked, and was the answer.
+TEST_F(Log, OfVersion2WithAScaleBelow1IsFedByItsOwnRule) {
+  const Tensor latents = record(recipe_of(0.7, 1));
+  edit("UPDATE run SET value = 0.5 WHERE key = 'guidance_scale'");
+  EXPECT_THAT([&] { refeed_file(); }, ThrowsMessage<std::runtime_error>(StrEq("step 1: the answer to one of the prompts is missing")));
+  edit("PRAGMA user_version = 2");
   EXPECT_TRUE(at::equal(refeed_file(), latents));
 }
 
@@ -340,9 +349,9 @@ TEST_F(Log, WithATableThatWasChangedIsNamed) {
 
 TEST_F(Log, OfANewerProgramIsRefusedByItsVersion) {
   record(recipe_of(0, 1));
-  edit("PRAGMA user_version = 3");
+  edit("PRAGMA user_version = 4");
   EXPECT_THAT([&] { RunLog::open(path_); },
-              ThrowsMessage<OutputError>(StrEq(path_.string() + ": a log of version 3, this program reads up to 2; use a "
+              ThrowsMessage<OutputError>(StrEq(path_.string() + ": a log of version 4, this program reads up to 3; use a "
                                                                 "newer steplapse")));
 }
 

@@ -279,6 +279,27 @@ TEST(Schedule, RefusesNumbersThatAreNotTheModels) {
 
 // ---- the table --------------------------------------------------------------------------------------------------------
 
+// Of leading with offset 1, 999 steps begin at 999; 501 to 998 would begin below it, and 1000 outside the table.
+TEST(Schedule, OfTooManyStepsSaysWhichNumbersWork) {
+  const auto refusal = [](int64_t offset, const char* name, ScheduleRequest request) {
+    TrainingNoise noise = stable_diffusion();
+    noise.steps_offset = offset;
+    request.steps = 1001;
+    try {
+      make_schedule(noise, schedule_named(name), request);
+      return std::string("none");
+    } catch (const std::invalid_argument& error) {
+      return std::string(error.what());
+    }
+  };
+  const std::string asked = "1001 steps asked, the model was trained on timesteps 0 to 999: use ";
+  EXPECT_EQ(refusal(1, "leading", {}), asked + "1 to 500 or 999");
+  EXPECT_EQ(refusal(0, "leading", {}), asked + "1 to 500 or 1000");
+  EXPECT_EQ(refusal(1, "trailing", {}), asked + "1 to 1000");
+  EXPECT_EQ(refusal(1, "lcm", {}), asked + "1 to 50");
+  EXPECT_EQ(refusal(1, "normal", {.end = RunEnd::last_listed}), asked + "2 to 1000");
+}
+
 TEST(Schedules, HaveNamesOfTheirOwnAndSaySomething) {
   const auto names = all_names();
   EXPECT_EQ(std::set(names.begin(), names.end()).size(), names.size());

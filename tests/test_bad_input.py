@@ -48,7 +48,7 @@ def refusal(run, tmp_path):
 COUNT = "wanted a whole number of 1 or more"
 SEED = "wanted a whole number from 0 to 18446744073709551615, or -1 for a random one"
 SCALE = "wanted a number of 0 or more"
-TRAINED = "steps asked, the model was trained on timesteps 0 to 999: use 1 to 1000"
+TRAINED = "steps asked, the model was trained on timesteps 0 to 999: use 1 to 500 or 999"
 STEPS = "wanted step numbers with commas between, as 1,5,30"
 PIXELS = "wanted WIDTHxHEIGHT in pixels, as 512x768"
 QUOTES = 'unexpected \'apple\'; a prompt of several words wants quotes: steplapse "red apple"'
@@ -70,7 +70,7 @@ COMMAND_LINES = [
     (["red apple", "--sampler", "dim"], f"--sampler 'dim': did you mean 'ddim'? there are: {SAMPLERS}"),
     (["red apple", "--sampler", "nonsense"], f"--sampler 'nonsense': there are: {SAMPLERS}"),
     (["red apple", "--schedule", "treiling"],
-     "--schedule 'treiling': did you mean 'trailing'? there are: ays, leading, linspace, trailing, linspace_sigma, "
+     "--schedule 'treiling': did you mean 'trailing'? there are: ays, bundle, leading, linspace, trailing, linspace_sigma, "
      "linspace_solver, leading_solver, normal, simple, sgm_uniform, ddim_uniform, karras, exponential, polyexponential, beta, beta_sigma, kl_optimal, ays_sd1, ays_sdxl, "
      "laplace, linear_quadratic, lcm"),
     (["red apple", "--rng", "philux"], "--rng 'philux': did you mean 'philox'? there are: cpu, philox"),

@@ -151,7 +151,7 @@ def test_an_empty_value_does_not_take_the_next_flag_for_its_own(draw, flags):
 BAD = [
     (["a", {"prompt": "b", "steps": 0}], "list.txt:2: --steps '0': wanted a whole number of 1 or more"),
     (["a", {"prompt": "b", "steps": 2000}],
-     "list.txt:2: --steps 2000: 2000 steps asked, the model was trained on timesteps 0 to 999: use 1 to 1000"),
+     "list.txt:2: --steps 2000: 2000 steps asked, the model was trained on timesteps 0 to 999: use 1 to 500 or 999"),
     (["a", {"prompt": "b", "sampler": "eulr"}], "list.txt:2: --sampler 'eulr': did you mean 'euler'?"),
     (["a", {"prompt": "b", "sampler": "euler", "eta": 0.5}], "list.txt:2: --eta: the sampler 'euler' knows no eta"),
     (["a", {"prompt": "b", "stpes": 3}], "list.txt:2: unknown key 'stpes', did you mean 'steps'?"),

@@ -274,7 +274,7 @@ REFUSALS = [
           "trailing or linspace"),
     (1000, "leading with offset 1 and 1000 steps would start at timestep 1000, outside the model's 0 to 999; use "
            "trailing or linspace"),
-    (1001, "1001 steps asked, the model was trained on timesteps 0 to 999: use 1 to 1000"),
+    (1001, "1001 steps asked, the model was trained on timesteps 0 to 999: use 1 to 500 or 999"),
 ]
 
 
@@ -361,7 +361,7 @@ GUIDANCE = [
     (["--guidance-sigmas", "low..1"], "--guidance-sigmas 'low..1': wanted sigmas LOW..HIGH, as 0.28..5.42"),
     (["--guidance-rescale", "2"], "--guidance-rescale '2': wanted a number from 0 to 1"),
     (["--guidance-rescale", "0.5", "--guidance-scale", "1"],
-     "--guidance-rescale: there is no guidance at --guidance-scale 1; wanted one above 1"),
+     "--guidance-rescale: there is no guidance at --guidance-scale 1; wanted another"),
     (["--s-churn", "1"], "--s-churn: the sampler 'ddim' does not churn"),
     (["--s-noise", "1"], "--s-noise: the sampler 'ddim' draws no fresh noise with --eta 0"),
 ]
@@ -377,3 +377,22 @@ def test_guidance_and_noise_that_cannot_be_had_are_refused(run, arguments, messa
 def test_a_dry_run_says_how_many_rows_are_asked(run):
     out = run("red apple", "--steps", 10, "--frames", "none", "--guidance-interval", "3..6", "--dry-run").out
     assert "4 denoiser calls of 2 rows and 6 denoiser calls of 1 row" in out
+
+
+def test_a_sampler_brings_its_usual_levels_to_schedule_and_generate_alike(run, tmp_path):
+    karras = json.loads(run("schedule", "--json", "--steps", 5, "--schedule", "karras").out)
+    assert json.loads(run("schedule", "--json", "--steps", 5, "--sampler", "dpmpp_2m").out) == karras
+    ended = run("red apple", "--seed", 1, "--steps", 5, "--sampler", "dpmpp_2m", "--frames", "none", "--out", tmp_path / "run",
+                "--progress", "lines")
+    assert "5 steps of dpmpp_2m on karras" in ended.err
+    told = json.loads((tmp_path / "run/run.json").read_text())
+    assert (told["schedule"], told["levels"]) == ("karras", karras)
+    with Image.open(tmp_path / "run/final.png") as picture:
+        assert "Sampler: DPM++ 2M, Schedule type: Karras" in picture.text["parameters"]
+
+    bundle = json.loads(run("schedule", "--json", "--steps", 5, "--schedule", "leading").out)
+    assert json.loads(run("schedule", "--json", "--steps", 5, "--sampler", "dpmpp_2m", "--schedule", "bundle").out) == bundle
+    (tmp_path / "list.txt").write_text('{"prompt": "red", "sampler": "dpmpp_2m"}\nred\n')
+    dry = run("--prompts", tmp_path / "list.txt", "--dry-run").out
+    assert "schedule karras (usual for dpmpp_2m; --schedule bundle is leading), " in dry
+    assert "schedule leading, " in dry

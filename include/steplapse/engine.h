@@ -19,8 +19,8 @@ using Denoiser =
     std::function<Tensor(const Tensor& latents, const Tensor& timesteps, const std::vector<Tensor>& conditioning)>;
 
 /// How the network's two answers become one: uncond + scale * (cond - uncond) (Ho & Salimans 2022, arXiv:2207.12598,
-/// eq. 6 in the form of diffusers, scale = w + 1). At scale 1 or below, and outside the interval, it is cond, and uncond
-/// is not asked.
+/// eq. 6 in the form of diffusers, scale = w + 1). At scale 1, and outside the interval, it is cond, and uncond is not
+/// asked. At scale 0 it is uncond, and cond is not asked (but for `rescale`).
 struct GuidanceRule {
   double scale = 1;
   /// The interval: of steps, both ends in it, and of sigma / alpha, above the low end and up to the high one (Kynkäänniemi
@@ -30,11 +30,16 @@ struct GuidanceRule {
   double rescale = 0;  ///< phi of Lin et al. 2023 (arXiv:2305.08891), eq. 15 and 16: towards the deviation that cond has
 
   bool stops_early() const { return last_step < std::numeric_limits<int64_t>::max(); }
-  bool guides() const { return scale > 1; }  ///< anywhere
+  bool guides() const { return scale != 1; }  ///< anywhere
   bool asks_uncond(int64_t step, const NoiseLevel& level) const;
+  bool asks_cond(int64_t step, const NoiseLevel& level) const;
+  int64_t most_rows() const { return guides() && needs_cond() ? 2 : 1; }  ///< in a denoiser call
   Tensor combined(const Tensor& cond, const Tensor& uncond) const;
 
   bool operator==(const GuidanceRule&) const = default;
+
+ private:
+  bool needs_cond() const { return scale != 0 || rescale != 0; }  ///< where uncond is asked
 };
 
 /// What the network is told beside the latents. Each tensor is [1, ...]; `uncond` may be empty where the rule guides
@@ -55,8 +60,7 @@ struct Question {
 
 /// The network's answer before guidance.
 struct Answer {
-  Tensor cond;
-  Tensor uncond;            ///< undefined where it was not asked
+  Tensor cond, uncond;      ///< undefined where it was not asked; one of them always is defined
   double milliseconds = 0;  ///< of the denoiser call it came with, divided by those that shared it
 };
 

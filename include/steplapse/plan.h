@@ -10,6 +10,7 @@
 #include "steplapse/engine.h"
 #include "steplapse/noise.h"
 #include "steplapse/prompt_syntax.h"
+#include "steplapse/prompts.h"
 #include "steplapse/sampler.h"
 #include "steplapse/schedule.h"
 
@@ -24,7 +25,9 @@ struct Settings {
   Rng rng = Rng::cpu;
   std::optional<int64_t> steps;
   std::optional<std::string> sampler;                   ///< of samplers(), or another tool's: a1111:DPM++ 2M Karras
-  std::optional<std::string> schedule;                  ///< of schedules(), another tool's, or ays: the list for this model
+  /// Of schedules(), another tool's, ays (the list for this model), or bundle (its own spacing); none: the sampler's usual
+  /// levels, where it has some and this model allows them, else the bundle's.
+  std::optional<std::string> schedule;
   std::optional<double> sigma_min, sigma_max, rho;      ///< of the schedule
   std::optional<double> shift;                          ///< of a flow model's levels
   std::optional<std::vector<double>> timesteps, sigmas; ///< the levels themselves, in place of steps and schedule; so is
@@ -66,7 +69,10 @@ struct Plan {
   Recipe recipe;
   std::vector<std::string> warnings;
 
+  /// The user's, without a schedule.
+  bool own_levels() const { return schedule == "timesteps" || schedule == "sigmas" || schedule == "levels"; }
   int64_t steps() const { return recipe.schedule.steps(); }  ///< as asked for; of some samplers it says how often they ask
+  bool usual_levels = false;  ///< the schedule is the sampler's own, for nobody named one
   std::optional<int64_t> made_steps = {};  ///< that the sampler makes of them; none: it decides on its way
 };
 
@@ -76,8 +82,8 @@ uint64_t random_seed();  ///< below 2^32: what diffusers' CPU generator can tell
 /// @throws UsageError  one line: the flag, what was found, what was wanted.
 Plan make_plan(const Manifest& manifest, const Settings& settings);
 
-/// The prompt's words without the syntax.
-std::string words_of(const Plan& plan);
+/// Of the prompt and of the negative prompt (where the network is asked about it), as unknown_warning() has it.
+std::vector<std::string> unknown_warnings(const std::vector<TaughtPrompt>& taught, const Plan& plan);
 
 /// Both branches as the tokenizers cut them: all tokenizers of both have as many chunks, the last ones perhaps empty.
 struct TokenizedPrompts {

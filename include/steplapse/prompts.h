@@ -29,7 +29,8 @@ std::vector<TaughtPrompt> taught_prompts(const std::filesystem::path& folder, co
 std::vector<TaughtPrompt> search_prompts(const std::vector<TaughtPrompt>& taught, std::string_view query);
 
 /// A line that warns when the model was taught no word of the prompt (words of three letters and more, where there are
-/// any), with the names nearest in spelling. None for a blank prompt.
-std::optional<std::string> unknown_warning(const std::vector<TaughtPrompt>& taught, std::string_view prompt);
+/// any), with the names nearest in spelling. None for a blank prompt. `which` stands before the quoted prompt.
+std::optional<std::string> unknown_warning(const std::vector<TaughtPrompt>& taught, std::string_view prompt,
+                                           const std::string& which = "");
 
 }  // namespace steplapse

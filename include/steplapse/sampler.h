@@ -151,6 +151,8 @@ struct Sampler {
   bool fresh_noise = false;   ///< draws noise even where eta and s_churn are 0, or without them
   bool own_steps = false;     ///< chooses its levels itself, between the schedule's first and last
   bool adaptive = false;      ///< and how many: the number of steps asked for means nothing to it
+  /// Of schedules(): the levels that its authors or most tools give it, where nobody names others; none: the bundle's.
+  std::optional<std::string_view> usual_schedule = std::nullopt;
   bool own_last_level = false;  ///< ends at the model's own last level where the schedule may; the others at sigma 0
   /// Other tools' names for it: "diffusers:DDIMScheduler", "a1111:DDIM", "comfyui:ddim", "sd.cpp:ddim", "k-diffusion:...".
   std::vector<std::string_view> also = {};
