@@ -9,6 +9,8 @@
 #include "steplapse/error.h"
 #include "steplapse/file_io.h"
 #include "steplapse/safetensors.h"
+#include "steplapse/text.h"
+#include "steplapse/text.h"
 
 namespace steplapse {
 namespace {
@@ -68,6 +70,7 @@ Summary RecordedRun::write_end(const Outcome& outcome) {
   const std::lock_guard guard(ending_);
   log_writer_->close();
   log_->set_distances(recorder_->distances_to(outcome.latents));
+  if (!outcome.stopped) warn_of_a_broken_picture();
   const Summary summary = summarise(outcome.stopped ? "interrupted" : "done");
   mark_ended(summary, outcome.stopped ? "a signal, after step " + std::to_string(recorder_->steps()) : "");
   return summary;
@@ -97,6 +100,19 @@ std::optional<Summary> RecordedRun::abandon(int signal) {
   summary.left = left_undone();
   mark_ended(summary, recorder_->in_a_step() ? "a signal, in step " + std::to_string(steps + 1) : "a signal, before final.png was written");
   return summary;
+}
+
+/// Decoders know latents of the size that encoders give. Near its end a run's x0 is nearly the picture.
+void RecordedRun::warn_of_a_broken_picture() {
+  constexpr double kMost = 2.5;
+  const Manifest::X0Rms& usual = bundle_.manifest().x0_rms;
+  const auto wide = recorder_->wider_than(kMost * usual.value);
+  if (!wide) return;
+  const std::string text = "step " + std::to_string(wide->step) + ": x0 has rms " + plain(wide->rms) + ", more than " + plain(kMost) + " times the " +
+                           plain(usual.value) + " of clean latents" + (usual.assumed ? " (assumed: the bundle does not say)" : "") +
+                           ", so the picture may be broken; a lower guidance scale, guidance rescale, more steps or another sampler may help";
+  log_->set_texts({{"warning", text}});
+  progress_.warning(options_.requests.size() > 1 ? folder_.path().filename().string() + ": " + text : text);
 }
 
 template <typename Visit>

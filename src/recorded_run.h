@@ -51,6 +51,7 @@ class RecordedRun {
   /// visit(kind, step, file, is_written) for those that were asked for, in the order of their files.
   template <typename Visit>
   void each_frame(Visit visit) const;
+  void warn_of_a_broken_picture();
   Summary summarise(const std::string& status) const;
   const std::string& decoder_of(const FrameOrder& order) const;
   void written(const Frame& frame);  ///< on the frame writer's thread

@@ -53,6 +53,14 @@ Verdict Recorder::stepped(const Step& step) {
   return {stop_for_signal(), {}};
 }
 
+std::optional<Recorder::WideStep> Recorder::wider_than(double most) const {
+  for (size_t i = estimates_.size() * 3 / 4; i < estimates_.size(); ++i) {
+    const double found = rms(estimates_[i].to(at::kDouble));  // of 1e20 a float's square is infinite
+    if (found > most) return WideStep{static_cast<int64_t>(i) + 1, found};
+  }
+  return std::nullopt;
+}
+
 std::map<int64_t, double> Recorder::distances_to(const Tensor& final_latents) const {
   std::map<int64_t, double> distances;
   for (size_t i = 0; i < estimates_.size(); ++i) {

@@ -55,6 +55,13 @@ class Recorder : public Watcher {
   void answered(const Question& question, const Answer& answer) override;
   Verdict stepped(const Step& step) override;
 
+  /// The first step of the last quarter whose x0 has an rms above `most`.
+  struct WideStep {
+    int64_t step;
+    double rms;
+  };
+  std::optional<WideStep> wider_than(double most) const;
+
   /// How far each step's x0 was from the latents that the run ended with.
   std::map<int64_t, double> distances_to(const Tensor& final_latents) const;
 

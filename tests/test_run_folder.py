@@ -806,3 +806,50 @@ def test_a_dry_run_counts_the_calls_that_a_run_makes(run, tmp_path):
         assert f": {calls} denoiser calls of 2 rows, " in run(*flags, "--dry-run").out
         assert run(*flags, "--frames", "none").code == 0
         assert rows(tmp_path / sampler)[-1]["denoiser_calls"] == str(calls)
+
+
+# ---- a run whose x0 leaves the range that the decoder knows
+
+EMOJI = ROOT / "models/emoji-64"
+WIDE = ["red apple", "--model", EMOJI, "--seed", 1, "--steps", 8, "--guidance-scale", "1e9", "--frames", "none"]
+
+
+def test_a_run_whose_x0_leaves_the_decoders_range_ends_with_a_warning(run, tmp_path):
+    ended = run(*WIDE, "--out", "out", "--progress", "json")
+    assert ended.code == 0
+    said = [event["message"] for event in map(json.loads, ended.out.splitlines()) if event["event"] == "warning"]
+    assert said == [facts(tmp_path / "out")["warning"]]
+    # of 8 steps, the last quarter are 7 and 8
+    assert re.fullmatch(r"step 7: x0 has rms [\d.e+]+, more than 2.5 times the 0.994 of clean latents, so the picture may be broken; a "
+                        r"lower guidance scale, guidance rescale, more steps or another sampler may help", said[0])
+
+
+def test_the_rms_in_the_warning_is_that_of_x0(run, tmp_path):
+    # one step from all noise down to sigma 0, where x is x0
+    ended = run(*("1" if flag == 8 else flag for flag in WIDE), "--sampler", "euler", "--schedule", "trailing", "--out", "out")
+    assert ended.code == 0
+    told = float(re.search(r"^step 1: x0 has rms ([\d.e+]+),", facts(tmp_path / "out")["warning"])[1])
+    latents = load_file(tmp_path / "out/final.safetensors")["latents"].astype(np.float64)
+    assert told == pytest.approx(np.sqrt(np.mean(latents**2)), rel=1e-4)  # float32, and printed with few digits
+
+
+def test_of_several_runs_the_warning_names_the_one(run, tmp_path):
+    (tmp_path / "list.txt").write_text('{"prompt": "red apple", "guidance_scale": 1e9}\n{"prompt": "red apple", "guidance_scale": 1}\n')
+    ended = run("--prompts", "list.txt", "--model", EMOJI, "--seed", 1, "--steps", 4, "--frames", "none", "--out", "out")
+    wide, usual = sorted(path.parent for path in (tmp_path / "out").glob("*/run.json"))
+    assert f"warning: {wide.name}: step 4: x0 has rms " in ended.err
+    assert "warning" in facts(wide) and "warning" not in facts(usual)
+
+
+def test_no_sampler_leaves_the_range_in_an_ordinary_run(run, tmp_path):
+    names = [sampler["name"] for sampler in json.loads(run("samplers", "--json").out)]
+    (tmp_path / "list.txt").write_text("".join(json.dumps({"prompt": "castle", "sampler": name}) + "\n" for name in names))
+    ended = run("--prompts", "list.txt", "--model", EMOJI, "--seed", 1, "--steps", 30, "--guidance-scale", 1.5, "--frames", "none", "--out", "out")
+    assert ended.code == 0 and "x0 has rms" not in ended.err
+    assert len(list((tmp_path / "out").glob("*/run.json"))) == len(names)
+
+
+def test_a_bundle_that_does_not_say_its_rms_is_assumed_to_have_1(run, changed_bundle):
+    silent = changed_bundle(lambda manifest: manifest.pop("x0_rms", None))
+    ended = run(*(silent if flag == EMOJI else flag for flag in WIDE), "--out", "out")
+    assert "more than 2.5 times the 1 of clean latents (assumed: the bundle does not say), so " in ended.err

@@ -396,3 +396,8 @@ def test_a_sampler_brings_its_usual_levels_to_schedule_and_generate_alike(run, t
     dry = run("--prompts", tmp_path / "list.txt", "--dry-run").out
     assert "schedule karras (usual for dpmpp_2m; --schedule bundle is leading), " in dry
     assert "schedule leading, " in dry
+
+
+def test_a_name_that_is_taken_for_another_tools_brings_that_tools_levels(run):
+    assert "schedule karras, " in run("red apple", "--sampler", "DPM++ 2M SDE Karras", "--dry-run").out  # the usual: exponential
+    assert "schedule karras (usual for dpmpp_2m" in run("red apple", "--sampler", "DPMPP_2M", "--dry-run").out
