@@ -19,6 +19,7 @@
 #include "progress.h"
 #include "prompts_file.h"
 #include "show_tokens.h"
+#include "terminal.h"
 #include "strict_json.h"
 #include "steplapse/bundle.h"
 #include "steplapse/error.h"
@@ -316,8 +317,17 @@ Options options_of(const CLI::App& command, const GenerateFlags& flags) {
   return options;
 }
 
+constexpr const char* kExamples = R"(Examples:
+  steplapse "red apple" --seed 7 --out apple       the same picture each time
+  steplapse "red apple" --steps 10 --sampler heun  in 10 steps of Heun's method
+  steplapse "red apple" --frames x0,xt --every 5   every fifth frame, both kinds
+  steplapse "red apple" --count 4 --seed 100       pictures of seeds 100 to 103
+  steplapse --prompts prompts.txt --out sweep      a picture for every line
+)";
+
 int generate(const std::vector<std::string>& arguments) {
   CLI::App command("Draws a picture from a prompt and writes its run folder", "steplapse generate");
+  command.footer(kExamples);
   GenerateFlags flags;
   add_flags(command, flags);
   Options options;
@@ -348,12 +358,6 @@ void print_schedule(const Schedule& schedule) {
   }
 }
 
-std::string other_names(const std::vector<std::string_view>& names) {
-  std::string text;
-  for (const auto& name : names) text += (text.empty() ? "" : ", ") + std::string(name);
-  return text;
-}
-
 nlohmann::json schedules_json() {
   nlohmann::json all = nlohmann::json::array();
   for (const ScheduleRule& rule : schedules()) {
@@ -369,18 +373,39 @@ nlohmann::json schedules_json() {
   return all;
 }
 
+/// A line of a list and what belongs to it, in a column of its own where the terminal is wide enough.
+std::string folded(std::string_view text, size_t column, size_t begins) {
+  const size_t columns = output_columns();
+  return wrapped(text, columns, columns < 60 ? 2 : column, begins) + '\n';
+}
+
+/// As folded, with no name broken at a blank of its own.
+std::string folded_names(const std::string& before, std::vector<std::string> names, size_t column, size_t begins) {
+  const std::string blank = "\u00a0";
+  for (std::string& name : names) {
+    for (size_t at = name.find(' '); at != std::string::npos; at = name.find(' ', at)) name.replace(at, 1, blank);
+  }
+  std::string text = folded(before + joined(names, ", "), column, begins);
+  for (size_t at = text.find(blank); at != std::string::npos; at = text.find(blank)) text.replace(at, blank.size(), " ");
+  return text;
+}
+
 int list_schedules(bool json) {
   if (json) {
     std::cout << schedules_json().dump(2) << '\n';
     return 0;
   }
+  constexpr size_t kColumn = 18;
+  const auto more = [](const std::string& text) { std::cout << std::string(kColumn, ' ') << folded(text, kColumn, kColumn); };
   for (const ScheduleRule& rule : schedules()) {
-    std::cout << std::left << std::setw(17) << rule.name << ' ' << rule.about << '\n'
-              << std::string(18, ' ') << rule.source << '\n';
-    if (!rule.also.empty()) std::cout << std::string(18, ' ') << "also " << other_names(rule.also) << '\n';
+    std::cout << std::left << std::setw(kColumn) << rule.name << folded(rule.about, kColumn, kColumn);
+    more(std::string(rule.source));
+    if (rule.also.empty()) continue;
+    const std::vector<std::string> names(rule.also.begin(), rule.also.end());
+    std::cout << std::string(kColumn, ' ') << folded_names("also ", names, kColumn, kColumn);
   }
-  std::cout << std::setw(17) << "ays" << ' ' << "ays_sdxl for a model of two text encoders, else ays_sd1\n"
-            << std::setw(17) << "bundle" << ' ' << "the bundle's own spacing, whatever the sampler's usual levels are\n";
+  std::cout << std::setw(kColumn) << "ays" << folded("ays_sdxl for a model of two text encoders, else ays_sd1", kColumn, kColumn);
+  std::cout << std::setw(kColumn) << "bundle" << folded("the bundle's own spacing, whatever the sampler's usual levels are", kColumn, kColumn);
   return 0;
 }
 
@@ -400,6 +425,15 @@ std::vector<Plot> plots_of(const Plan& plan) {
           {.title = title, .x = {"step"}, .y = {"timestep"}, .series = {timesteps}}};
 }
 
+/// Of other tools' names those that promise more than they give, with what that is.
+nlohmann::json shortfalls_json(const Sampler& sampler) {
+  nlohmann::json all = nlohmann::json::object();
+  for (const std::string_view name : sampler.also) {
+    if (!shortfall_of(name).empty()) all[std::string(name)] = shortfall_of(name);
+  }
+  return all;
+}
+
 nlohmann::json samplers_json() {
   nlohmann::json all = nlohmann::json::array();
   for (const Sampler& sampler : samplers()) {
@@ -414,13 +448,44 @@ nlohmann::json samplers_json() {
                    {"adaptive", sampler.adaptive},
                    {"usual_schedule", sampler.usual_schedule ? nlohmann::json(*sampler.usual_schedule) : nlohmann::json()},
                    {"own_last_level", sampler.own_last_level},
-                   {"also", sampler.also}});
+                   {"also", sampler.also},
+                   {"shortfalls", shortfalls_json(sampler)}});
   }
   return all;
 }
 
+/// "Euler a; fresh noise, eta 1".
+std::string about(const Sampler& sampler) {
+  std::string text(sampler.label);
+  if (sampler.fresh_noise) text += "; fresh noise";
+  if (sampler.eta.value_or(0) > 0) text += "; fresh noise, eta " + plain(*sampler.eta);
+  if (sampler.eta == 0.0) text += "; noise with --eta";
+  if (sampler.churns) text += "; noise with --s-churn";
+  if (sampler.own_steps) text += sampler.adaptive ? "; chooses its steps" : "; levels of its own";
+  return text;
+}
+
+/// The names, a star at those that promise more than they give, and a line for what that is.
+void print_other_names(const Sampler& sampler) {
+  std::vector<std::string> names;
+  std::vector<std::pair<std::string_view, std::vector<std::string>>> shortfalls;
+  for (const std::string_view name : sampler.also) {
+    const std::string_view shortfall = shortfall_of(name);
+    names.push_back(std::string(name) + (shortfall.empty() ? "" : "*"));
+    if (shortfall.empty()) continue;
+    if (shortfalls.empty() || shortfalls.back().first != shortfall) shortfalls.emplace_back(shortfall, std::vector<std::string>());
+    shortfalls.back().second.emplace_back(name);
+  }
+  constexpr size_t kColumn = 4;
+  if (!names.empty()) std::cout << "    " << folded_names("also ", names, kColumn, kColumn);
+  for (const auto& [shortfall, of] : shortfalls) {
+    const std::string which = shortfalls.size() > 1 ? joined(of, ", ") + ": " : "";
+    std::cout << "    " << folded("* " + which + std::string(shortfall), kColumn + 2, kColumn);
+  }
+}
+
 int list_samplers(const std::vector<std::string>& arguments) {
-  CLI::App command("How to get from one noise level to the next: the samplers there are", "steplapse samplers");
+  CLI::App command("Lists the samplers: how to get from one noise level to the next", "steplapse samplers");
   bool json = false;
   command.add_flag("--json", json, "As JSON");
   if (!parse(command, arguments)) return 0;
@@ -428,19 +493,15 @@ int list_samplers(const std::vector<std::string>& arguments) {
     std::cout << samplers_json().dump(2) << '\n';
     return 0;
   }
-  std::cout << "name               order  calls a step  steps      eta   draws noise     other tools' names\n";
+  constexpr size_t kName = 18, kOrder = 5, kCalls = 7, kAbout = kName + kOrder + kCalls + 2;
+  const auto row = [](std::string_view name, const std::string& order, const std::string& calls, const std::string& text) {
+    std::cout << std::left << std::setw(kName) << name << std::right << std::setw(kOrder) << order << std::setw(kCalls) << calls
+              << "  " << folded(text, kAbout, kAbout);
+  };
+  row("name", "order", "calls", "(of the denoiser, a step)");
   for (const Sampler& sampler : samplers()) {
-    std::ostringstream eta;
-    if (sampler.eta) eta << *sampler.eta;
-    const char* noise = sampler.fresh_noise               ? "always"
-                        : sampler.eta.value_or(0) > 0     ? "yes"
-                        : sampler.eta                     ? "with --eta"
-                        : sampler.churns                  ? "with --s-churn"
-                                                          : "no";
-    std::cout << std::left << std::setw(18) << sampler.name << ' ' << std::setw(6) << sampler.order << ' ' << std::setw(13)
-              << sampler.calls_a_step << ' ' << std::setw(10)
-              << (sampler.adaptive ? "adaptive" : sampler.own_steps ? "its own" : "as listed") << ' ' << std::setw(5) << (sampler.eta ? eta.str() : "-") << ' ' << std::setw(15) << noise << ' '
-              << other_names(sampler.also) << '\n';
+    row(sampler.name, std::to_string(sampler.order), plain(sampler.calls_a_step), about(sampler));
+    print_other_names(sampler);
   }
   return 0;
 }
@@ -547,7 +608,13 @@ std::optional<fs::path> only_folder(const char* about, const char* name, const s
 
 int model_inspect(const std::vector<std::string>& arguments) {
   const auto folder = only_folder("What is in a bundle", "steplapse model inspect", arguments);
-  if (folder) std::cout << describe(read_manifest(*folder));
+  if (!folder) return 0;
+  constexpr size_t kColumn = 18;  // of what a line is about
+  std::istringstream lines(describe(read_manifest(*folder)));
+  for (std::string line; std::getline(lines, line);) {
+    const bool fits = display_width(line) <= output_columns();
+    std::cout << (fits ? line + '\n' : line.substr(0, kColumn) + folded(line.substr(kColumn), kColumn, kColumn));
+  }
   return 0;
 }
 

@@ -5,10 +5,12 @@
 #include <cstdlib>
 #include <iostream>
 #include <limits>
+#include <sstream>
 #include <tuple>
 
 #include "commands.h"
 #include "flag_words.h"
+#include "terminal.h"
 #include "steplapse/error.h"
 #include "steplapse/text.h"
 
@@ -119,6 +121,22 @@ std::string in_our_words(const CLI::ParseError& error) {
   return flag + (text.find("At Most") != std::string::npos ? ": given more than once" : ": wants a value");
 }
 
+/// Descriptions of flags in lines that fit, each in the column where it begins. Examples stay as they are.
+std::string folded_help(const std::string& help) {
+  constexpr size_t kColumn = 30;  // CLI11's
+  const size_t columns = output_columns();
+  std::istringstream lines(help);
+  std::string folded;
+  for (std::string line; std::getline(lines, line);) {
+    const bool described = line.size() > kColumn && line.starts_with("  ") && line[kColumn - 1] == ' ' && line[kColumn] != ' ';
+    const size_t start = described ? kColumn : 0;
+    const bool fits = display_width(line) <= columns || line.starts_with("  steplapse ");
+    folded += fits ? line : line.substr(0, start) + wrapped(line.substr(start), columns, columns < 60 ? 4 : start, start);
+    folded += '\n';
+  }
+  return folded;
+}
+
 }  // namespace
 
 // ---- where the model that comes with us lies ---------------------------------------------------------------------
@@ -150,7 +168,7 @@ bool parse(CLI::App& command, std::vector<std::string> arguments) {
   try {
     command.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));  // as CLI11 wants them
   } catch (const CLI::CallForHelp&) {
-    std::cout << command.help();
+    std::cout << folded_help(command.help());
     return false;
   } catch (const CLI::ParseError& error) {
     refuse_extras(command, arguments, flags_end);

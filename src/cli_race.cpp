@@ -16,10 +16,11 @@ namespace {
 
 constexpr int64_t kMostCalls = 1'000'000;
 
-constexpr const char* kAbout = R"(Which sampler is worth it at equal cost: how far each one's picture is from a reference run's
-when all may ask the denoiser equally often, from the same noise and down the same schedule.
+constexpr const char* kAbout = R"(Compares samplers at equal cost: how far each one's picture is from that of a
+reference run when all may ask the denoiser equally often, from the same noise
+and down the same schedule.
 
-  steplapse race "red apple" "hot beverage" --samplers euler,heun,dpmpp_2m --calls 10,20,40 --count 4
+  steplapse race "red apple" heart --samplers euler,heun,dpmpp_2m --calls 10,20
 )";
 
 /// The flags as they were written.

@@ -489,7 +489,7 @@ std::string describe(const Manifest& manifest) {
        << sizes_text(manifest) << "\n"
        << noise_line(manifest.training_noise) << "defaults:         " << counted(manifest.defaults.steps, "step") << ", "
        << manifest.defaults.sampler << ", guidance scale " << manifest.defaults.guidance_scale
-       << "\nno negative:      " << manifest.no_negative_prompt << "\nmodel.json:       SHA-256 " << manifest.sha256
+       << "\nno negative:      " << manifest.no_negative_prompt << "\nSHA-256 of model.json:\n  " << manifest.sha256
        << "\n";
   return text.str();
 }

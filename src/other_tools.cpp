@@ -72,6 +72,28 @@ const std::vector<Habit>& habits() {
 /// Their "Align Your Steps" chooses the list by the model, as our `ays` does.
 constexpr std::string_view kAlignYourSteps[] = {"a1111:Align Your Steps", "sd.cpp:ays"};
 
+struct Shortfall {
+  std::vector<std::string_view> names;
+  std::string_view what;
+};
+
+const std::vector<Shortfall>& shortfalls() {
+  static const std::vector<Shortfall> all{
+      {{"a1111:DDIM", "a1111:ddim", "a1111:PLMS"}, "ends at timestep 1, the last of its list: of 20 steps it makes 19"},
+      {{"a1111:LMS", "a1111:k_lms", "k-diffusion:sample_lms", "diffusers:LMSDiscreteScheduler"},
+       "the step to sigma 0 is x0; the tool extrapolates there too"},
+      {{"diffusers:PNDMScheduler"}, "makes no Runge-Kutta steps at the start, as with skip_prk_steps; of v-prediction it averages eps"},
+      {{"diffusers:DEISMultistepScheduler"}, "keeps order 2 in the last step; diffusers takes 1 below 15 steps"},
+      {{"diffusers:IPNDMScheduler"}, "has the levels of linspace_solver; diffusers' own ignore the model's training"},
+      {{"a1111:UniPC"}, "has order 2 and B2(h), as diffusers; A1111 has order 3 and B1(h)"},
+      {{"a1111:LCM", "a1111:k_lcm"}, "has diffusers' timesteps; A1111 spreads sigmas and takes the nearest timesteps"},
+      {{"a1111:DPM++ SDE", "a1111:k_dpmpp_sde", "a1111:DPM++ 2M SDE", "a1111:k_dpmpp_2m_sde", "a1111:DPM++ 2M SDE Heun",
+        "a1111:k_dpmpp_2m_sde_heun", "a1111:DPM++ 3M SDE", "a1111:k_dpmpp_3m_sde", "diffusers:DPMSolverSDEScheduler"},
+       "draws its noise from the seed's stream; the tool has a Brownian tree, so its pictures differ"},
+  };
+  return all;
+}
+
 std::string_view tool_of(std::string_view name) { return name.substr(0, name.find(':')); }
 
 void check_tool(std::string_view name) {
@@ -200,6 +222,13 @@ std::optional<TakenFor<std::string>> schedule_taken_for(std::string_view word) {
   if (ours.empty()) return std::nullopt;
   if (ours.size() == 1) return TakenFor<std::string>{ours.front(), ours.front()};
   throw std::invalid_argument(in_quotes(word) + " is different schedules in different tools; write one of: " + listed(names));
+}
+
+std::string_view shortfall_of(std::string_view name) {
+  for (const Shortfall& shortfall : shortfalls()) {
+    if (std::find(shortfall.names.begin(), shortfall.names.end(), name) != shortfall.names.end()) return shortfall.what;
+  }
+  return "";
 }
 
 Preset preset_named(std::string_view name, const std::vector<Sampler>& table) {

@@ -6,11 +6,10 @@ import os
 import pty
 import re
 import select
-import signal
+import shlex
 import struct
 import subprocess
 import termios
-import time
 import unicodedata
 from pathlib import Path
 
@@ -166,3 +165,49 @@ def test_a_prompt_in_wide_characters_is_folded_where_the_terminal_ends(in_termin
     sent = [line.rstrip("\r") for line in terminal.bytes.decode().split("\n")]
     assert terminal.screen.text()[:2] == sent[:2]  # no line was too long for the screen
     assert " ".join(line.strip() for line in sent[:-2]) == "'红苹果 在 桌子上 🍎', seed 1, 12 steps of ddim, tiny 16x16 -> out"
+
+
+# ---- lists and tables
+
+@pytest.mark.parametrize("command", ["help", "samplers", "schedule --list", "schedule", "model inspect", "tokens apple", "generate --help",
+                                     "race --help", "schedule --help", "tokens --help", "model prompts --help"])
+def test_lists_fit_a_terminal_and_do_not_depend_on_one_in_a_pipe(run, in_terminal, command):
+    piped = run(*command.split())
+    assert piped.code == 0
+    assert max(len(line) for line in piped.out.splitlines()) <= 80
+    assert run(*command.split(), COLUMNS="40") == piped
+    terminal = in_terminal(80, *command.split(), stdout=True)
+    assert "\n".join(terminal.screen.text()) == "\n".join(line.rstrip() for line in (piped.out + piped.err).split("\n"))
+    in_terminal(40, *command.split(), stdout=True)
+
+
+def test_a_race_fits_a_terminal(run):
+    ended = run("race", "red apple", "--samplers", "euler,dpmpp_2m_sde_heun", "--calls", "4,6", "--progress", "none")
+    assert max(map(len, ended.out.splitlines())) <= 80
+
+
+def test_samplers_star_the_names_that_promise_more(run):
+    lines = run("samplers").out.splitlines()
+    for sampler in json.loads(run("samplers", "--json").out):
+        start = next(i for i, line in enumerate(lines) if line.split()[0] == sampler["name"])
+        block = " ".join(line.strip() for line in lines[start:start + 8])
+        assert set(sampler["shortfalls"]) <= set(sampler["also"])
+        for name, what in sampler["shortfalls"].items():
+            assert f"{name}*" in block and what in " ".join(line.strip() for line in lines[start:start + 12])
+
+
+def test_the_names_that_docs_call_different_are_starred(run):
+    """The names of docs/sampling.md's table of what is not followed, those of a kind of schedule aside."""
+    page = (Path(__file__).parent.parent / "docs/sampling.md").read_text().split("Nor are these\n")[1].split("\n\n")[1]
+    named = [name for name in re.findall(r"^\| `(\w+:\w[^`]*)` \|", page, re.MULTILINE)]
+    starred = [name for sampler in json.loads(run("samplers", "--json").out) for name in sampler["shortfalls"]]
+    assert len(named) >= 5 and set(named) <= set(starred) and {"a1111:DDIM", "diffusers:DEISMultistepScheduler"} <= set(starred)
+
+
+def test_the_examples_of_generate_are_commands(run, tmp_path):
+    (tmp_path / "prompts.txt").write_text("red apple\n")
+    lines = run("generate", "--help").out.split("Examples:\n")[1].rstrip().splitlines()
+    assert len(lines) == 5
+    for line in lines:
+        command = re.match(r"  steplapse (.*?)  ", line)[1]
+        assert run(*shlex.split(command), "--dry-run").code == 0, command
