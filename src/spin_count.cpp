@@ -1,7 +1,7 @@
 // Threads of OpenMP wait for each other at the end of each parallel piece of work. libgomp lets them spin for some
 // milliseconds before they sleep: good on an idle machine, and a disaster where other programs keep the cores busy, since
-// who spins holds the core that the thread waited for needs. A shorter spin costs an idle machine nothing that can be
-// measured (docs/performance.md).
+// who spins holds the core that the thread waited for needs. A shorter spin costs an idle machine a few percent with the
+// smallest models and nothing with large ones; docs/performance.md has the figures.
 //
 // libgomp reads the length from GOMP_SPINCOUNT while libraries are loaded, long before main(). So this runs before the
 // libraries' own start, and begins the program again with the variable set. That costs some milliseconds.
