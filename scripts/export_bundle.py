@@ -64,8 +64,10 @@ def describe_training_noise(scheduler) -> dict:
     }
 
 
-def describe_x0_rms(latents: torch.Tensor | None) -> dict:
+def describe_x0_rms(latents: torch.Tensor | None, known: float | None) -> dict:
     """The size of clean latents, of those that were given: short runs of an untuned sampler say little about it."""
+    if known is not None:
+        return {"value": known, "assumed": False}
     if latents is None:
         return {"value": 1, "assumed": True}
     value = latents.double().square().mean().sqrt().item()
@@ -247,7 +249,7 @@ class Exporter:
 
 
 def export_bundle(pipeline, out: Path, *, name: str, source: str, licence: str, dtype: str = "float32",
-                  store: str | None = None, sizes=None, tiny_decoder=None, latents=None, prompts=None,
+                  store: str | None = None, sizes=None, tiny_decoder=None, latents=None, x0_rms: float | None = None, prompts=None,
                   clip_skip: int | None = None, steps: int = 30, sampler: str = "ddim",
                   guidance_scale: float | None = None, replace: bool = False, channels_last: bool = True,
                   say=silent) -> None:
@@ -261,6 +263,7 @@ def export_bundle(pipeline, out: Path, *, name: str, source: str, licence: str, 
     tiny_decoder  an AutoencoderTiny for previews.
     latents       [N, C, h, w], as the denoiser makes them, on which the linear decoder is fitted and `x0_rms` measured;
                   unless given, it is fitted on those of short runs, and 1 is assumed.
+    x0_rms        root mean square of clean latents, where it is known without any.
     prompts       what the model was taught: [{"name": ..., "keywords": [...]}, ...].
     clip_skip     which of the text encoder's layers, as web UIs count; the one the family was taught with unless given.
     replace       put the new bundle in the place of an old one instead of refusing.
@@ -290,7 +293,7 @@ def export_bundle(pipeline, out: Path, *, name: str, source: str, licence: str, 
     if latents is not None and (latents.dim() != 4 or latents.shape[1] != parts.channels):
         raise ExportError(f"--latents: they are {list(latents.shape)}, the model's are [N, {parts.channels}, h, w]")
 
-    x0_rms = describe_x0_rms(latents)
+    x0_rms = describe_x0_rms(latents, x0_rms)
 
     out.parent.mkdir(parents=True, exist_ok=True)
     refuse_full_disk(parts, out.parent)
@@ -456,8 +459,9 @@ def export(args, say) -> None:
     refuse_existing(args.out, args.replace)  # before anything large is read
     if args.tiny:
         scale = 5.0 if args.guidance_scale is None else args.guidance_scale
+        # Random weights take anything for clean latents, so no size of them is worth a warning.
         options.update(source="random weights, made for the tests", licence=args.licence or "Apache-2.0",
-                       guidance_scale=scale)
+                       guidance_scale=scale, x0_rms=1e6)
         export_bundle(tiny_pipeline(args), args.out, **options)
         return
     if args.tiny_decoder:
