@@ -25,7 +25,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # how dif
 diffusers.logging.set_verbosity_error()  # it names each setting that a class does not know
 
 CLOSE = 1e-4  # of max |x|
-SEED = 7
+SEED = 8
 
 # The tiny bundle's noise is Stable Diffusion's, and this is what Stable Diffusion 1.5 is published with. It has no
 # timestep_spacing: each class has its own.
