@@ -109,7 +109,7 @@ def test_the_bar_stays_on_one_line(in_terminal, columns, more):
     terminal = in_terminal(columns, "red apple", *FEW, "--frames", "x0,xt", "--out", "out", **more)
     *start, bar, below = terminal.screen.text()
     assert (" ".join(line.strip() for line in start), below) == (
-        "'red apple', seed 1, 12 steps of ddim, tiny 16x16 -> out", "")
+        "'red apple', seed 1, 12 steps of ddim on trailing, tiny 16x16 -> out", "")
     assert max(map(len, updates(terminal))) <= columns - 3  # which leaves room for ^C
     assert re.match(r"\[#{10,30}\] step 12/12, 0:00 left", bar)
     assert ("frames written" in bar) == (columns > 40)
@@ -164,7 +164,7 @@ def test_a_prompt_in_wide_characters_is_folded_where_the_terminal_ends(in_termin
     terminal = in_terminal(40, "红苹果 在 桌子上 🍎", *FEW, "--out", "out")
     sent = [line.rstrip("\r") for line in terminal.bytes.decode().split("\n")]
     assert terminal.screen.text()[:2] == sent[:2]  # no line was too long for the screen
-    assert " ".join(line.strip() for line in sent[:-2]) == "'红苹果 在 桌子上 🍎', seed 1, 12 steps of ddim, tiny 16x16 -> out"
+    assert " ".join(line.strip() for line in sent[:-2]) == "'红苹果 在 桌子上 🍎', seed 1, 12 steps of ddim on trailing, tiny 16x16 -> out"
 
 
 # ---- lists and tables
