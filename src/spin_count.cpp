@@ -14,7 +14,7 @@
 
 namespace {
 
-constexpr const char* kSpinCount = "GOMP_SPINCOUNT=1000";
+constexpr const char* kSpinCount = "GOMP_SPINCOUNT=2000";
 
 /// The user's own words win; and after the program has begun again, ours are there.
 bool is_settled(char** environment) {

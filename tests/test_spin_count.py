@@ -24,7 +24,7 @@ def spin_count_of_libgomp(**settings) -> str:
     return re.search(r"GOMP_SPINCOUNT = '(\w+)'", shown.stderr)[1]
 
 
-@pytest.mark.parametrize("settings, expected", [({}, "1000"), ({"OMP_NUM_THREADS": "1"}, "1000"), ({"GOMP_SPINCOUNT": "77"}, "77"),
+@pytest.mark.parametrize("settings, expected", [({}, "2000"), ({"OMP_NUM_THREADS": "1"}, "2000"), ({"GOMP_SPINCOUNT": "77"}, "77"),
                                                 ({"OMP_WAIT_POLICY": "passive"}, "0")])
 def test_threads_spin_shortly_unless_the_user_says_how_they_wait(settings, expected):
     assert spin_count_of_libgomp(**settings) == expected
