@@ -5,7 +5,7 @@
     scripts/evaluate_emoji.py build/release/steplapse --names 50 --steps 30
     scripts/evaluate_emoji.py build/release/steplapse --autoencoder training/vae --record models/emoji-64/README.md
 
-For each name the program draws one picture (DDIM, guidance 5, a seed of its own that never changes). The picture
+For each name the program draws one picture (DDIM, guidance 1.5, a seed of its own that never changes). The picture
 counts as right when, among all taught emoji, the one nearest in pixels (L2) is the one that was asked for; top-5
 when it is among the nearest five. The taught emoji come from the font, not from the model. PSNR is the picture's
 against its own emoji. A bundle has no encoder, so what the autoencoder alone loses is measured where it was trained.
@@ -106,7 +106,7 @@ def main() -> int:
     parser.add_argument("--names", type=int, default=300)
     parser.add_argument("--steps", type=lambda text: [int(part) for part in text.split(",")],
                         default=[5, 10, 20, 30, 50, 100])
-    parser.add_argument("--guidance-scale", type=float, default=5.0)
+    parser.add_argument("--guidance-scale", type=float, default=1.5)
     parser.add_argument("--seed", type=int, default=1000, help="of the first name; each has its own")
     parser.add_argument("--jobs", type=int, default=2, help="programs at a time, one thread each")
     parser.add_argument("--misses", action="store_true", help="name the prompts that went wrong")

@@ -173,12 +173,6 @@ std::vector<std::string> samplers_spelled(const std::string& lower, const std::v
   return found;
 }
 
-std::string listed(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
-  return text;
-}
-
 }  // namespace
 
 std::optional<TakenFor<Preset>> sampler_taken_for(std::string_view word, const std::vector<Sampler>& table) {
@@ -194,7 +188,7 @@ std::optional<TakenFor<Preset>> sampler_taken_for(std::string_view word, const s
   const auto all = [&](auto same) { return std::all_of(presets.begin(), presets.end(), same); };
   if (all([&](const Preset& other) { return other == first; })) return TakenFor<Preset>{first, names.front()};
   if (!all([&](const Preset& other) { return other.sampler == first.sampler; })) {
-    throw std::invalid_argument(in_quotes(word) + " is different samplers in different tools; write one of: " + listed(names));
+    throw std::invalid_argument(in_quotes(word) + " is different samplers in different tools; write one of: " + joined(names, ", "));
   }
   Preset common{.sampler = first.sampler};
   std::string as = first.sampler;
@@ -202,7 +196,7 @@ std::optional<TakenFor<Preset>> sampler_taken_for(std::string_view word, const s
     common.schedule = first.schedule;
     as += " on the schedule " + *first.schedule;
   }
-  return TakenFor<Preset>{common, as + "; tools differ in the rest: " + listed(names)};
+  return TakenFor<Preset>{common, as + "; tools differ in the rest: " + joined(names, ", ")};
 }
 
 std::optional<TakenFor<std::string>> schedule_taken_for(std::string_view word) {
@@ -221,7 +215,7 @@ std::optional<TakenFor<std::string>> schedule_taken_for(std::string_view word) {
   }
   if (ours.empty()) return std::nullopt;
   if (ours.size() == 1) return TakenFor<std::string>{ours.front(), ours.front()};
-  throw std::invalid_argument(in_quotes(word) + " is different schedules in different tools; write one of: " + listed(names));
+  throw std::invalid_argument(in_quotes(word) + " is different schedules in different tools; write one of: " + joined(names, ", "));
 }
 
 std::string_view shortfall_of(std::string_view name) {

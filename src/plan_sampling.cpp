@@ -194,8 +194,7 @@ void warn_of_little_noise(const TrainingNoise& noise, const Schedule& schedule, 
   if (first >= static_cast<double>(noise.timesteps()) / 2) return;
   const bool own = plan.own_levels();
   plan.warnings.push_back((own ? "--" + plan.schedule
-                               : "--schedule " + plan.schedule + " with " + std::to_string(schedule.steps()) + " step" +
-                                     (schedule.steps() == 1 ? "" : "s")) +
+                               : "--schedule " + plan.schedule + " with " + counted(schedule.steps(), "step")) +
                           " starts at timestep " + plain(first) + " of " + std::to_string(noise.timesteps()) +
                           ", where the network expects little noise" +
                           (own ? "" : "; --schedule trailing starts at the noisiest"));

@@ -10,7 +10,6 @@
 #include "steplapse/file_io.h"
 #include "steplapse/safetensors.h"
 #include "steplapse/text.h"
-#include "steplapse/text.h"
 
 namespace steplapse {
 namespace {

@@ -4,9 +4,9 @@
 
 #include <chrono>
 #include <cstdio>
+#include <iostream>
 #include <map>
 #include <memory>
-#include <iostream>
 #include <mutex>
 #include <optional>
 #include <tuple>
