@@ -462,6 +462,7 @@ std::string about(const Sampler& sampler) {
   if (sampler.eta == 0.0) text += "; noise with --eta";
   if (sampler.churns) text += "; noise with --s-churn";
   if (sampler.own_steps) text += sampler.adaptive ? "; chooses its steps" : "; levels of its own";
+  if (sampler.usual_schedule) text += "; usually " + std::string(*sampler.usual_schedule);
   return text;
 }
 

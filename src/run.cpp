@@ -168,7 +168,7 @@ class Batch {
       encoded_.warnings.insert(encoded_.warnings.begin(), unknown.begin(), unknown.end());
       prompts_ = prompts;
     }
-    for (const auto& warning : encoded_.warnings) warnings_.add(in_place(request, warning));
+    warnings_.add(encoded_.warnings, request.place);
     Guidance guidance = encoded_.guidance;
     guidance.rule = plan.recipe.guidance;
     return guidance;
@@ -179,7 +179,7 @@ class Batch {
     const int64_t pixels = plan.size.width * plan.size.height;
     if (pixels <= most_pixels_) return;
     try {
-      for (const auto& warning : check_cost(bundle_, plan, guidance)) warnings_.add(in_place(request, warning));
+      warnings_.add(check_cost(bundle_, plan, guidance), request.place);
     } catch (const MemoryError& error) {
       throw MemoryError(in_place(request, error.what()));
     }
@@ -302,7 +302,7 @@ std::vector<Waiting> checked(const Manifest& manifest, Options& options, Warning
     const Plan plan = planned(manifest, options, request);
     request.settings.seed = plan.recipe.seed;
     if (!several && options.out.empty()) options.out = default_run_folder(plan.prompt, plan.recipe.seed);
-    for (const auto& warning : plan.warnings) warnings.add(in_place(request, warning));
+    warnings.add(plan.warnings, request.place);
     const auto folder = several ? options.out / numbered(runs.size() + 1, plan) : options.out;
     refuse_existing_run(folder, options.overwrite);
     const auto beside = options.picture.parent_path();  // where it is missing, making the run folder makes it

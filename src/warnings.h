@@ -8,16 +8,16 @@
 
 namespace steplapse {
 
-/// Says each warning once, however many runs have it.
+/// Says each warning once, with the place of the first run that has it, however many have.
 class Warnings {
  public:
   explicit Warnings(std::function<void(const std::string&)> say) : say_(std::move(say)) {}
 
-  void add(const std::string& warning) {
-    if (said_.insert(warning).second) say_(warning);
-  }
-  void add(const std::vector<std::string>& warnings) {
-    for (const std::string& warning : warnings) add(warning);
+  /// @param place "prompts.txt:3", or "" for what the command line says
+  void add(const std::vector<std::string>& warnings, const std::string& place = "") {
+    for (const std::string& warning : warnings) {
+      if (said_.insert(warning).second) say_(place.empty() ? warning : place + ": " + warning);
+    }
   }
 
  private:

@@ -50,6 +50,14 @@ def test_seeds_may_be_listed_or_given_one_by_one(run, tmp_path):
         assert folders(tmp_path / name) == ["0001-red-apple-7", "0002-red-apple-3"]
 
 
+def test_what_many_lines_have_is_warned_of_once_with_the_first(run, tmp_path):
+    lines_of(tmp_path / "list.txt", "apple", {"prompt": "red apple", "guidance_scale": 0.5},
+             {"prompt": "apple", "guidance_scale": 0.5})
+    ended = run("--prompts", "list.txt", "--dry-run")
+    warnings = [line for line in ended.err.splitlines() if "what diffusers calls 0.5 is 1 here" in line]
+    assert len(warnings) == 1 and warnings[0].startswith("steplapse: warning: list.txt:2: ")
+
+
 @pytest.fixture(scope="module")
 def together(start, tmp_path_factory):
     """Runs of different prompts, step counts, samplers and guidance, made together; and the flags of each alone."""

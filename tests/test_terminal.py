@@ -196,6 +196,15 @@ def test_samplers_star_the_names_that_promise_more(run):
             assert f"{name}*" in block and what in " ".join(line.strip() for line in lines[start:start + 12])
 
 
+def test_samplers_say_their_usual_schedule(run):
+    lines = run("samplers").out.splitlines()
+    usual = [sampler for sampler in json.loads(run("samplers", "--json").out) if sampler["usual_schedule"]]
+    assert len(usual) >= 5
+    for sampler in usual:
+        start = next(i for i, line in enumerate(lines) if line.split()[0] == sampler["name"])
+        assert "usually " + sampler["usual_schedule"] in " ".join(line.strip() for line in lines[start:start + 3])
+
+
 def test_the_names_that_docs_call_different_are_starred(run):
     """The names of docs/sampling.md's table of what is not followed, those of a kind of schedule aside."""
     page = (Path(__file__).parent.parent / "docs/sampling.md").read_text().split("Nor are these\n")[1].split("\n\n")[1]
