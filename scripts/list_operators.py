@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes src/allowed_operators.txt: what the programs of the model families that we export are made of.
+"""Writes src/model/allowed_operators.txt: what the programs of the model families that we export are made of.
 
-    scripts/list_operators.py > src/allowed_operators.txt
+    scripts/list_operators.py > src/model/allowed_operators.txt
 
 Small models of each family's shape are traced as export_bundle.py does it, and the operators of all their graphs
 are put together. A family that needs one more gets it by being added here, so that it is looked at first: an operator on

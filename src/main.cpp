@@ -1,10 +1,10 @@
 #include <csignal>
 #include <iostream>
 
-#include "cli.h"
-#include "machine.h"
-#include "signals.h"
-#include "standard_streams.h"
+#include "cli/command_line.h"
+#include "base/machine.h"
+#include "base/signals.h"
+#include "base/standard_streams.h"
 #include "steplapse/error.h"
 
 int main(int argc, char** argv) {

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "steplapse/tokenizer.h"
+#include "model/tokenizer.h"
 
 namespace {
 

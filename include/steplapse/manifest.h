@@ -87,6 +87,9 @@ Manifest read_manifest(const std::filesystem::path& folder);
 /// @throws UsageError  naming the sizes there are, when the bundle does not allow this one.
 void check_size(const Manifest& manifest, Manifest::Size size);
 
+/// [1, C, h, w] of the latents of a picture of this size.
+std::vector<int64_t> latents_shape(const Manifest& manifest, Manifest::Size size);
+
 /// What is allowed but looks wrong, one line each: what older exporters wrote, for one.
 std::vector<std::string> warnings_about(const Manifest& manifest);
 

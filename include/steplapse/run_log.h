@@ -9,24 +9,12 @@
 #include <vector>
 
 #include "steplapse/engine.h"
-#include "steplapse/frames.h"
-#include "steplapse/plan.h"
+#include "steplapse/recipe.h"
+#include "steplapse/step_row.h"
 
 namespace steplapse {
 
-/// A row of steps.csv: docs/run-folder.md has each column's meaning and unit.
-struct StepRow {
-  int64_t step = 0;
-  NoiseLevel level;  ///< the level asked at
-  double latents_rms_change = 0;
-  std::optional<double> x0_rms_change;  ///< none at step 1
-  std::optional<double> x0_rms_to_final;
-  std::optional<FrameChange> change;
-  std::optional<double> guidance_norm;
-  int64_t denoiser_calls = 0;
-  double denoiser_ms = 0;
-  std::optional<FrameTimes> frame_ms;
-};
+struct Facts;
 
 /// The log of a run: one SQLite file, the only source; docs/run-folder.md has its tables. A kill at any moment leaves
 /// a valid log of everything up to some call: what was last committed. One writer; not thread-safe.
@@ -35,7 +23,7 @@ struct StepRow {
 class RunLog {
  public:
   /// A new log at `path`, which must not exist. `texts` are further facts for people and views (versions, model).
-  static RunLog create(const std::filesystem::path& path, const Plan& plan,
+  static RunLog create(const std::filesystem::path& path, const Facts& facts,
                        const std::map<std::string, std::string>& texts);
 
   /// An existing log, to be read. @throws OutputError  no log there, or of a newer version (named)

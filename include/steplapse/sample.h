@@ -3,7 +3,8 @@
 #include <functional>
 
 #include "steplapse/bundle.h"
-#include "steplapse/plan.h"
+#include "steplapse/sampler.h"
+#include "steplapse/settings.h"
 
 namespace steplapse {
 

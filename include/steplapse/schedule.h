@@ -107,7 +107,7 @@ void check_sigma(const NoiseScale& scale, double sigma);
 /// The factor by this rule, for levels that are there.
 double init_scale(StartScale start, const NoiseScale& scale, const std::vector<NoiseLevel>& levels);
 
-// ---- the rules: src/schedules, by what they spread evenly -------------------------------------------------------------
+// ---- the rules: src/sampling/schedules, by what they spread evenly -------------------------------------------------------------
 
 // Over training timesteps.
 std::vector<NoiseLevel> leading_levels(const NoiseScale&, const ScheduleRequest&);

@@ -1,0 +1,120 @@
+#include "base/file_io.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <system_error>
+#include <utility>
+
+#include "steplapse/error.h"
+
+namespace steplapse {
+namespace {
+
+std::string reason() { return std::generic_category().message(errno); }
+
+/// A rename would put a file in place of a device or a link, and who writes there wants them to stay.
+void refuse_other_than_file(const std::filesystem::path& path) {
+  const auto what = [&]() -> const char* {
+    std::error_code unreadable;  // creating the file will say why
+    switch (std::filesystem::symlink_status(path, unreadable).type()) {
+      case std::filesystem::file_type::block:
+      case std::filesystem::file_type::character: return "a device";
+      case std::filesystem::file_type::directory: return "a folder";
+      case std::filesystem::file_type::fifo: return "a pipe";
+      case std::filesystem::file_type::socket: return "a socket";
+      case std::filesystem::file_type::symlink: return "a symbolic link";
+      default: return nullptr;
+    }
+  }();
+  if (what) throw OutputError(path.string() + ": is " + what + ", wanted a regular file or a new name");
+}
+
+class Descriptor {
+ public:
+  explicit Descriptor(int number) : number_(number) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() { close(); }
+
+  bool opened() const { return number_ >= 0; }
+  int number() const { return number_; }
+  bool close() { return number_ < 0 || ::close(std::exchange(number_, -1)) == 0; }
+
+ private:
+  int number_;
+};
+
+/// PATH.part while it is written: gone afterwards, by rename or removal.
+class PartFile {
+ public:
+  explicit PartFile(const std::filesystem::path& path) : path_(path), part_(path.string() + ".part"), file_(create()) {
+    if (!file_.opened()) fail();
+  }
+  PartFile(const PartFile&) = delete;
+  PartFile& operator=(const PartFile&) = delete;
+  ~PartFile() { ::unlink(part_.c_str()); }  // after the rename there is none
+
+  void write(std::string_view bytes) {
+    while (!bytes.empty()) {
+      const ssize_t written = ::write(file_.number(), bytes.data(), bytes.size());
+      if (written < 0 && errno == EINTR) continue;
+      if (written < 0) fail();
+      bytes.remove_prefix(static_cast<size_t>(written));
+    }
+  }
+
+  void finish() {
+    const bool flushed = ::fsync(file_.number()) == 0 && file_.close();
+    if (!flushed || std::rename(part_.c_str(), path_.c_str()) != 0) fail();
+  }
+
+ private:
+  int create() {
+    refuse_other_than_file(path_);
+    ::unlink(part_.c_str());  // of a run that was killed
+    return ::open(part_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  }
+
+  [[noreturn]] void fail() const { throw OutputError(path_.string() + ": cannot write: " + reason()); }
+
+  std::filesystem::path path_, part_;
+  Descriptor file_;
+};
+
+}  // namespace
+
+void write_whole(const std::filesystem::path& path, std::string_view bytes) {
+  PartFile file(path);
+  file.write(bytes);
+  file.finish();
+}
+
+void check_writable(const std::filesystem::path& path, bool overwrite) {
+  std::error_code unreadable;  // beginning to write will say why
+  if (!overwrite && std::filesystem::exists(std::filesystem::symlink_status(path, unreadable))) {
+    throw OutputError(path.string() + ": is there already; name another file, or --overwrite to replace it");
+  }
+  PartFile begun(path);
+}
+
+std::string read_whole(const std::filesystem::path& path, size_t max_bytes) {
+  const auto fail = [&] { throw UsageError(path.string() + ": cannot read: " + reason()); };
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file.opened()) fail();
+  std::string bytes;
+  char buffer[1 << 16];
+  while (const ssize_t count = ::read(file.number(), buffer, sizeof buffer)) {
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) fail();
+    bytes.append(buffer, static_cast<size_t>(count));
+    if (bytes.size() > max_bytes) {
+      throw UsageError(path.string() + ": more than " + std::to_string(max_bytes) + " bytes");
+    }
+  }
+  return bytes;
+}
+
+}  // namespace steplapse

@@ -1,0 +1,130 @@
+#include "cli/command_line.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <iostream>
+
+#include "base/text.h"
+#include "cli/commands.h"
+#include "cli/flags.h"
+#include "runs/progress.h"
+#include "steplapse/bundle.h"
+#include "steplapse/error.h"
+#include "version.h"
+
+namespace steplapse {
+namespace {
+
+// ---- help
+
+int print_overview() {
+  std::cout << R"(steplapse draws a picture from a prompt and keeps every step of its making.
+
+  steplapse "red apple"                       draw it; its folder is under runs/
+  steplapse "red apple" --steps 10 --seed 7   draw it in 10 steps, from seed 7
+  steplapse generate --help                   what drawing may be told
+
+)" << grouped_command_lines(commands())
+            << R"(
+A prompt that is a command's name needs generate: steplapse generate schedule
+Exit codes: 0 done, 1 run failed, 2 usage, 3 bundle refused, 4 output or disk,
+5 memory, 130 ended by Ctrl-C, 143 by another signal.
+)";
+  return 0;
+}
+
+struct HelpFlags {
+  std::vector<std::string> words;
+};
+
+void add_flags(CLI::App& command, HelpFlags& flags) {
+  command.description("Shows the commands, or what one of them may be told");
+  command.add_option("COMMAND", flags.words, "A command's name, as race or model inspect")->type_name("");
+}
+
+int help(const CLI::App&, const HelpFlags& flags) {
+  if (flags.words.empty()) return print_overview();
+  const std::string name = joined(flags.words, " ");
+  const Command* asked = command_of(commands(), flags.words);
+  if (asked && asked->name == name) return asked->run({"--help"});
+  const std::string group = command_lines(commands(), name + " ");
+  if (group.empty()) {
+    std::vector<std::string> names;
+    for (const Command& each : commands()) names.push_back(each.name);
+    const auto meant = nearest(name, names);
+    throw MisfitArguments("no command " + in_quotes(name) +
+                          (meant ? ", did you mean: steplapse help " + *meant + "?" : "; steplapse help lists them"));
+  }
+  std::cout << group;
+  return 0;
+}
+
+Command help_command() {
+  return with_flags<HelpFlags>({.name = "help",
+                                .arguments = "[COMMAND]",
+                                .about = "Show this, or what a command may be told",
+                                .group = CommandGroup::know},
+                               add_flags, help);
+}
+
+// ---- version
+
+struct VersionFlags {};
+
+void add_flags(CLI::App& command, VersionFlags&) {
+  command.description("Prints the versions of steplapse and libtorch");
+}
+
+int print_version() {
+  std::cout << "steplapse " << kVersion << ", libtorch " << libtorch_version() << '\n';
+  return 0;
+}
+
+Command version_command() {
+  return with_flags<VersionFlags>(
+      {.name = "version", .about = "Print the versions of steplapse and libtorch", .group = CommandGroup::know}, add_flags,
+      [](const CLI::App&, const VersionFlags&) { return print_version(); });
+}
+
+}  // namespace
+
+const std::vector<Command>& commands() {
+  static const std::vector<Command> table{
+      generate_command(),      race_command(),         schedule_command(),      samplers_command(), tokens_command(),
+      model_inspect_command(), model_verify_command(), model_prompts_command(), help_command(),     doctor_command(),
+      completion_command(),    man_command(),          version_command(),
+  };
+  return table;
+}
+
+namespace {
+
+bool asks_for_version(const std::vector<std::string>& arguments) {
+  const auto end = std::find(arguments.begin(), arguments.end(), "--");
+  return std::find(arguments.begin(), end, "--version") != end;
+}
+
+bool asks_for_help(const std::string& argument) {
+  return argument == "--help" || argument == "-h" || argument == "--help-all";
+}
+
+}  // namespace
+
+int run_command_line(std::vector<std::string> arguments) {
+  if (arguments.empty()) throw UsageError("no PROMPT; try steplapse \"red apple\", or steplapse --help");
+  if (asks_for_version(arguments)) return print_version();
+  if (asks_for_help(arguments.front())) return print_overview();
+  if (const Command* command = command_of(commands(), arguments)) return run_command(*command, arguments);
+  if (arguments.size() == 2 && asks_for_help(arguments.back()) && !command_lines(commands(), arguments.front() + " ").empty()) {
+    return command_of(commands(), {"help"})->run({arguments.front()});
+  }
+  try {
+    refuse_near_command(commands(), arguments);
+  } catch (const UsageError& error) {
+    if (asks_for_json(arguments)) make_progress(ProgressMode::json)->failed(failure_of(error));
+    throw;
+  }
+  return commands().front().run(arguments);
+}
+
+}  // namespace steplapse

@@ -1,0 +1,405 @@
+#include "cli/flags.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cstdlib>
+#include <iostream>
+#include <limits>
+#include <sstream>
+#include <tuple>
+
+#include "cli/commands.h"
+#include "cli/flag_words.h"
+#include "base/file_io.h"
+#include "base/strict_json.h"
+#include "runs/progress.h"
+#include "sampling/levels_json.h"
+#include "base/terminal.h"
+#include "steplapse/error.h"
+#include "base/text.h"
+
+namespace steplapse {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kLongestInput = 1 << 20;  // bytes of standard input that are read for a prompt; the plan refuses less
+constexpr size_t kLargestLevels = 4 << 20;   // bytes of a file of levels
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+CLI::Option* add(CLI::App& command, const std::string& group, const char* name, std::string& value, const char* type, const char* help) {
+  return command.add_option(name, value, help)->type_name(type)->group(group);
+}
+
+std::vector<std::string> flags_of(const CLI::App& command) {
+  std::vector<std::string> flags;
+  for (const CLI::Option* option : command.get_options()) {
+    for (const auto& name : option->get_lnames()) flags.push_back("--" + name);
+  }
+  return flags;
+}
+
+/// As the user would quote them: steplapse tokens "of love".
+std::string with_quotes(const CLI::App& command, const std::vector<std::string>& words) {
+  const std::string name = command.get_name();
+  return (name == "steplapse generate" ? "steplapse" : name) + " " + shell_quoted(escaped(joined(words, " ")));
+}
+
+[[noreturn]] void refuse_flag(const CLI::App& command, const std::string& flag) {
+  const auto meant = nearest(flag, flags_of(command));
+  throw MisfitArguments("unknown flag " + in_quotes(flag) +
+                        (meant ? ", did you mean " + in_quotes(*meant) + "?" : ", see " + command.get_name() + " --help"));
+}
+
+[[noreturn]] void refuse_word(const CLI::App& command, const std::string& word, const std::vector<std::string>& words) {
+  const auto takes_words = command.get_options([](const CLI::Option* option) { return option->get_positional(); });
+  if (takes_words.empty()) throw MisfitArguments("unexpected " + in_quotes(word) + "; " + command.get_name() + " takes flags alone");
+  const char* several = takes_words.front()->get_name(true) == "PROMPT" ? "a prompt of several words wants" : "several words want";
+  throw MisfitArguments("unexpected " + in_quotes(word) + "; " + several + " quotes: " + with_quotes(command, words));
+}
+
+bool has(const CLI::App& command, const std::string& flag) { return command.get_option_no_throw(flag) != nullptr; }
+
+/// -W512 is -W 512, for letters that a number follows.
+bool is_letter_with_number(const std::string& argument) {
+  return argument.size() > 2 && argument[1] != '-' && argument.find_first_not_of("0123456789", 2) == std::string::npos &&
+         std::isalpha(static_cast<unsigned char>(argument[1]));
+}
+
+/// The command's own flag that is meant: other tools' words, and underscores for dashes. Itself where nothing is known of it.
+std::string own_flag(const CLI::App& command, const std::string& flag) {
+  if (has(command, flag)) return flag;
+  if (has(command, with_dashes(flag))) return with_dashes(flag);
+  const auto meant = flag_meant_by(flag);
+  return meant && has(command, *meant) ? *meant : flag;
+}
+
+/// Each flag by its own name, so that it is known to be given twice however it was spelled.
+std::vector<std::string> with_own_flags(const CLI::App& command, const std::vector<std::string>& arguments) {
+  std::vector<std::string> own;
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& argument = arguments[i];
+    if (argument == "--") {
+      own.insert(own.end(), arguments.begin() + static_cast<ptrdiff_t>(i), arguments.end());
+      break;
+    }
+    if (argument.size() < 2 || argument[0] != '-') {
+      own.push_back(argument);
+      continue;
+    }
+    const bool joined = is_letter_with_number(argument);
+    const size_t end = joined ? 2 : std::min(argument.find('='), argument.size());
+    const std::string flag = own_flag(command, argument.substr(0, end));
+    own.push_back(joined ? flag : flag + argument.substr(end));
+    if (joined) own.push_back(argument.substr(end));
+    const CLI::Option* option = command.get_option_no_throw(flag);
+    const bool wants_value = option && end == argument.size() && option->get_items_expected_min() > 0;
+    if (wants_value && i + 1 < arguments.size()) own.push_back(arguments[++i]);  // whatever it looks like
+  }
+  return own;
+}
+
+/// What was left over is a misspelt flag, or a prompt that the shell took apart.
+/// @param flags_end  where `--` is among the arguments
+void refuse_extras(const CLI::App& command, const std::vector<std::string>& arguments, size_t flags_end) {
+  const auto is_flag = [](const std::string& text) { return text.size() > 1 && text.front() == '-'; };
+  std::vector<std::string> words;
+  for (const CLI::Option* option : command.get_options([](const CLI::Option* each) { return each->get_positional(); })) {
+    words.insert(words.end(), option->results().begin(), option->results().end());
+  }
+  for (const std::string& extra : command.remaining()) {
+    if (!is_flag(extra)) words.push_back(extra);
+  }
+  for (const std::string& extra : command.remaining()) {
+    if (extra == "--") continue;
+    if (!is_flag(extra)) refuse_word(command, extra, words);
+    const auto end = arguments.begin() + static_cast<ptrdiff_t>(flags_end);
+    if (std::find(arguments.begin(), end, extra) != end) refuse_flag(command, extra.substr(0, extra.find('=')));
+    throw MisfitArguments("unexpected " + in_quotes(extra) + " after --, where everything is a word; write flags before the --");
+  }
+}
+
+std::string in_our_words(const CLI::ParseError& error) {
+  const std::string text = error.what(), flag = text.substr(0, text.find(':'));
+  if (error.get_name() == "RequiredError") return "no " + (text.starts_with("--prompt ") ? "PROMPT" : text.substr(0, text.find(' ')));
+  if (error.get_name() != "ArgumentMismatch") return text;
+  return flag + (text.find("At Most") != std::string::npos ? ": given more than once" : ": wants a value");
+}
+
+/// Descriptions of flags in lines that fit, each in the column where it begins. Examples stay as they are.
+std::string folded_help(const std::string& help) {
+  constexpr size_t kColumn = 30;  // CLI11's
+  const size_t columns = output_columns();
+  std::istringstream lines(help);
+  std::string folded;
+  bool after_blank = false;  // CLI11 has two blank lines between groups
+  for (std::string line; std::getline(lines, line);) {
+    if (line.empty() && after_blank) continue;
+    after_blank = line.empty();
+    const bool described = line.size() > kColumn && line.starts_with("  ") && line[kColumn - 1] == ' ' && line[kColumn] != ' ';
+    const size_t start = described ? kColumn : 0;
+    const bool fits = display_width(line) <= columns || line.starts_with("  steplapse ");
+    folded += fits ? line : line.substr(0, start) + wrapped(line.substr(start), columns, columns < 60 ? 4 : start, start);
+    folded += '\n';
+  }
+  return folded;
+}
+
+}  // namespace
+
+// ---- where the model that comes with us lies ---------------------------------------------------------------------
+
+fs::path default_model() {
+  if (const char* named = std::getenv("STEPLAPSE_MODEL"); named && *named) return named;
+  std::error_code unknown;
+  const fs::path program = fs::read_symlink("/proc/self/exe", unknown);
+  // Beside the program, where it was installed, or in the checkout above the build folder.
+  for (const char* place : {"models", "../share/steplapse/models", "../models", "../../models", "../../../models"}) {
+    const fs::path model = (program.parent_path() / place / "emoji-64").lexically_normal();
+    if (fs::exists(model / "model.json", unknown)) return model;
+  }
+  throw UsageError("no --model given, and models/emoji-64 is not beside the program; name a bundle's folder");
+}
+
+// ---- parsing -----------------------------------------------------------------------------------------------------
+
+namespace {
+
+/// Hides the flags that are not common, and says where they are shown.
+void shorten_help(CLI::App& command, const std::vector<std::string>& common) {
+  size_t hidden = 0;
+  for (CLI::Option* option : command.get_options()) {
+    const std::string name = option->get_name();
+    const bool is_help = option == command.get_help_ptr() || option == command.get_help_all_ptr();
+    if (option->get_positional() || is_help || std::find(common.begin(), common.end(), name) != common.end()) continue;
+    option->group("");
+    ++hidden;
+  }
+  if (hidden > 0) command.footer(command.get_footer() + "\n" + command.get_name() + " --help-all shows " + std::to_string(hidden) + " more flags.");
+}
+
+}  // namespace
+
+bool parse(CLI::App& command, std::vector<std::string> arguments, const std::vector<std::string>& common) {
+  // CLI11 takes what follows --flag= for its value; two arguments are clear.
+  for (size_t i = 0; i < arguments.size() && arguments[i] != "--"; ++i) {
+    if (!arguments[i].starts_with("--") || arguments[i].find('=') != arguments[i].size() - 1) continue;
+    arguments[i].pop_back();
+    arguments.insert(arguments.begin() + static_cast<ptrdiff_t>(i) + 1, "");
+  }
+  arguments = with_own_flags(command, arguments);
+  const auto flags_end = static_cast<size_t>(std::find(arguments.begin(), arguments.end(), "--") - arguments.begin());
+  command.allow_extras();
+  try {
+    command.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));  // as CLI11 wants them
+  } catch (const CLI::CallForHelp&) {
+    if (!common.empty()) shorten_help(command, common);
+    std::cout << folded_help(command.help());
+    return false;
+  } catch (const CLI::CallForAllHelp&) {
+    std::cout << folded_help(command.help());
+    return false;
+  } catch (const CLI::ParseError& error) {
+    refuse_extras(command, arguments, flags_end);
+    const std::string text = in_our_words(error) + "; see " + command.get_name() + " --help";
+    if (error.get_name() == "RequiredError") throw MisfitArguments(text);
+    throw UsageError(text);
+  }
+  refuse_extras(command, arguments, flags_end);
+  return true;
+}
+
+bool asks_for_json(const std::vector<std::string>& arguments) {
+  const auto flag = std::find(arguments.begin(), arguments.end(), "--progress");
+  return std::count(arguments.begin(), arguments.end(), "--progress=json") > 0 ||
+         (flag != arguments.end() && flag + 1 != arguments.end() && *(flag + 1) == "json");
+}
+
+void say_in_json(const std::exception& error) { make_progress(ProgressMode::json)->failed(failure_of(error)); }
+
+// ---- values ------------------------------------------------------------------------------------------------------
+
+std::string standard_input(size_t most) {
+  std::string text(most, '\0');
+  std::cin.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<size_t>(std::cin.gcount()));
+  return text;
+}
+
+std::string text_in(const std::string& flag, const std::string& path, size_t most) {
+  try {
+    return read_whole(path, most);
+  } catch (const UsageError& error) {  // which begins with the path
+    throw UsageError(flag + " " + error.what());
+  }
+}
+
+std::string prompt_of(const std::string& argument) {
+  if (argument != "-") return argument;
+  std::string text = standard_input(kLongestInput);
+  if (!text.empty() && text.back() == '\n') text.pop_back();
+  return text;
+}
+
+PromptSyntax prompt_syntax_of(const std::string& text) {
+  return prompt_syntax_named(choice_of("--prompt-syntax", text, {"weights", "plain"}));
+}
+
+ProgressMode progress_of(const std::string& text) {
+  choice_of("--progress", text, {"auto", "bar", "lines", "json", "none"});
+  if (text == "bar") return ProgressMode::bar;
+  if (text == "lines") return ProgressMode::lines;
+  if (text == "json") return ProgressMode::json;
+  return text == "none" ? ProgressMode::none : ProgressMode::automatic;
+}
+
+void check_device(const std::string& device) {
+  if (device == "auto" || device == "cpu" || device == "cuda" || device == "gpu") return;
+  if (device.starts_with("cuda:")) {
+    whole_number("--device cuda:N, N", device.substr(5), 0, 127);
+    return;
+  }
+  for (const char* other : {"mps", "metal", "rocm", "hip", "vulkan", "xpu", "directml", "opencl", "npu", "tpu"}) {
+    if (lower_case(device) == other) throw UsageError("--device " + in_quotes(device) + ": not here; there are: auto, cpu, cuda, cuda:N");
+  }
+  choice_of("--device", device, {"auto", "cpu", "cuda", "cuda:N"});
+}
+
+namespace {
+
+/// A1111 says NV (and GPU, where the card is NVIDIA's), stable-diffusion.cpp cuda.
+Rng rng_of(const std::string& text) {
+  const std::string lower = lower_case(text);
+  if (lower == "cuda" || lower == "nv" || lower == "gpu") return Rng::philox;
+  return rng_named(choice_of("--rng", lower == "cpu" ? lower : text, {"cpu", "philox"}));
+}
+
+}  // namespace
+
+std::vector<uint64_t> seeds_from(const std::vector<std::string>& texts, const std::string& count_text) {
+  std::vector<uint64_t> seeds;
+  for (const std::string& text : texts) {
+    for (const std::string& seed : list_of(text)) seeds.push_back(seed_number("--seed", seed));
+  }
+  for (auto seed = seeds.begin(); seed != seeds.end(); ++seed) {
+    if (std::find(seeds.begin(), seed, *seed) != seed) throw UsageError("--seed: " + std::to_string(*seed) + " is given twice");
+  }
+  if (count_text.empty()) return seeds;
+
+  if (seeds.size() > 1) throw UsageError("--count and several --seed both say how many; leave one out");
+  const int64_t count = whole_number("--count", count_text, 1, kMostPictures);
+  if (seeds.empty()) seeds.push_back(random_seed());
+  if (seeds.front() > std::numeric_limits<uint64_t>::max() - static_cast<uint64_t>(count - 1)) {
+    throw UsageError("--count " + count_text + ": seeds from " + std::to_string(seeds.front()) + " up would pass the largest, 2^64 - 1");
+  }
+  while (static_cast<int64_t>(seeds.size()) < count) seeds.push_back(seeds.back() + 1);
+  return seeds;
+}
+
+// ---- flags -------------------------------------------------------------------------------------------------------
+
+void add_schedule_flags(CLI::App& command, const std::string& group, ScheduleFlags& flags) {
+  add(command, group, "--schedule", flags.schedule, "NAME", "Which noise levels (the sampler's usual ones, else the bundle's): bundle, or of steplapse schedule --list");
+  add(command, group, "--sigma-min", flags.sigma_min, "X", "The schedule's smallest sigma but 0");
+  add(command, group, "--sigma-max", flags.sigma_max, "X", "The schedule's largest sigma");
+  add(command, group, "--rho", flags.rho, "X", "How a schedule bends: karras, polyexponential");
+  add(command, group, "--shift", flags.shift, "X", "A flow model's levels towards noise: above 1 more of them are noisy");
+}
+
+void read_schedule(const CLI::App& command, const ScheduleFlags& flags, Settings& settings) {
+  const auto given = [&](const char* flag) { return command.count(flag) > 0; };
+  if (given("--schedule")) settings.schedule = name_of("--schedule", flags.schedule, schedules(), {"ays", "bundle"});
+  if (given("--sigma-min")) settings.sigma_min = real_number("--sigma-min", flags.sigma_min, 0, kInfinity);
+  if (given("--sigma-max")) settings.sigma_max = real_number("--sigma-max", flags.sigma_max, 0, kInfinity);
+  if (given("--rho")) settings.rho = real_number("--rho", flags.rho, 0, kInfinity);
+  if (given("--shift")) settings.shift = real_number("--shift", flags.shift, 0.01, 100);
+}
+
+void add_level_flags(CLI::App& command, const std::string& group, LevelFlags& flags) {
+  const auto add = [&](const char* name, std::string& value, const char* type, const char* help) {
+    command.add_option(name, value, help)->type_name(type)->group(group);
+  };
+  add("--steps", flags.steps, "N", "Steps from noise to picture");
+  add("--sampler", flags.sampler, "NAME", "How to get from one noise level to the next");
+  add_schedule_flags(command, group, flags);
+  add("--timesteps", flags.timesteps, "LIST", "The timesteps themselves, as 999,750,500,250");
+  add("--sigmas", flags.sigmas, "LIST", "The sigmas themselves, as 14.6,3.9,0.9,0");
+  add("--levels", flags.levels, "FILE", "The levels themselves, as steplapse schedule --json prints them");
+}
+
+namespace {
+
+/// What `steplapse schedule --json` printed, or others wrote like it.
+Schedule levels_in(const std::string& path) {
+  const std::string text = text_in("--levels", path, kLargestLevels);
+  try {
+    return schedule_from_json(parse_strict_json(text));
+  } catch (const nlohmann::json::exception&) {
+    throw UsageError("--levels " + in_quotes(path) + ": wanted what steplapse schedule --json prints, "
+                     "{\"init_scale\": 1, \"levels\": [{\"timestep\": 999, \"alpha\": 0.1, \"sigma\": 0.995}, …]}");
+  } catch (const std::exception& error) {
+    throw UsageError("--levels " + in_quotes(path) + ": " + error.what());
+  }
+}
+
+}  // namespace
+
+void read_levels(const CLI::App& command, const LevelFlags& flags, Settings& settings) {
+  const auto given = [&](const char* flag) { return command.count(flag) > 0; };
+  if (given("--steps")) settings.steps = whole_number("--steps", flags.steps, 1, kAnyNumber);
+  if (given("--sampler")) settings.sampler = name_of("--sampler", flags.sampler, samplers());
+  read_schedule(command, flags, settings);
+  if (given("--timesteps")) settings.timesteps = numbers_of("--timesteps", flags.timesteps, "999,750,500,250");
+  if (given("--sigmas")) settings.sigmas = numbers_of("--sigmas", flags.sigmas, "14.6,3.9,0.9,0");
+  if (given("--levels")) settings.levels = levels_in(flags.levels);
+}
+
+CLI::Option* add_prompt_syntax(CLI::App& command, std::string& value) {
+  return command
+      .add_option("--prompt-syntax", value, "weights: (word:1.4), [word] and BREAK as in web UIs; or plain text")
+      ->type_name("NAME")
+      ->capture_default_str();
+}
+
+void add_picture_flags(CLI::App& command, const std::string& group, PictureFlags& flags) {
+  add(command, group, "--negative-prompt", flags.negative_prompt, "TEXT", "What to steer away from");
+  add_prompt_syntax(command, flags.prompt_syntax)->group(group);
+  add(command, group, "--size", flags.size, "WxH", "Width and height in pixels (the bundle's)");
+  add(command, group, "--width", flags.width, "N", "The width alone; -W too");
+  add(command, group, "--height", flags.height, "N", "The height alone; -H too");
+}
+
+void add_guidance_scale(CLI::App& command, const std::string& group, PictureFlags& flags) {
+  add(command, group, "--guidance-scale", flags.guidance_scale, "X", "Weight of the prompt; 1 is no guidance");
+}
+
+void add_rng(CLI::App& command, const std::string& group, PictureFlags& flags) {
+  add(command, group, "--rng", flags.rng, "NAME", "Whose numbers a seed stands for: cpu, or philox (a CUDA generator's)");
+}
+
+void read_picture(const CLI::App& command, const PictureFlags& flags, Settings& settings) {
+  const auto given = [&](const char* flag) { return command.count(flag) > 0; };
+  if (given("--negative-prompt")) settings.negative_prompt = flags.negative_prompt;
+  settings.prompt_syntax = prompt_syntax_of(flags.prompt_syntax);
+  if (given("--size")) settings.size = size_of("--size", flags.size);
+  for (const auto& [flag, text, side] : {std::tuple("--width", &flags.width, &Manifest::Size::width),
+                                         std::tuple("--height", &flags.height, &Manifest::Size::height)}) {
+    if (!given(flag)) continue;
+    if (given("--size")) throw UsageError(std::string("--size and ") + flag + " both say how large; leave one out");
+    if (!settings.size) settings.size = Manifest::Size{0, 0};
+    (*settings.size).*side = whole_number(flag, *text, 1, kAnyNumber);
+  }
+  if (given("--guidance-scale")) settings.guidance_scale = real_number("--guidance-scale", flags.guidance_scale, 0, kInfinity);
+  settings.rng = rng_of(flags.rng);
+}
+
+void add_running_flags(CLI::App& command, const std::string& group, RunningFlags& flags) {
+  add(command, group, "--model", flags.model, "DIR", "The bundle's folder (STEPLAPSE_MODEL, or the model that comes with us)");
+  add(command, group, "--device", flags.device, "NAME", "auto, cpu, cuda or cuda:N")->capture_default_str();
+  add(command, group, "--threads", flags.threads, "N", "CPU threads (OMP_NUM_THREADS, or one a core)");
+  add(command, group, "--max-batch", flags.max_batch, "N", "Pictures made at once, at most (what fits into memory); 1: the same bits as alone");
+  add(command, group, "--grace", flags.grace, "SECONDS", "What a step has to end after Ctrl-C or SIGTERM; then the run ends where it is (10)");
+  add(command, group, "--progress", flags.progress, "HOW", "auto, bar, lines, json or none")->capture_default_str();
+}
+
+}  // namespace steplapse

@@ -1,0 +1,147 @@
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cctype>
+#include <limits>
+
+#include "cli/commands.h"
+#include "cli/flags.h"
+#include "cli/flag_values.h"
+#include "studies/race_setup.h"
+#include "studies/race_progress.h"
+#include "steplapse/error.h"
+#include "base/text.h"
+
+namespace steplapse {
+namespace {
+
+constexpr int64_t kMostCalls = 1'000'000;
+
+constexpr const char* kAbout = R"(Compares samplers at equal cost: how far each one's picture is from that of a
+reference run when all may ask the denoiser equally often, from the same noise
+and down the same schedule.
+
+  steplapse race "red apple" heart --samplers euler,heun,dpmpp_2m --calls 10,20
+)";
+
+/// The flags as they were written.
+struct RaceFlags : ScheduleFlags, PictureFlags, RunningFlags {
+  std::vector<std::string> prompts;
+  std::string samplers, calls = "10,20,40", reference, seed = "0", count, csv, plot;
+  bool json = false, overwrite = false;
+};
+
+void add_flags(CLI::App& command, RaceFlags& flags) {
+  command.description(kAbout);
+  const auto add = [&](const char* group, const char* name, std::string& value, const char* type, const char* help) {
+    return command.add_option(name, value, help)->type_name(type)->group(group);
+  };
+  command.set_help_flag();  // groups are listed as they first appear: help comes last
+  const char* race = "The race";
+  command.add_option("PROMPT,--prompt", flags.prompts, "What to draw, one or more; - reads one from standard input")->type_name("")->group(race)->required();
+  add(race, "--samplers", flags.samplers, "LIST", "Which race, as euler,heun,dpmpp_2m; steplapse samplers names them")->required();
+  add(race, "--calls", flags.calls, "LIST", "How often each may ask the denoiser")->capture_default_str();
+  add(race, "--reference", flags.reference, "SAMPLER[:CALLS]", "What distances are to (dpmpp_2m with 4 times the most calls)");
+  add(race, "--seed", flags.seed, "LIST", "Which noise to start from, as 1,2,3")->capture_default_str();
+  add(race, "--count", flags.count, "N", "N seeds from --seed on");
+  add_schedule_flags(command, "The schedule of all (karras; normal for flow models)", flags);
+
+  const char* picture = "The picture (defaults are the bundle's)";
+  add_picture_flags(command, picture, flags);
+  add_guidance_scale(command, picture, flags);
+  add_rng(command, picture, flags);
+
+  const char* output = "Output";
+  command.add_flag("--json", flags.json, "JSON in place of the table")->group(output);
+  add(output, "--csv", flags.csv, "FILE", "Write a row for each sampler, number of calls, prompt and seed");
+  add(output, "--plot", flags.plot, "FILE", "Draw distance over calls, as .svg or .png");
+  command.add_flag("--overwrite", flags.overwrite, "Replace the files that are there")->group(output);
+  const char* running = "Running";
+  add_running_flags(command, running, flags);
+  command.set_help_flag("-h,--help", "Print the flags that matter most and exit")->group(running);
+  command.set_help_all_flag("--help-all", "Print all flags and exit")->group(running);
+}
+
+template <typename Item>
+void refuse_twice(const std::string& flag, const std::vector<Item>& items, std::string (*text_of)(const Item&)) {
+  for (size_t i = 0; i < items.size(); ++i) {
+    if (std::find(items.begin(), items.begin() + static_cast<ptrdiff_t>(i), items[i]) == items.begin() + static_cast<ptrdiff_t>(i)) continue;
+    throw UsageError(flag + ": " + text_of(items[i]) + " is given twice");
+  }
+}
+
+std::string quoted(const std::string& text) { return in_quotes(text); }
+template <typename Number>
+std::string digits(const Number& number) {
+  return std::to_string(number);
+}
+
+std::vector<std::string> prompts_of(const std::vector<std::string>& arguments) {
+  refuse_twice("PROMPT", arguments, quoted);
+  std::vector<std::string> prompts;
+  for (const std::string& argument : arguments) prompts.push_back(prompt_of(argument));
+  return prompts;
+}
+
+std::vector<std::string> samplers_of(const std::string& text) {
+  std::vector<std::string> names;
+  for (const std::string& name : list_of(text)) names.push_back(name_of("--samplers", name, samplers()));
+  return names;
+}
+
+std::vector<int64_t> calls_of(const std::string& text) {
+  std::vector<int64_t> calls;
+  for (const std::string& item : list_of(text)) calls.push_back(whole_number("--calls", item, 1, kMostCalls));
+  refuse_twice("--calls", calls, digits);
+  std::sort(calls.begin(), calls.end());
+  return calls;
+}
+
+/// SAMPLER:CALLS, where another tool's name of a sampler has a colon too.
+RaceOptions::Reference reference_of(const std::string& text) {
+  const auto colon = text.rfind(':');
+  const std::string after = colon == std::string::npos ? "" : text.substr(colon + 1);
+  const bool has_calls = !after.empty() && (std::isdigit(static_cast<unsigned char>(after.front())) || after.front() == '-');
+  if (!has_calls) return {name_of("--reference", text, samplers()), std::nullopt};
+  return {name_of("--reference", text.substr(0, colon), samplers()),
+          whole_number("--reference " + text + ", calls", after, 1, kMostCalls)};
+}
+
+RaceOptions options_of(const CLI::App& command, const RaceFlags& flags) {
+  const auto given = [&](const char* flag) { return command.count(flag) > 0; };
+  RaceOptions options;
+  options.prompts = prompts_of(flags.prompts);
+  options.samplers = samplers_of(flags.samplers);
+  options.calls = calls_of(flags.calls);
+  options.seeds = seeds_from({flags.seed}, flags.count);
+  if (given("--reference")) options.reference = reference_of(flags.reference);
+  read_schedule(command, flags, options.settings);
+  read_picture(command, flags, options.settings);
+  for (const auto& [flag, file] : {std::pair("--csv", &flags.csv), std::pair("--plot", &flags.plot)}) {
+    if (given(flag) && file->empty()) throw UsageError(std::string(flag) + " '': wanted a file's name");
+  }
+  if (flags.overwrite && !given("--csv") && !given("--plot")) throw UsageError("--overwrite: without --csv and --plot no file is written");
+  options.csv = flags.csv;
+  options.plot = flags.plot;
+  options.overwrite = flags.overwrite;
+  options.json = flags.json;
+  read_running(flags, options);
+  return options;
+}
+
+int run_race(const CLI::App& command, const RaceFlags& flags) {
+  return race(json_errors(flags.progress, [&] { return options_of(command, flags); }));
+}
+
+}  // namespace
+
+Command race_command() {
+  return with_flags<RaceFlags>({.name = "race",
+                                .arguments = "PROMPT...",
+                                .about = "Compare samplers at an equal number of denoiser calls",
+                                .group = CommandGroup::experiments,
+                                .common = {"--samplers", "--calls", "--reference", "--seed", "--count", "--schedule", "--csv", "--plot",
+                                           "--json", "--model", "--device"}},
+                               add_flags, run_race);
+}
+
+}  // namespace steplapse

@@ -1,0 +1,95 @@
+#include "model/bundle_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+#include <utility>
+
+#include "base/sha256.h"
+#include "steplapse/error.h"
+
+namespace steplapse {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Descriptor {
+  explicit Descriptor(int number) : number(number) {}
+  Descriptor(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (number >= 0) close(number);
+  }
+  int release() { return std::exchange(number, -1); }
+  int number;
+};
+
+/// Where an open file really is. The kernel says it of the descriptor, so a link swapped in meanwhile fools nobody.
+fs::path real_path(int descriptor) { return fs::read_symlink("/proc/self/fd/" + std::to_string(descriptor)); }
+
+void check_inside(const std::string& path, const fs::path& folder, int descriptor) {
+  const fs::path inside = real_path(descriptor).lexically_relative(fs::canonical(folder));
+  if (inside.empty() || *inside.begin() == "..") {
+    throw BundleError(path + ": leads out of the bundle, to " + real_path(descriptor).string() +
+                      "; copy the file into the folder");
+  }
+}
+
+void check_size(const std::string& path, int descriptor, int64_t expected) {
+  struct stat status;
+  if (fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) throw BundleError(path + ": is not a plain file");
+  if (status.st_size == expected) return;
+  throw BundleError(path + ": has " + std::to_string(status.st_size) + " bytes, model.json asks for " +
+                    std::to_string(expected) + "; fetch or export the bundle again");
+}
+
+void check_hash(const std::string& path, const std::string& found, const std::string& expected) {
+  if (found == expected) return;
+  throw BundleError(path + ": its SHA-256 is " + found + ", model.json asks for " + expected +
+                    "; fetch or export the bundle again");
+}
+
+/// Opened without waiting: a FIFO with no writer must not hold us up.
+int open_inside(const std::string& path, const fs::path& folder, int64_t expected_size) {
+  Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (file.number < 0) {
+    throw BundleError(path + ": can't be opened (" + std::strerror(errno) + "), though model.json names it");
+  }
+  check_inside(path, folder, file.number);
+  check_size(path, file.number, expected_size);
+  return file.release();
+}
+
+}  // namespace
+
+BundleFile::BundleFile(const fs::path& folder, const std::string& name, const Manifest::File& expected)
+    : path_((folder / name).string()) {
+  Descriptor file(open_inside(path_, folder, expected.size));
+  try {
+    check_hash(path_, sha256_of_descriptor(file.number), expected.sha256);
+  } catch (const std::system_error& error) {
+    throw BundleError(path_ + ": can't be read: " + error.what());
+  }
+  descriptor_ = file.release();
+}
+
+BundleFile::~BundleFile() { close(descriptor_); }
+
+std::string read_bundle_file(const fs::path& folder, const std::string& name, const Manifest::File& expected) {
+  const std::string path = (folder / name).string();
+  const Descriptor file(open_inside(path, folder, expected.size));
+  std::string bytes(static_cast<size_t>(expected.size), '\0');
+  for (size_t done = 0; done < bytes.size();) {
+    const ssize_t count = read(file.number, bytes.data() + done, bytes.size() - done);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) throw BundleError(path + ": can't be read: " + std::strerror(count < 0 ? errno : EIO));
+    done += static_cast<size_t>(count);
+  }
+  check_hash(path, sha256(bytes), expected.sha256);
+  return bytes;
+}
+
+}  // namespace steplapse

@@ -1,0 +1,501 @@
+#include "steplapse/manifest.h"
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <limits>
+#include <numeric>
+#include <set>
+#include <sstream>
+#include <stdexcept>
+
+#include "base/sha256.h"
+#include "steplapse/error.h"
+#include "base/text.h"
+#include "base/strict_json.h"
+
+namespace steplapse {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr int64_t kNewestVersion = 2;
+constexpr int64_t kLargest = int64_t{1} << 53;  // what JSON's numbers hold exactly
+constexpr size_t kLongestText = 4096;
+constexpr int64_t kMostChunks = 1000;
+constexpr int64_t kMostLayers = 1000;
+
+/// A value of model.json and where it stands there, so that what is wrong with it can be said in one line.
+class Value {
+ public:
+  Value(const std::string& file, std::string place, const json& value)
+      : file_(&file), place_(std::move(place)), value_(&value) {}
+
+  [[noreturn]] void refuse(const std::string& wanted) const {
+    throw BundleError(*file_ + ": '" + place_ + "' is " + shown(*value_) + ", wanted " + wanted);
+  }
+
+  /// An object with these keys, perhaps with some that are optional, and no other.
+  const Value& with_keys(const std::set<std::string>& keys, const std::set<std::string>& optional = {}) const {
+    if (!value_->is_object()) refuse("an object");
+    for (const auto& [key, ignored] : value_->items()) {
+      if (!keys.contains(key) && !optional.contains(key)) throw BundleError(*file_ + ": unknown key '" + place_of(key) + "'");
+    }
+    for (const std::string& key : keys) {
+      if (!value_->contains(key)) throw BundleError(*file_ + ": key '" + place_of(key) + "' is missing");
+    }
+    return *this;
+  }
+  Value operator[](const std::string& key) const { return {*file_, place_of(key), value_->at(key)}; }
+
+  /// The keys of an object that names things, and what they name.
+  std::map<std::string, Value> entries() const {
+    if (!value_->is_object()) refuse("an object");
+    std::map<std::string, Value> all;
+    for (const auto& [key, value] : value_->items()) all.emplace(key, Value{*file_, place_of(key), value});
+    return all;
+  }
+
+  std::vector<Value> list(size_t at_least, size_t at_most) const {
+    if (!value_->is_array() || value_->size() < at_least || value_->size() > at_most) {
+      refuse(at_least == at_most ? "a list of " + std::to_string(at_least)
+                                 : "a list of " + std::to_string(at_least) + " to " + std::to_string(at_most));
+    }
+    std::vector<Value> all;
+    for (size_t i = 0; i < value_->size(); ++i) {
+      all.push_back({*file_, place_ + "[" + std::to_string(i) + "]", value_->at(i)});
+    }
+    return all;
+  }
+
+  std::string text() const {
+    if (!value_->is_string()) refuse("text");
+    const auto text = value_->get<std::string>();
+    const auto is_control = [](unsigned char byte) { return byte < 0x20 || byte == 0x7f; };
+    if (text.size() > kLongestText || std::any_of(text.begin(), text.end(), is_control)) {
+      refuse("one line of text of at most " + std::to_string(kLongestText) + " bytes");
+    }
+    return text;
+  }
+
+  std::string one_of(const std::vector<std::string>& choices) const {
+    if (value_->is_string()) {
+      const auto found = std::find(choices.begin(), choices.end(), value_->get<std::string>());
+      if (found != choices.end()) return *found;
+    }
+    std::string wanted;
+    for (const std::string& choice : choices) wanted += (wanted.empty() ? "" : " or ") + choice;
+    refuse(wanted);
+  }
+
+  int64_t integer(int64_t least, int64_t most) const {
+    const bool fits = value_->is_number_unsigned() ? value_->get<uint64_t>() <= static_cast<uint64_t>(kLargest)
+                                                   : value_->is_number_integer();
+    if (!fits || value_->get<int64_t>() < least || value_->get<int64_t>() > most) {
+      refuse("a whole number from " + std::to_string(least) + " to " + std::to_string(most));
+    }
+    return value_->get<int64_t>();
+  }
+
+  double number(double least, double most) const {
+    if (value_->is_number() && value_->get<double>() >= least && value_->get<double>() <= most) {
+      return value_->get<double>();
+    }
+    std::ostringstream range;
+    range << "a number from " << least << " to " << most;
+    refuse(range.str());
+  }
+
+  bool boolean() const {
+    if (!value_->is_boolean()) refuse("true or false");
+    return value_->get<bool>();
+  }
+
+  bool is_null() const { return value_->is_null(); }
+  bool has(const std::string& key) const { return value_->is_object() && value_->contains(key); }
+  bool has(const std::string& key, const std::string& text) const {
+    return value_->is_object() && value_->contains(key) && value_->at(key) == text;
+  }
+  bool is_list() const { return value_->is_array(); }
+
+ private:
+  std::string place_of(const std::string& key) const {
+    const std::string quoted = shown(json(key));  // a key may hold anything
+    return (place_.empty() ? "" : place_ + ".") + quoted.substr(1, quoted.size() - 2);
+  }
+
+  const std::string* file_;
+  std::string place_;
+  const json* value_;
+};
+
+std::string file_name(const Value& value, const std::string& name) {
+  const fs::path path(name);
+  const bool plain = std::none_of(path.begin(), path.end(),
+                                  [](const fs::path& part) { return part.empty() || part == "." || part == ".."; });
+  if (name.empty() || path.is_absolute() || !plain || name.find('\0') != std::string::npos) {
+    value.refuse("a path that stays inside the bundle, with no '..' and no leading '/'");
+  }
+  return name;
+}
+
+std::map<std::string, Manifest::File> files_of(const Value& value) {
+  std::map<std::string, Manifest::File> files;
+  for (const auto& [name, entry] : value.entries()) {
+    file_name(entry, name);
+    entry.with_keys({"size", "sha256"});
+    const std::string hash = entry["sha256"].text();
+    if (hash.size() != 64 || hash.find_first_not_of("0123456789abcdef") != std::string::npos) {
+      entry["sha256"].refuse("64 lower-case hex digits");
+    }
+    files[name] = {entry["size"].integer(0, kLargest), hash};
+  }
+  return files;
+}
+
+std::string file_key(const Value& value, const Manifest& manifest) {
+  if (!manifest.files.contains(value.text())) value.refuse("a key of 'files'");
+  return value.text();
+}
+
+Manifest::TensorSpec tensor_of(const Value& value) {
+  value.with_keys({"dtype", "shape"});
+  Manifest::TensorSpec tensor{value["dtype"].one_of({"F32", "F16", "BF16", "I64"}), {}};
+  int64_t elements = 1;
+  for (const Value& side : value["shape"].list(0, 8)) {
+    tensor.shape.push_back(side.integer(0, kLargest));
+    if (__builtin_mul_overflow(elements, std::max<int64_t>(1, tensor.shape.back()), &elements) || elements > kLargest) {
+      value["shape"].refuse("at most 2^53 elements");
+    }
+  }
+  return tensor;
+}
+
+Manifest::Module module_of(const Value& value, const Manifest& manifest) {
+  value.with_keys({"program", "weights", "compute_dtype", "tensors"});
+  Manifest::Module module;
+  module.program = file_key(value["program"], manifest);
+  for (const Value& file : value["weights"].list(1, 1000)) module.weights.push_back(file_key(file, manifest));
+  module.compute_dtype = value["compute_dtype"].one_of({"float32", "float16", "bfloat16"});
+  for (const auto& [name, tensor] : value["tensors"].entries()) module.tensors[name] = tensor_of(tensor);
+  return module;
+}
+
+std::map<std::string, Manifest::Module> decoders_of(const Value& value, const Manifest& manifest) {
+  std::map<std::string, Manifest::Module> decoders;
+  for (const auto& [name, module] : value.entries()) {
+    if (name.empty() || name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_-") != std::string::npos) {
+      module.refuse("a decoder's name of lower-case letters, digits, '_' and '-'");
+    }
+    decoders[name] = module_of(module, manifest);
+  }
+  if (!decoders.contains("full")) value.refuse("at least the decoder 'full'");
+  return decoders;
+}
+
+std::optional<int64_t> token_or_null(const Value& value) {
+  if (value.is_null()) return std::nullopt;
+  return value.integer(0, std::numeric_limits<int32_t>::max());
+}
+
+Manifest::Tokenizer tokenizer_of(const Value& value, const Manifest& manifest) {
+  value.with_keys({"kind", "files", "length", "bos", "eos", "pad"});
+  Manifest::Tokenizer tokenizer;
+  tokenizer.kind = value["kind"].one_of({"sentencepiece", "clip_bpe"});
+  for (const Value& file : value["files"].list(1, 8)) tokenizer.files.push_back(file_key(file, manifest));
+  tokenizer.length = value["length"].integer(1, 65536);
+  tokenizer.bos = token_or_null(value["bos"]);
+  tokenizer.eos = token_or_null(value["eos"]);
+  tokenizer.pad = value["pad"].integer(0, std::numeric_limits<int32_t>::max());
+  const int64_t special = tokenizer.bos.has_value() + tokenizer.eos.has_value();
+  if (tokenizer.length <= special) value["length"].refuse("room for a token beside bos and eos");
+  return tokenizer;
+}
+
+Manifest::Size size_of(const Value& value, int64_t downscale) {
+  const auto sides = value.list(2, 2);
+  const Manifest::Size size{sides[0].integer(1, 65536), sides[1].integer(1, 65536)};
+  if (size.width % downscale != 0 || size.height % downscale != 0) {
+    value.refuse("multiples of 'downscale', " + std::to_string(downscale));
+  }
+  return size;
+}
+
+std::vector<Manifest::Size> sizes_of(const Value& value, int64_t downscale) {
+  std::vector<Manifest::Size> sizes;
+  for (const Value& size : value.list(1, 1000)) sizes.push_back(size_of(size, downscale));
+  return sizes;
+}
+
+Manifest::SizeRange size_range_of(const Value& value, int64_t downscale) {
+  value.with_keys({"min", "max", "multiple"});
+  const Manifest::SizeRange range{value["min"].integer(1, 65536), value["max"].integer(1, 65536),
+                                  value["multiple"].integer(1, 65536)};
+  if (range.multiple % downscale != 0) value["multiple"].refuse("a multiple of 'downscale'");
+  if (range.min > range.max) value["min"].refuse("at most 'max', " + std::to_string(range.max));
+  return range;
+}
+
+bool allows(const Manifest& manifest, Manifest::Size size) {
+  if (const auto* sizes = std::get_if<std::vector<Manifest::Size>>(&manifest.allowed_sizes)) {
+    return std::find(sizes->begin(), sizes->end(), size) != sizes->end();
+  }
+  const auto range = std::get<Manifest::SizeRange>(manifest.allowed_sizes);
+  const auto fits = [&](int64_t side) { return side >= range.min && side <= range.max && side % range.multiple == 0; };
+  return fits(size.width) && fits(size.height);
+}
+
+void read_sizes(const Value& value, Manifest& manifest) {
+  value.with_keys({"default", "allowed"});
+  manifest.default_size = size_of(value["default"], manifest.downscale);
+  const Value allowed = value["allowed"];
+  if (allowed.is_list()) {
+    manifest.allowed_sizes = sizes_of(allowed, manifest.downscale);
+  } else {
+    manifest.allowed_sizes = size_range_of(allowed, manifest.downscale);
+  }
+  if (!allows(manifest, manifest.default_size)) value["default"].refuse("one of 'sizes.allowed'");
+}
+
+std::vector<double> alphas_of(const Value& value) {
+  std::vector<double> alphas;
+  for (const Value& alpha : value.list(1, 100'000)) {
+    alphas.push_back(alpha.number(0, 1));
+    if (alphas.size() > 1 && alphas.back() > alphas[alphas.size() - 2]) {
+      alpha.refuse("at most the one before: the table falls");
+    }
+  }
+  return alphas;
+}
+
+/// A flow model's levels are the straight line from noise to image; only their spread is its own.
+TrainingNoise flow_noise_of(const Value& value) {
+  value.with_keys({"prediction_type", "timestep_spacing", "shift"});
+  TrainingNoise noise;
+  noise.prediction_type = PredictionType::flow;
+  noise.timestep_spacing = value["timestep_spacing"].one_of({"leading", "linspace", "trailing"});
+  noise.shift = value["shift"].number(0.01, 100);
+  return noise;
+}
+
+TrainingNoise noise_of(const Value& value) {
+  if (value.has("prediction_type", "flow")) return flow_noise_of(value);
+  value.with_keys({"alphas_cumprod", "prediction_type", "timestep_spacing", "steps_offset", "final_alpha_cumprod",
+                   "clip_sample_range"});
+  TrainingNoise noise;
+  noise.alphas_cumprod = alphas_of(value["alphas_cumprod"]);
+  noise.prediction_type = prediction_type_named(value["prediction_type"].one_of({"epsilon", "v_prediction", "sample", "flow"}));
+  noise.timestep_spacing = value["timestep_spacing"].one_of({"leading", "linspace", "trailing"});
+  noise.steps_offset = value["steps_offset"].integer(0, static_cast<int64_t>(noise.alphas_cumprod.size()));
+  noise.final_alpha_cumprod = value["final_alpha_cumprod"].number(0, 1);
+  if (!value["clip_sample_range"].is_null()) noise.clip_sample_range = value["clip_sample_range"].number(1e-6, 1e6);
+  return noise;
+}
+
+Manifest::Defaults defaults_of(const Value& value, const TrainingNoise& noise) {
+  value.with_keys({"steps", "sampler", "guidance_scale"});
+  return {value["steps"].integer(1, noise.timesteps()), value["sampler"].text(),
+          value["guidance_scale"].number(0, 1000)};
+}
+
+Manifest::Verified verified_of(const Value& value, int64_t downscale) {
+  value.with_keys({"batches", "sizes", "chunks"});
+  Manifest::Verified verified;
+  for (const Value& batch : value["batches"].list(0, 1000)) verified.batches.push_back(batch.integer(1, 65536));
+  for (const Value& size : value["sizes"].list(0, 1000)) verified.sizes.push_back(size_of(size, downscale));
+  for (const Value& chunks : value["chunks"].list(0, 1000)) verified.chunks.push_back(chunks.integer(1, kMostChunks));
+  return verified;
+}
+
+void check_format(const std::string& file, const json& root) {
+  if (!root.is_object() || !root.contains("format") || root["format"] != "steplapse-bundle") {
+    throw BundleError(file + ": is not a steplapse bundle's manifest: it has no \"format\": \"steplapse-bundle\"");
+  }
+  const json version = root.value("version", json());
+  if (version.is_number_integer() && version > kNewestVersion) {
+    throw BundleError(file + ": is of version " + shown(version) + ", this steplapse reads versions 1 and 2; use a newer one");
+  }
+}
+
+Manifest::X0Rms x0_rms_of(const Value& value) {
+  value.with_keys({"value", "assumed"});
+  return {value["value"].number(1e-6, 1e6), value["assumed"].boolean()};
+}
+
+/// Keys that a bundle of version 2 may have. A bundle without one of them is read as docs/bundle.md says there.
+const std::set<std::string> kOptionalKeys = {"family", "x0_rms"};
+
+void read_optional_keys(const Value& value, Manifest& manifest) {
+  if (value.has("family")) {
+    manifest.family = value["family"].text();
+    if (manifest.family->empty()) value["family"].refuse("a family's name");
+  }
+  if (value.has("x0_rms")) manifest.x0_rms = x0_rms_of(value["x0_rms"]);
+}
+
+Manifest manifest_of(const std::string& file, const json& root) {
+  check_format(file, root);
+  const Value value(file, "", root);
+  const bool is_version_1 = value.has("version") && value["version"].integer(1, kNewestVersion) == 1;
+  value.with_keys({"format", "version", "name", "source", "licence", "files", "modules", "tokenizers",
+                   "max_chunks", "clip_skip", "latent_channels", "downscale", "sizes", "no_negative_prompt",
+                   "training_noise", "defaults", "verified", "prompts"},
+                  is_version_1 ? std::set<std::string>() : kOptionalKeys);
+  Manifest manifest;
+  manifest.name = value["name"].text();
+  if (manifest.name.empty()) value["name"].refuse("a name");
+  manifest.source = value["source"].text();
+  manifest.licence = value["licence"].text();
+  manifest.files = files_of(value["files"]);
+  const Value modules = value["modules"].with_keys({"text_encoder", "denoiser", "decoders"});
+  manifest.text_encoder = module_of(modules["text_encoder"], manifest);
+  manifest.denoiser = module_of(modules["denoiser"], manifest);
+  manifest.decoders = decoders_of(modules["decoders"], manifest);
+  for (const Value& each : value["tokenizers"].list(1, 8)) manifest.tokenizers.push_back(tokenizer_of(each, manifest));
+  manifest.latent_channels = value["latent_channels"].integer(1, 4096);
+  manifest.downscale = value["downscale"].integer(1, 4096);
+  read_sizes(value["sizes"], manifest);
+  manifest.max_chunks = value["max_chunks"].integer(1, kMostChunks);
+  manifest.clip_skip = value["clip_skip"].integer(1, kMostLayers);
+  manifest.no_negative_prompt = value["no_negative_prompt"].one_of({"encode_empty", "zeros"});
+  manifest.training_noise = noise_of(value["training_noise"]);
+  manifest.defaults = defaults_of(value["defaults"], manifest.training_noise);
+  manifest.verified = verified_of(value["verified"], manifest.downscale);
+  if (!value["prompts"].is_null()) manifest.prompts = file_key(value["prompts"], manifest);
+  read_optional_keys(value, manifest);
+  return manifest;
+}
+
+std::string read_text(const fs::path& folder) {
+  const fs::path path = folder / "model.json";
+  std::error_code error;  // a path that can't even be looked at is not there
+  if (!fs::exists(folder, error)) {
+    throw BundleError(folder.string() +
+                      ": no such folder; name one with --model DIR, or make one with "
+                      "scripts/export_bundle.py");
+  }
+  if (!fs::is_regular_file(path, error)) {
+    throw BundleError(path.string() +
+                      ": is missing; a bundle is a folder with model.json, as "
+                      "scripts/export_bundle.py writes it");
+  }
+  if (fs::file_size(path) > (32 << 20)) throw BundleError(path.string() + ": is larger than 32 MiB");
+  std::ifstream stream(path, std::ios::binary);
+  std::string text{std::istreambuf_iterator<char>(stream), {}};
+  if (!stream) throw BundleError(path.string() + ": can't be read");
+  return text;
+}
+
+std::string text_of(Manifest::Size size) { return std::to_string(size.width) + "x" + std::to_string(size.height); }
+
+std::string sizes_text(const Manifest& manifest) {
+  if (const auto* range = std::get_if<Manifest::SizeRange>(&manifest.allowed_sizes)) {
+    return "sides from " + std::to_string(range->min) + " to " + std::to_string(range->max) + ", multiples of " +
+           std::to_string(range->multiple);
+  }
+  std::string text;
+  for (const auto& size : std::get<std::vector<Manifest::Size>>(manifest.allowed_sizes)) {
+    text += (text.empty() ? "" : ", ") + text_of(size);
+  }
+  return text;
+}
+
+int64_t elements_of(const Manifest::TensorSpec& tensor) {
+  return std::accumulate(tensor.shape.begin(), tensor.shape.end(), int64_t{1}, std::multiplies<>());
+}
+
+std::string module_line(const Manifest& manifest, const std::string& name, const Manifest::Module& module) {
+  double parameters = 0, bytes = 0;
+  std::set<std::string> dtypes;
+  for (const auto& [ignored, tensor] : module.tensors) {
+    parameters += static_cast<double>(elements_of(tensor));
+    dtypes.insert(tensor.dtype);
+  }
+  for (const std::string& file : module.weights) bytes += static_cast<double>(manifest.files.at(file).size);
+  std::ostringstream line;
+  line.precision(2);
+  line << std::fixed << "  " << name << std::string(name.size() < 18 ? 18 - name.size() : 1, ' ') << parameters / 1e6
+       << " M parameters, " << bytes / 1e6 << " MB";
+  for (const std::string& dtype : dtypes) line << (dtype == *dtypes.begin() ? " of " : ", ") << dtype;
+  line << ", computes in " << module.compute_dtype << "\n";
+  return line.str();
+}
+
+std::string noise_line(const TrainingNoise& noise) {
+  std::ostringstream line;
+  if (noise.prediction_type == PredictionType::flow) {
+    line << "training noise:   flow, shift " << noise.shift << ", timestep_spacing " << noise.timestep_spacing << "\n";
+    return line.str();
+  }
+  line << "training noise:   " << noise.alphas_cumprod.size() << " timesteps, alphas_cumprod "
+       << noise.alphas_cumprod.front() << " to " << noise.alphas_cumprod.back() << ", prediction_type "
+       << name_of(noise.prediction_type) << ", timestep_spacing " << noise.timestep_spacing
+       << ", steps_offset " << noise.steps_offset << ", final_alpha_cumprod " << noise.final_alpha_cumprod;
+  if (noise.clip_sample_range) line << ", x0 clipped to ±" << *noise.clip_sample_range;
+  line << "\n";
+  return line.str();
+}
+
+std::string tokenizer_line(const Manifest::Tokenizer& tokenizer) {
+  return "tokenizer:        " + tokenizer.kind + ", " + counted(tokenizer.length, "token") + "\n";
+}
+
+}  // namespace
+
+Manifest read_manifest(const fs::path& folder) {
+  const std::string file = (folder / "model.json").string();
+  const std::string text = read_text(folder);
+  try {
+    Manifest manifest = manifest_of(file, parse_strict_json(text));
+    manifest.sha256 = sha256(text);
+    return manifest;
+  } catch (const std::invalid_argument& error) {
+    throw BundleError(file + ": " + error.what());
+  }
+}
+
+std::vector<int64_t> latents_shape(const Manifest& manifest, Manifest::Size size) {
+  return {1, manifest.latent_channels, size.height / manifest.downscale, size.width / manifest.downscale};
+}
+
+void check_size(const Manifest& manifest, Manifest::Size size) {
+  if (allows(manifest, size)) return;
+  throw UsageError("--size " + text_of(size) + ": the model '" + manifest.name + "' makes " + sizes_text(manifest));
+}
+
+std::vector<std::string> warnings_about(const Manifest& manifest) {
+  // Pictures end at 1, so clipping x0 is right for a model of pixels. Latents are about normally distributed: one in 400 is
+  // beyond 3 times their root mean square.
+  constexpr double kWithinRange = 3;
+  const auto& range = manifest.training_noise.clip_sample_range;
+  if (manifest.downscale == 1 || !range || *range >= kWithinRange * manifest.x0_rms.value) return {};
+  return {"training_noise.clip_sample_range is " + plain(*range) + ", so ddim and ddpm cut off x0, whose root mean square is " +
+          plain(manifest.x0_rms.value) + (manifest.x0_rms.assumed ? " (assumed)" : "") +
+          "; export it again. If the warning stays, set clip_sample to false in the pipeline's scheduler_config.json first"};
+}
+
+std::string describe(const Manifest& manifest) {
+  std::ostringstream text;
+  text << "name:             " << manifest.name << "\nsource:           " << manifest.source
+       << "\nlicence:          " << manifest.licence << "\n";
+  if (manifest.family) text << "family:           " << *manifest.family << "\n";
+  text << "modules:\n"
+       << module_line(manifest, "text_encoder", manifest.text_encoder)
+       << module_line(manifest, "denoiser", manifest.denoiser);
+  for (const auto& [name, module] : manifest.decoders) text << module_line(manifest, "decoders." + name, module);
+  for (const auto& tokenizer : manifest.tokenizers) text << tokenizer_line(tokenizer);
+  text << "prompts:          at most " << counted(manifest.max_chunks, "chunk") << " of tokens, clip skip " << manifest.clip_skip
+       << "\nlatents:          " << counted(manifest.latent_channels, "channel")
+       << ", 1/" << manifest.downscale
+       << " of the picture's sides, rms " << manifest.x0_rms.value << (manifest.x0_rms.assumed ? " (assumed)" : "")
+       << "\nsizes:            " << text_of(manifest.default_size) << " by default; "
+       << sizes_text(manifest) << "\n"
+       << noise_line(manifest.training_noise) << "defaults:         " << counted(manifest.defaults.steps, "step") << ", "
+       << manifest.defaults.sampler << ", guidance scale " << manifest.defaults.guidance_scale
+       << "\nno negative:      " << manifest.no_negative_prompt << "\nSHA-256 of model.json:\n  " << manifest.sha256
+       << "\n";
+  return text.str();
+}
+
+}  // namespace steplapse

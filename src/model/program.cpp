@@ -1,0 +1,411 @@
+#include "model/program.h"
+
+#include <ATen/ATen.h>
+#include <caffe2/serialize/in_memory_adapter.h>
+#include <caffe2/serialize/inline_container.h>
+#include <torch/csrc/jit/api/function_impl.h>
+#include <torch/csrc/jit/frontend/parser.h>
+#include <torch/csrc/jit/ir/constants.h>
+#include <torch/csrc/jit/ir/ir.h>
+#include <torch/csrc/jit/operator_upgraders/upgraders_entry.h>
+#include <torch/csrc/jit/serialization/import_source.h>
+
+#include <map>
+#include <sstream>
+#include <string_view>
+#include <vector>
+
+#include "allowed_operators.h"
+#include "model/pickle.h"
+#include "steplapse/error.h"
+#include "base/text.h"
+
+namespace steplapse {
+namespace {
+
+namespace jit = torch::jit;
+using Value = PickledValue;
+
+constexpr size_t kLongestName = 255;
+constexpr uint64_t kLargestRecord = 64 << 20;  // unpacked; a program holds no weights
+constexpr uint64_t kLargestArchive = 256 << 20;
+constexpr int kDeepestNesting = 200;
+
+/// What is refused, without the path.
+struct Refused : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+// ---- The archive's entries
+
+using Records = std::map<std::string, std::string>;
+
+bool begins(std::string_view text, std::string_view with) { return text.substr(0, with.size()) == with; }
+bool ends(std::string_view text, std::string_view with) {
+  return text.size() >= with.size() && text.substr(text.size() - with.size()) == with;
+}
+
+/// Entries that torch.jit.save writes and no program needs: how the code looked in Python, what it was traced with.
+bool is_idle(const std::string& name) {
+  return ends(name, ".debug_pkl") || begins(name, "traced_inputs") || begins(name, ".data/") ||
+         name == ".format_version" || name == ".storage_alignment" || name == "version";
+}
+
+bool is_needed(const std::string& name) {
+  return name == "data.pkl" || name == "constants.pkl" || name == "byteorder" || begins(name, "data/") ||
+         begins(name, "constants/") || (begins(name, "code/") && ends(name, ".py"));
+}
+
+std::string content_of(caffe2::serialize::PyTorchStreamReader& zip, const std::string& name) {
+  const auto [data, size] = zip.getRecord(name);
+  return {static_cast<const char*>(data.get()), size};
+}
+
+Records records_of(caffe2::serialize::PyTorchStreamReader& zip) {
+  Records records;
+  uint64_t total = 0;
+  for (const std::string& name : zip.getAllRecords()) {
+    if (name.size() > kLongestName) throw Refused("entry " + in_quotes(name, 40) + " has a name of 256 bytes or more");
+    if (is_idle(name)) continue;
+    if (!is_needed(name)) throw Refused("entry " + in_quotes(name) + " is none that a program has");
+    const uint64_t size = zip.getRecordSize(name);
+    total += size;
+    if (size > kLargestRecord || total > kLargestArchive) {
+      throw Refused("entry " + in_quotes(name) + " unpacks to " + std::to_string(size) +
+                    " bytes, more than a program needs");
+    }
+    if (!records.emplace(name, content_of(zip, name)).second)
+      throw Refused("entry " + in_quotes(name) + " is there twice");
+  }
+  return records;
+}
+
+const std::string& record(const Records& records, const std::string& name) {
+  const auto found = records.find(name);
+  if (found == records.end()) throw Refused("has no entry '" + name + "'; it is no TorchScript archive");
+  return found->second;
+}
+
+// ---- The code, as syntax: what libtorch would run while it compiles
+
+/// The compiler evaluates default values of arguments and constants of classes: they must not call anything.
+void check_calls(const jit::TreeRef& tree, bool runs_when_compiled, int depth = 0) {
+  if (depth > kDeepestNesting) throw Refused("its code is nested too deep");
+  if (runs_when_compiled && tree->kind() == jit::TK_APPLY) {
+    throw Refused(
+        "its code calls a function in a default value or a class's constant, which would run while it is read");
+  }
+  for (const jit::TreeRef& part : tree->trees()) {
+    const bool body = tree->kind() == jit::TK_DEF && part->kind() == jit::TK_LIST;
+    check_calls(part, body ? false : runs_when_compiled || part->kind() == jit::TK_DECL, depth + 1);
+  }
+}
+
+/// The parser is recursive: nested brackets must leave it some stack.
+void check_nesting(const std::string& code) {
+  int depth = 0;
+  for (const char character : code) {
+    depth += std::string_view("([{").find(character) != std::string_view::npos;
+    depth -= std::string_view(")]}").find(character) != std::string_view::npos;
+    if (depth > kDeepestNesting) throw Refused("its code is nested too deep");
+  }
+}
+
+void check_source(const std::string& code) {
+  for (const char* method : {"__setstate__", "__getstate__", "__forward_hooks__", "__forward_pre_hooks__"}) {
+    if (code.find(method) != std::string::npos) {
+      throw Refused(std::string("its code has ") + method + "; a bundle's program may only compute");
+    }
+  }
+  if (code.find("torch.classes") != std::string::npos) {
+    throw Refused("its code uses torch.classes; a bundle's program may only compute");
+  }
+  check_nesting(code);
+  jit::Parser parser(std::make_shared<jit::Source>(code, std::nullopt, 0));
+  while (parser.lexer().cur().kind != jit::TK_EOF) {
+    const bool is_class = parser.lexer().cur().kind == jit::TK_CLASS_DEF;
+    check_calls(is_class ? parser.parseClass() : parser.parseFunction(/*is_method=*/false), is_class);
+  }
+}
+
+// ---- The code, compiled: what its functions do
+
+const std::set<std::string>& allowed_operators() {
+  static const std::set<std::string> allowed = [] {
+    std::set<std::string> names;
+    std::istringstream lines{std::string(kAllowedOperators)};
+    for (std::string line; std::getline(lines, line);) {
+      if (!line.empty() && line[0] != '#') names.insert(line);
+    }
+    return names;
+  }();
+  return allowed;
+}
+
+template <class Visit>
+void visit_nodes(const jit::Block* block, const Visit& visit) {
+  for (const jit::Node* node : block->nodes()) {
+    visit(*node);
+    for (const jit::Block* inner : node->blocks()) visit_nodes(inner, visit);
+  }
+}
+
+template <class Visit>
+void visit_nodes(const jit::CompilationUnit& code, const Visit& visit) {
+  for (jit::Function* function : code.get_functions()) {
+    if (auto* compiled = jit::tryToGraphFunction(*function)) visit_nodes(compiled->graph()->block(), visit);
+  }
+}
+
+bool holds_device(const c10::Type& type) {
+  if (type.kind() == c10::TypeKind::DeviceObjType) return true;
+  for (const auto& part : type.containedTypes()) {
+    if (holds_device(*part)) return true;
+  }
+  return false;
+}
+
+/// A device in a traced program is the one it was traced on.
+void check_device(const jit::Node& node) {
+  const bool literal = node.kind() == c10::prim::Constant && holds_device(*node.output()->type());
+  if (!literal && node.kind() != c10::Symbol::fromQualString("aten::device")) return;
+  const auto value = literal ? jit::toIValue(node.output()) : std::nullopt;
+  throw Refused("its code names the device " + (value && value->isDevice() ? value->toDevice().str() : "of a tensor") +
+                ", and would run nowhere else; export it with scripts/export_bundle.py, which leaves no device in it");
+}
+
+void check_operators(const jit::CompilationUnit& code) {
+  visit_nodes(code, [](const jit::Node& node) {
+    check_device(node);
+    const std::string name = node.kind().toQualString();
+    if (allowed_operators().contains(name)) return;
+    throw Refused("its code calls " + name +
+                  ", which is not on the list of allowed operators; a bundle's program may only compute");
+  });
+}
+
+// ---- The pickles: constants, and the module with its attributes
+
+const std::vector<const Value*>& items_of(const Value* value, size_t at_least) {
+  const auto* tuple = value->get<Value::Tuple>();
+  if (!tuple || tuple->items.size() < at_least) throw Refused("its pickle has no tuple where one must be");
+  return tuple->items;
+}
+
+template <class T>
+const T& as(const Value* value, const char* what) {
+  const T* found = value->get<T>();
+  if (!found) throw Refused(std::string("its pickle has no ") + what + " where one must be");
+  return *found;
+}
+
+std::vector<int64_t> integers_of(const Value* value) {
+  std::vector<int64_t> integers;
+  for (const Value* item : items_of(value, 0)) integers.push_back(as<int64_t>(item, "whole number"));
+  return integers;
+}
+
+bool calls(const Value::Call& call, const char* module, const char* name) {
+  const auto* callee = call.callee->get<Value::Name>();
+  return callee && callee->module == module && callee->name == name;
+}
+
+at::ScalarType storage_dtype(const Value* value) {
+  static const std::map<std::string, at::ScalarType> dtypes = {
+      {"FloatStorage", at::kFloat},  {"HalfStorage", at::kHalf}, {"BFloat16Storage", at::kBFloat16},
+      {"LongStorage", at::kLong},    {"IntStorage", at::kInt},   {"BoolStorage", at::kBool},
+      {"DoubleStorage", at::kDouble}};
+  const auto found = dtypes.find(as<Value::Name>(value, "dtype").name);
+  if (found == dtypes.end()) throw Refused("its pickle has a tensor of an unknown dtype");
+  return found->second;
+}
+
+/// torch._utils._rebuild_tensor_v2(storage, offset, sizes, strides, ...), where a storage is
+/// ('storage', dtype, key, device, elements) and the record `key` holds its bytes.
+at::Tensor tensor_of(const Value* value, const std::string& folder, const Records& records) {
+  const auto& call = as<Value::Call>(value, "tensor");
+  if (!calls(call, "torch._utils", "_rebuild_tensor_v2")) throw Refused("its pickle has a tensor of an unknown kind");
+  const auto& arguments = items_of(call.arguments, 4);
+  const auto& storage = items_of(as<Value::Storage>(arguments[0], "storage").id, 5);
+  const at::ScalarType dtype = storage_dtype(storage[1]);
+  const std::string name = folder + as<std::string>(storage[2], "storage's name");
+  const int64_t elements = as<int64_t>(storage[4], "number of elements");
+  const auto found = records.find(name);
+  const size_t bytes = found == records.end() ? 0 : found->second.size();
+  if (elements < 0 || static_cast<uint64_t>(elements) != bytes / at::elementSize(dtype)) {
+    throw Refused("entry " + in_quotes(name) + " has " + std::to_string(bytes) + " bytes for " +
+                  std::to_string(elements) + " elements of " + at::toString(dtype));
+  }
+  const at::Tensor all = at::empty({elements}, dtype);
+  if (elements > 0) std::memcpy(all.mutable_data_ptr(), found->second.data(), all.nbytes());
+  // as_strided holds sizes, strides and offset against the storage.
+  return all.as_strided(integers_of(arguments[2]), integers_of(arguments[3]), as<int64_t>(arguments[1], "offset"))
+      .clone();
+}
+
+std::vector<c10::IValue> constants_of(const Records& records, at::Device device) {
+  const Pickle pickle(record(records, "constants.pkl"));
+  std::vector<c10::IValue> constants;
+  for (const Value* item : items_of(&pickle.root(), 0)) {
+    constants.emplace_back(tensor_of(item, "constants/", records).to(device));
+  }
+  return constants;
+}
+
+/// Builds the module and its attributes by the types that the code declares.
+class Builder {
+ public:
+  Builder(const Records& records, std::shared_ptr<jit::CompilationUnit> code, const jit::SourceImporter& importer)
+      : records_(records), code_(std::move(code)), importer_(importer) {}
+
+  jit::Module module_of(const Value* root) {
+    return jit::Module(object_of(root, class_of(as<Value::Call>(root, "module")), 0));
+  }
+
+ private:
+  c10::ClassTypePtr class_of(const Value::Call& call) const {
+    const auto& name = as<Value::Name>(call.callee, "class");
+    const std::string full = name.module + "." + name.name;
+    if (!begins(full, "__torch__.") || full.find("torch.classes") != std::string::npos) {
+      throw Refused("its pickle makes a " + in_quotes(full) + ", which is no module of its code");
+    }
+    const auto type = importer_.loadType(c10::QualifiedName(full));
+    const auto found = type ? type->cast<c10::ClassType>() : nullptr;
+    if (!found || !found->is_module()) throw Refused(in_quotes(full) + " is no module of its code");
+    return found;
+  }
+
+  c10::intrusive_ptr<c10::ivalue::Object> object_of(const Value* value, const c10::ClassTypePtr& type, int depth) {
+    if (const auto made = objects_.find(value); made != objects_.end()) return made->second;
+    const auto& call = as<Value::Call>(value, "module");
+    if (class_of(call) != type) throw Refused("its pickle has another module where a " + type->str() + " must be");
+    std::map<std::string, const Value*> state;
+    for (const auto& [key, attribute] : as<Value::Dict>(call.arguments, "dict").items) {
+      state[as<std::string>(key, "attribute's name")] = attribute;
+    }
+    const auto object = c10::ivalue::Object::create(c10::StrongTypePtr(code_, type), type->numAttributes());
+    for (size_t i = 0; i < type->numAttributes(); ++i) {
+      const std::string& name = type->getAttributeName(i);
+      if (!state.contains(name)) throw Refused("attribute " + in_quotes(name) + " of " + type->str() + " is missing");
+      object->setSlot(i, attribute_of(state[name], type->getAttribute(i), depth + 1));
+    }
+    objects_[value] = object;
+    return object;
+  }
+
+  c10::IValue attribute_of(const Value* value, const c10::TypePtr& type, int depth) {
+    if (depth > kDeepestNesting) throw Refused("its modules are nested too deep");
+    if (value->get<Value::None>() && c10::NoneType::get()->isSubtypeOf(*type)) return {};
+    switch (type->kind()) {
+      case c10::TypeKind::BoolType:
+        return as<bool>(value, "bool");
+      case c10::TypeKind::IntType:
+        return as<int64_t>(value, "whole number");
+      case c10::TypeKind::FloatType:
+        return as<double>(value, "number");
+      case c10::TypeKind::StringType:
+        return as<std::string>(value, "text");
+      case c10::TypeKind::TensorType:
+        return empty_tensor(value);
+      case c10::TypeKind::OptionalType:
+        return attribute_of(value, type->containedType(0), depth + 1);
+      case c10::TypeKind::ListType:
+        return list_of(value, type->containedType(0), depth + 1);
+      case c10::TypeKind::ClassType:
+        return object_of(value, type->expect<c10::ClassType>(), depth + 1);
+      default:
+        throw Refused("it has an attribute of type " + type->str() + ", which no bundle needs");
+    }
+  }
+
+  c10::IValue list_of(const Value* value, const c10::TypePtr& type, int depth) {
+    // Lists come as torch.jit._pickle.build_intlist((list,)) or restore_type_tag((list, type)).
+    if (const auto* call = value->get<Value::Call>()) value = items_of(call->arguments, 1)[0];
+    c10::impl::GenericList list(type);
+    for (const Value* item : as<Value::List>(value, "list").items) list.push_back(attribute_of(item, type, depth + 1));
+    return list;
+  }
+
+  at::Tensor empty_tensor(const Value* value) const {
+    const at::Tensor tensor = tensor_of(value, "data/", records_);
+    if (tensor.numel() != 0) {
+      throw Refused("it holds a tensor of its own, of " + std::to_string(tensor.numel()) +
+                    " elements; all weights belong into the safetensors file");
+    }
+    return tensor;
+  }
+
+  const Records& records_;
+  std::shared_ptr<jit::CompilationUnit> code_;
+  const jit::SourceImporter& importer_;
+  std::map<const Value*, c10::intrusive_ptr<c10::ivalue::Object>> objects_;
+};
+
+// ---- All together
+
+/// `__torch__.unet` is in code/__torch__/unet.py.
+std::string path_of_code(std::string qualifier) {
+  for (char& character : qualifier) {
+    if (character == '.') character = '/';
+  }
+  return "code/" + qualifier + ".py";
+}
+
+jit::Module module_of(const std::string& archive, at::Device device) {
+  caffe2::serialize::PyTorchStreamReader zip(
+      std::make_shared<caffe2::serialize::MemoryReadAdapter>(archive.data(), static_cast<off_t>(archive.size())));
+  const Records records = records_of(zip);
+  if (const auto order = records.find("byteorder"); order != records.end() && order->second != "little") {
+    throw Refused("its byte order is not little-endian");
+  }
+  for (const auto& [name, content] : records) {
+    if (begins(name, "code/")) check_source(content);
+  }
+
+  jit::populate_upgraders_graph_map();  // what older archives' operators became
+  const auto code = std::make_shared<jit::CompilationUnit>();
+  const std::vector<c10::IValue> constants = constants_of(records, device);
+  const jit::SourceImporter importer(
+      code, &constants,
+      [&](const std::string& qualifier) -> std::shared_ptr<jit::Source> {
+        const auto found = records.find(path_of_code(qualifier));
+        return found == records.end() ? nullptr : std::make_shared<jit::Source>(found->second, found->first, 1);
+      },
+      zip.version());
+  const Pickle data(record(records, "data.pkl"));
+  const jit::Module module = Builder(records, code, importer).module_of(&data.root());
+  check_operators(*code);
+  return module;
+}
+
+/// libtorch's messages are pages; the first line that holds anything says what it is.
+std::string first_line(const std::string& text) {
+  const size_t begin = std::min(text.find_first_not_of(" \n"), text.size());
+  return escaped(text.substr(begin, text.find('\n', begin) - begin), 200);
+}
+
+}  // namespace
+
+jit::Module read_program(const std::string& path, const std::string& archive, at::Device device) {
+  try {
+    return module_of(archive, device);
+  } catch (const Refused& error) {
+    throw BundleError(path + ": " + error.what());
+  } catch (const std::invalid_argument& error) {
+    throw BundleError(path + ": its pickle " + error.what());
+  } catch (const c10::Error& error) {
+    throw BundleError(path + ": is no TorchScript archive: " + first_line(error.what_without_backtrace()));
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::exception& error) {
+    throw BundleError(path + ": its code does not compile: " + first_line(error.what()));
+  }
+}
+
+std::set<std::string> operators_of(const jit::CompilationUnit& code) {
+  std::set<std::string> names;
+  visit_nodes(code, [&](const jit::Node& node) { names.insert(node.kind().toQualString()); });
+  return names;
+}
+
+}  // namespace steplapse

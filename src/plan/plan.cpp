@@ -1,0 +1,170 @@
+#include "plan/plan.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+#include <sstream>
+
+#include "plan/plan_levels.h"
+#include "base/shape_text.h"
+#include "steplapse/error.h"
+#include "base/text.h"
+
+namespace steplapse {
+namespace {
+
+constexpr size_t kLongestPrompt = 100'000;  // bytes; far beyond any tokenizer's window
+
+std::string checked_prompt(const std::string& flag, const std::string& text) {
+  if (text.size() > kLongestPrompt) {
+    throw UsageError(flag + ": " + std::to_string(text.size()) + " bytes, at most " + std::to_string(kLongestPrompt) +
+                     " wanted");
+  }
+  if (!is_utf8(text)) throw UsageError(flag + ": not valid UTF-8");
+  if (text.find('\0') != std::string::npos) throw UsageError(flag + ": holds a NUL character, which no picture's text can");
+  return nfc(text);
+}
+
+Tensor checked_latents(const Tensor& latents, const std::vector<int64_t>& wanted) {
+  if (latents.sizes() != at::IntArrayRef(wanted)) {
+    throw UsageError("--latents: 'latents' is " + shape_text(latents.sizes()) + ", this model and size want " +
+                     shape_text(wanted));
+  }
+  // A copy: what was read may be a mapping of the user's file.
+  const Tensor numbers = latents.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true).contiguous();
+  if (!at::isfinite(numbers).all().item<bool>()) throw UsageError("--latents: 'latents' holds numbers that are not finite");
+  return numbers;
+}
+
+/// The norm of n unit normal numbers is within t of its mean but for a share of 2 exp(-t^2 / 2), whatever n (Gaussian
+/// concentration); with t = 7 that is one start in 10^10.
+void warn_of_other_noise(const Tensor& latents, std::vector<std::string>& warnings) {
+  const double bound = 7 / std::sqrt(static_cast<double>(latents.numel()));
+  const double rms = latents.to(at::kDouble).square().mean().sqrt().item<double>();
+  if (std::abs(rms - 1) <= bound) return;
+  std::ostringstream text;
+  text << "--latents: 'latents' has rms " << rms << " and does not look like unit noise, which has " << std::max(0.0, 1 - bound)
+       << " to " << 1 + bound << "; give it as it is before a sampler scales it";
+  warnings.push_back(text.str());
+}
+
+/// Samplers with steps of their own: how many they make, and what they make of the levels, is said before.
+void plan_own_steps(const Sampler& sampler, const Settings& settings, const Schedule& schedule, Plan& plan) {
+  plan.made_steps = schedule.steps();
+  if (!sampler.own_steps) return;
+  const std::string name(sampler.name);
+  plan.made_steps.reset();
+  if (!sampler.adaptive) plan.made_steps = walk(sampler, {}, schedule).steps;
+  if (sampler.adaptive && settings.steps) {
+    plan.warnings.push_back("the sampler " + name + " chooses how many steps it makes, whatever --steps says");
+  } else if (plan.made_steps && *plan.made_steps != schedule.steps()) {
+    plan.warnings.push_back("the sampler " + name + " makes " + counted(*plan.made_steps, "step") + " and asks the network " +
+                            counted(schedule.steps(), "time"));
+  }
+  if (settings.timesteps || settings.sigmas || settings.levels) {
+    const bool short_restart = name == "restart" && schedule.steps() < 20;
+    if (!short_restart) {
+      plan.warnings.push_back("the sampler " + name + " takes the ends of --" + plan.schedule + " and places its steps between them itself");
+    }
+  }
+}
+
+Recipe make_recipe(const Manifest& manifest, const Settings& settings, const Plan& plan, const Sampler& sampler,
+                   Schedule schedule) {
+  Recipe recipe;
+  recipe.sampler = sampler.name;
+  recipe.options = planned_options(sampler, settings);
+  recipe.options.clip_sample_range = manifest.training_noise.clip_sample_range;
+  recipe.schedule = std::move(schedule);
+  recipe.prediction_type = manifest.training_noise.prediction_type;
+  recipe.guidance = planned_guidance(manifest, settings, plan.made_steps);
+  recipe.rng = settings.rng;
+  recipe.seed = settings.seed.value_or(random_seed());
+
+  const std::vector<int64_t> shape = latents_shape(manifest, {plan.width, plan.height});
+  recipe.init_noise_given = settings.latents.defined();
+  recipe.init_noise = recipe.init_noise_given ? checked_latents(settings.latents, shape)
+                                              : Noise(recipe.rng, recipe.seed).draw(shape);
+  return recipe;
+}
+
+/// A scale below 1, which means something else elsewhere, a negative prompt that nobody asks about, and an interval of
+/// sigmas that no level of the run lies in.
+void warn_of_guidance(const Settings& settings, Plan& plan) {
+  const Recipe& recipe = plan.recipe;
+  const bool negative = plan.negative_prompt && !plan.negative_prompt->empty();
+  const std::string scale = (settings.guidance_scale ? "--guidance-scale " : "the bundle's guidance scale ") + plain(recipe.guidance.scale);
+  if (recipe.guidance.scale < 1) {
+    plan.warnings.push_back(scale +
+                            (recipe.guidance.scale > 0 ? " lies between no prompt, 0, and the prompt without guidance, 1"
+                             : negative                ? " ignores the prompt and draws the negative prompt"
+                                                       : " ignores the prompt") +
+                            "; what diffusers calls " + plain(recipe.guidance.scale) + " is 1 here");
+  }
+  if (!recipe.guidance.guides() && negative) {
+    plan.warnings.push_back("--negative-prompt has no effect at guidance scale 1; raise --guidance-scale");
+  }
+  const bool limited = recipe.guidance.sigma_low > 0 || std::isfinite(recipe.guidance.sigma_high);
+  if (!recipe.guidance.guides() || !limited || !plan.made_steps) return;
+  const auto questions = walk(sampler_named(recipe.sampler), recipe.options, recipe.schedule).questions;
+  const bool anywhere = std::any_of(questions.begin(), questions.end(), [&](const Walk::Question& question) {
+    return recipe.guidance.asks_uncond(question.step, question.level);
+  });
+  if (!anywhere) plan.warnings.push_back("--guidance-sigmas: none of the run's levels lies there, so there is no guidance");
+}
+
+constexpr const char *kPrompt = "PROMPT", *kNegativePrompt = "--negative-prompt";
+
+void add(std::vector<std::string>& warnings, std::vector<std::string> more) {
+  warnings.insert(warnings.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+}
+
+std::vector<PromptPart> parsed(const std::string& prompt, PromptSyntax syntax, const char* place, Plan& plan) {
+  ParsedPrompt parsed = parse_syntax(prompt, syntax, place);
+  add(plan.warnings, std::move(parsed.warnings));
+  return std::move(parsed.parts);
+}
+
+void plan_prompts(const Settings& settings, Plan& plan) {
+  plan.prompt_syntax = name_of(settings.prompt_syntax);
+  plan.prompt = checked_prompt(kPrompt, settings.prompt);
+  plan.prompts.prompt = parsed(plan.prompt, settings.prompt_syntax, kPrompt, plan);
+  plan.prompts.has_negative = settings.negative_prompt.has_value();
+  if (settings.negative_prompt) plan.negative_prompt = checked_prompt(kNegativePrompt, *settings.negative_prompt);
+  plan.prompts.negative = parsed(plan.negative_prompt.value_or(""), settings.prompt_syntax, kNegativePrompt, plan);
+}
+
+void plan_size(const Manifest& manifest, const Settings& settings, Plan& plan) {
+  Manifest::Size size = settings.size.value_or(manifest.default_size);
+  if (size.width == 0) size.width = manifest.default_size.width;
+  if (size.height == 0) size.height = manifest.default_size.height;
+  check_size(manifest, size);
+  plan.width = size.width;
+  plan.height = size.height;
+}
+
+}  // namespace
+
+Plan make_plan(const Manifest& manifest, const Settings& settings) {
+  Plan plan;
+  plan_prompts(settings, plan);
+  plan_size(manifest, settings, plan);
+  const Preset preset = planned_preset(settings.sampler.value_or(manifest.defaults.sampler), plan.warnings);
+  Schedule schedule = planned_schedule(manifest, settings, preset, plan);
+  Sampler sampler = sampler_named(preset.sampler);
+  if (preset.eta) sampler.eta = preset.eta;
+  plan_own_steps(sampler, settings, schedule, plan);
+  plan.recipe = make_recipe(manifest, settings, plan, sampler, std::move(schedule));
+  plan.prompts.is_guided = plan.recipe.guidance.guides();
+  warn_of_guidance(settings, plan);
+  if (plan.recipe.init_noise_given) warn_of_other_noise(plan.recipe.init_noise, plan.warnings);
+  if (plan.recipe.rng == Rng::cpu && plan.recipe.seed > 0xffffffff) {
+    plan.warnings.push_back("seed " + std::to_string(plan.recipe.seed) + " is beyond 32 bits: the cpu generator uses its low 32, " +
+                            std::to_string(plan.recipe.seed & 0xffffffff));
+  }
+  return plan;
+}
+
+}  // namespace steplapse

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "prompt/conditioning.h"
+#include "record/facts.h"
+#include "steplapse/manifest.h"
+#include "steplapse/settings.h"
+
+namespace steplapse {
+
+/// The settings with every choice made.
+struct Plan : Facts {
+  PromptRequest prompts;              ///< both prompts, taken apart
+  bool usual_schedule = false;        ///< the schedule is the sampler's usual one, for nobody named one
+  std::optional<int64_t> made_steps;  ///< the steps that the sampler will make; none: it decides on its way
+  std::vector<std::string> warnings;
+};
+
+/// Settles what the settings leave open and checks the rest. Opens no file of the bundle.
+/// @throws UsageError  one line: the setting, what was found, what was expected.
+Plan make_plan(const Manifest& manifest, const Settings& settings);
+
+}  // namespace steplapse

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+
+#include "steplapse/recipe.h"
+
+namespace steplapse {
+
+/// The settings of a run with every choice made: what its log, run.json, pictures and progress say of it.
+struct Facts {
+  std::string prompt;  ///< NFC, as it was written
+  std::optional<std::string> negative_prompt;
+  std::string prompt_syntax;                        ///< weights or plain
+  int64_t width = 0, height = 0;                    ///< pixels
+  std::string schedule;                             ///< of schedules(); or timesteps, sigmas, levels: the user's own
+  std::optional<double> sigma_min, sigma_max, rho;  ///< of the schedule, where the user chose them
+  std::optional<double> shift;                      ///< of a flow model
+  Recipe recipe;
+
+  /// The user's levels, without a schedule.
+  bool own_levels() const { return schedule == "timesteps" || schedule == "sigmas" || schedule == "levels"; }
+  int64_t steps() const { return recipe.schedule.steps(); }  ///< as requested; some samplers read it as a number of calls
+};
+
+/// Every setting under its name, in the order for people: a new setting is a row here. Infinity is null.
+nlohmann::ordered_json settings_json(const Facts& facts);
+
+}  // namespace steplapse

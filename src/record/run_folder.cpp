@@ -1,0 +1,145 @@
+#include "record/run_folder.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+#include <string>
+#include <utility>
+
+#include "steplapse/error.h"
+#include "base/file_io.h"
+#include "base/text.h"
+
+namespace steplapse {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Deleted in this order: the log, by which a folder is known to hold a run, goes last.
+constexpr std::array kRunFiles{"run.json", "steps.csv", "final.png", "final.safetensors", "run.sqlite-journal",
+                               "run.sqlite"};
+constexpr std::array kFrameKinds{"x0", "xt"};
+
+/// @return whether it was not there before
+bool make_folders(const fs::path& path) {
+  std::error_code error;
+  const bool made = fs::create_directories(path, error);
+  if (error) throw OutputError(path.string() + ": cannot make the folder: " + error.message());
+  return made;
+}
+
+int lock(const fs::path& path) {
+  const int file = ::open((path / "run.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  if (file < 0) throw OutputError((path / "run.lock").string() + ": cannot write: " + std::strerror(errno));
+  if (::flock(file, LOCK_EX | LOCK_NB) == 0) return file;
+  const int why = errno;
+  ::close(file);
+  if (why == EWOULDBLOCK) throw OutputError(path.string() + ": another steplapse is writing a run there; name another --out");
+  throw OutputError((path / "run.lock").string() + ": cannot lock: " + std::strerror(why));
+}
+
+/// A file that write_whole was killed in has this behind its name.
+constexpr const char* kUnfinished = ".part";
+
+/// 0007.png: four digits or more.
+bool is_frame(fs::path file) {
+  if (file.extension() == kUnfinished) file = file.stem();
+  const std::string digits = file.stem().string();
+  return file.extension() == ".png" && digits.size() >= 4 && digits.find_first_not_of("0123456789") == std::string::npos;
+}
+
+/// Deletes the files of a run, and no other: the folder may hold the user's own.
+void delete_run(const fs::path& path) {
+  for (const char* kind : kFrameKinds) {
+    const fs::path folder = path / "frames" / kind;
+    if (!fs::is_directory(folder)) continue;
+    for (const auto& entry : fs::directory_iterator(folder)) {
+      if (is_frame(entry.path())) fs::remove(entry.path());
+    }
+    std::error_code not_empty;
+    fs::remove(folder, not_empty);
+  }
+  std::error_code not_empty;
+  if (fs::is_directory(fs::symlink_status(path / "frames"))) fs::remove(path / "frames", not_empty);
+  for (const std::string name : kRunFiles) {
+    fs::remove(path / name);
+    fs::remove(path / (name + kUnfinished));
+  }
+}
+
+std::string local_time(const char* format) {
+  const std::time_t now = std::time(nullptr);
+  std::tm local{};
+  localtime_r(&now, &local);
+  char date[64];
+  std::strftime(date, sizeof date, format, &local);
+  return date;
+}
+
+/// runs/DATE-NAME, or a number is added where that exists.
+fs::path free_folder(const std::string& name) {
+  const fs::path path = fs::path("runs") / (local_time("%Y%m%d-%H%M%S") + "-" + name);
+  fs::path free = path;
+  for (int i = 2; fs::exists(free); ++i) free = path.string() + "-" + std::to_string(i);
+  return free;
+}
+
+}  // namespace
+
+void refuse_existing_run(const fs::path& path, bool overwrite) {
+  std::error_code unreadable;  // making the folder will say why
+  const bool has_log = fs::exists(path / "run.sqlite", unreadable);
+  if (has_log && overwrite) return;
+  if (has_log) {
+    throw OutputError(path.string() + ": holds a run already (run.sqlite); name another --out, or --overwrite to replace it");
+  }
+  for (const char* name : kRunFiles) {
+    if (!fs::exists(path / name, unreadable)) continue;
+    throw OutputError(path.string() + ": holds " + name + " without a run's log, so it is not ours to replace; name another --out");
+  }
+}
+
+RunFolder RunFolder::create(const fs::path& path, bool overwrite) {
+  refuse_existing_run(path, overwrite);
+  const bool made = make_folders(path);
+  RunFolder folder(path, lock(path), made);
+  refuse_existing_run(path, overwrite);  // again: one may have been written before the lock was ours
+  try {
+    delete_run(path);
+  } catch (const fs::filesystem_error& error) {
+    throw OutputError(path.string() + ": cannot delete the run there: " + error.code().message());
+  }
+  return folder;
+}
+
+void RunFolder::discard() noexcept {
+  std::error_code not_empty;
+  try {
+    delete_run(path_);
+  } catch (const fs::filesystem_error&) {  // then it stays
+  }
+  fs::remove(path_ / "run.lock", not_empty);
+  if (made_) fs::remove(path_, not_empty);
+}
+
+RunFolder::RunFolder(RunFolder&& other) noexcept
+    : path_(std::move(other.path_)), lock_(std::exchange(other.lock_, -1)), made_(other.made_) {}
+
+RunFolder::~RunFolder() {
+  if (lock_ >= 0) ::close(lock_);
+}
+
+fs::path default_run_folder(const std::string& prompt, uint64_t seed) {
+  return free_folder(slug(prompt) + "-" + std::to_string(seed));
+}
+
+fs::path default_batch_folder(size_t runs) { return free_folder(std::to_string(runs) + "-runs"); }
+
+std::string date_now() { return local_time("%Y-%m-%dT%H:%M:%S%z").insert(22, ":"); }  // strftime's offset has no colon
+
+}  // namespace steplapse

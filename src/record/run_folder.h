@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+namespace steplapse {
+
+/// The folder of one run: docs/run-folder.md says what lies in it. Held (flock on run.lock) by its one writer.
+class RunFolder {
+ public:
+  /// Makes the folder ready for a new run, and holds it.
+  /// @throws OutputError  it holds a run already, or files named like one's (with `overwrite` the files of a run, told
+  ///                      by its log, are deleted, and no other), another process writes there, or it can't be made.
+  static RunFolder create(const std::filesystem::path& path, bool overwrite);
+
+  /// For a run that could not begin: takes its files away, and the folder if it was made for it.
+  void discard() noexcept;
+
+  const std::filesystem::path& path() const { return path_; }
+
+  RunFolder(RunFolder&& other) noexcept;
+  ~RunFolder();
+
+ private:
+  RunFolder(std::filesystem::path path, int lock, bool made) : path_(std::move(path)), lock_(lock), made_(made) {}
+  std::filesystem::path path_;
+  int lock_;
+  bool made_;
+};
+
+/// @throws OutputError  what RunFolder::create would say of a run already there, before anything is loaded.
+void refuse_existing_run(const std::filesystem::path& path, bool overwrite);
+
+/// runs/20261123-151200-red-apple-948574399; a number is added where that exists.
+std::filesystem::path default_run_folder(const std::string& prompt, uint64_t seed);
+
+/// runs/20261124-093000-16-runs, for several.
+std::filesystem::path default_batch_folder(size_t runs);
+
+std::string date_now();  ///< 2026-11-23T15:12:00+01:00
+
+}  // namespace steplapse

@@ -1,0 +1,357 @@
+#include "steplapse/run_log.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <bit>
+#include <chrono>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "base/sha256.h"
+#include "base/sqlite.h"
+#include "record/facts.h"
+#include "sampling/levels_json.h"
+#include "steplapse/error.h"
+
+namespace steplapse {
+
+static_assert(std::endian::native == std::endian::little, "blobs in the log are little-endian");
+
+namespace {
+
+using sqlite::Blob;
+using sqlite::Statement;
+
+// 2 has where guidance is, churn, scale of fresh noise, and the training noise for levels between the listed ones: without
+// them such a run would be fed in vain.
+// 3 has guidance scales below 1 as the formula says; before, such a run's answer was cond. cond may be NULL.
+constexpr int64_t kLogVersion = 3;
+
+constexpr const char* kTables = R"(
+CREATE TABLE run (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE calls (call INTEGER PRIMARY KEY, step INTEGER NOT NULL, timestep REAL, alpha REAL NOT NULL,
+  sigma REAL NOT NULL, latents_sha256 TEXT NOT NULL, shape TEXT NOT NULL, cond BLOB,
+  cond_sha256 TEXT, uncond BLOB, uncond_sha256 TEXT, denoiser_ms REAL NOT NULL);
+CREATE TABLE steps (step INTEGER PRIMARY KEY, timestep REAL, alpha REAL NOT NULL, sigma REAL NOT NULL,
+  latents_rms_change REAL NOT NULL, x0_rms_change REAL, x0_rms_to_final REAL, x0_mean_abs_change REAL,
+  x0_psnr_change REAL, x0_compared_step INTEGER, guidance_norm REAL, denoiser_calls INTEGER NOT NULL,
+  denoiser_ms REAL NOT NULL, decode_ms REAL, encode_ms REAL, write_ms REAL);
+CREATE TABLE interventions (id INTEGER PRIMARY KEY, step INTEGER NOT NULL, kind TEXT NOT NULL, reason TEXT);
+)";
+
+Blob bytes_of(const std::vector<double>& numbers) {
+  return {{reinterpret_cast<const char*>(numbers.data()), numbers.size() * sizeof(double)}};
+}
+
+std::vector<double> numbers_of(const std::string& bytes) {
+  if (bytes.size() % sizeof(double) != 0) throw std::runtime_error("a blob of " + std::to_string(bytes.size()) + " bytes");
+  std::vector<double> numbers(bytes.size() / sizeof(double));
+  std::copy(bytes.begin(), bytes.end(), reinterpret_cast<char*>(numbers.data()));
+  return numbers;
+}
+
+/// A setting as SQLite keeps it.
+template <typename Put>
+void put_json(Put put, const std::string& key, const nlohmann::ordered_json& value) {
+  if (key == "seed") return put(key, std::to_string(value.get<uint64_t>()));  // text: SQLite's integers end at 2^63
+  if (value.is_null()) return put(key, std::optional<double>());
+  if (value.is_string()) return put(key, value.get<std::string>());
+  if (value.is_number_float()) return put(key, value.get<double>());
+  put(key, value.get<int64_t>());
+}
+
+Blob bytes_of(const Tensor& contiguous) {
+  return {{static_cast<const char*>(contiguous.const_data_ptr()), contiguous.nbytes()}};
+}
+
+std::string checksum(const Tensor& contiguous) { return sha256(bytes_of(contiguous).bytes); }
+
+std::string shape_json(const Tensor& x) { return nlohmann::json(x.sizes().vec()).dump(); }
+
+Tensor tensor_of(const std::string& bytes, const std::string& shape_json) {
+  Tensor tensor = at::empty(nlohmann::json::parse(shape_json).get<std::vector<int64_t>>(), at::kFloat);
+  if (tensor.nbytes() != bytes.size()) {
+    throw std::runtime_error("a blob of " + std::to_string(bytes.size()) + " bytes for shape " + shape_json);
+  }
+  std::copy(bytes.begin(), bytes.end(), static_cast<char*>(tensor.mutable_data_ptr()));
+  return tensor;
+}
+
+/// The shortest text that reads back as the same number.
+std::string exact_text(double value) { return nlohmann::json(value).dump(); }
+
+}  // namespace
+
+struct RunLog::Database : sqlite::Database {
+  using sqlite::Database::Database;
+  ~Database() {
+    try {
+      commit();
+    } catch (const std::exception&) {  // who wants to know calls commit
+    }
+  }
+
+  /// Rows go in together: a commit waits for the disk several times, which is longer than a small model's step takes.
+  template <typename... Values>
+  void write(const char* sql, const Values&... values) {
+    if (!in_transaction()) execute("BEGIN");
+    sqlite::run(*this, sql, values...);
+  }
+  void commit() {
+    if (in_transaction()) execute("COMMIT");
+    committed = Clock::now();
+  }
+
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point committed = Clock::now();
+};
+
+RunLog::RunLog(std::unique_ptr<Database> database) : database_(std::move(database)) {}
+RunLog::RunLog(RunLog&&) noexcept = default;
+RunLog::~RunLog() = default;
+
+RunLog RunLog::create(const std::filesystem::path& path, const Facts& facts,
+                      const std::map<std::string, std::string>& texts) {
+  RunLog log(std::make_unique<Database>(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE));
+  Database& database = *log.database_;
+  // A rollback journal, not WAL: a copy of the file alone stays whole, and network file systems work.
+  database.execute("PRAGMA journal_mode = DELETE; PRAGMA synchronous = NORMAL; BEGIN;");
+  database.execute("PRAGMA user_version = " + std::to_string(kLogVersion));
+  database.execute(kTables);
+
+  const Recipe& recipe = facts.recipe;
+  const auto put = [&](const std::string& key, const auto& value) {
+    sqlite::run(database, "INSERT INTO run VALUES (?, ?)", key, value);
+  };
+  for (const auto& [key, value] : texts) put(key, value);
+  const nlohmann::ordered_json settings = settings_json(facts);
+  for (const auto& [key, value] : settings.items()) put_json(put, key, value);
+  put("levels", levels_json(recipe.schedule).dump());
+  if (!recipe.schedule.alphas_cumprod.empty()) put("alphas_cumprod", bytes_of(recipe.schedule.alphas_cumprod));
+  put("init_noise", bytes_of(recipe.init_noise));
+  put("init_noise_shape", shape_json(recipe.init_noise));
+  put("init_noise_given", static_cast<int64_t>(recipe.init_noise_given));
+  database.execute("COMMIT");
+  return log;
+}
+
+RunLog RunLog::open(const std::filesystem::path& path) {
+  // For writing: a log that was cut off in a transaction has a journal to roll back.
+  RunLog log(std::make_unique<Database>(path, SQLITE_OPEN_READWRITE));
+  const int64_t found = log.version();
+  if (found < 1) throw OutputError(path.string() + ": not the log of a run");
+  if (found > kLogVersion) {
+    throw OutputError(path.string() + ": a log of version " + std::to_string(found) + ", this program reads up to " +
+                      std::to_string(kLogVersion) + "; use a newer steplapse");
+  }
+  return log;
+}
+
+int64_t RunLog::version() const {
+  Statement version(*database_, "PRAGMA user_version");
+  return version.next() ? version.integer(0) : 0;
+}
+
+void RunLog::commit_when_due() {
+  constexpr auto kInterval = std::chrono::milliseconds(200);
+  if (Database::Clock::now() - database_->committed > kInterval) database_->commit();
+}
+
+void RunLog::commit() { database_->commit(); }
+
+void RunLog::add_call(const Question& question, const Answer& answer) {
+  const Tensor x = question.x.contiguous();
+  struct Branch {
+    explicit Branch(const Tensor& answer) {
+      if (!answer.defined()) return;
+      numbers = answer.contiguous();
+      bytes = bytes_of(numbers);
+      sha256 = checksum(numbers);
+    }
+    Tensor numbers;
+    std::optional<Blob> bytes;
+    std::optional<std::string> sha256;
+  };
+  const Branch cond(answer.cond), uncond(answer.uncond);
+  database_->write("INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", question.call, question.step,
+              question.level.timestep, question.level.alpha, question.level.sigma, checksum(x), shape_json(x),
+              cond.bytes, cond.sha256, uncond.bytes, uncond.sha256, answer.milliseconds);
+}
+
+void RunLog::add_step(const StepRow& row) {
+  database_->write(
+      "INSERT INTO steps (step, timestep, alpha, sigma, latents_rms_change, x0_rms_change, guidance_norm, "
+              "denoiser_calls, denoiser_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+              row.step, row.level.timestep, row.level.alpha, row.level.sigma, row.latents_rms_change, row.x0_rms_change,
+              row.guidance_norm, row.denoiser_calls, row.denoiser_ms);
+}
+
+void RunLog::set_frame(int64_t step, const FrameTimes& times, const std::optional<FrameChange>& change) {
+  database_->write(
+      "UPDATE steps SET decode_ms = ifnull(decode_ms, 0) + ?, encode_ms = ifnull(encode_ms, 0) + ?, "
+              "write_ms = ifnull(write_ms, 0) + ? WHERE step = ?",
+              times.decode, times.encode, times.write, step);
+  if (!change) return;
+  database_->write(
+      "UPDATE steps SET x0_mean_abs_change = ?, x0_psnr_change = ?, x0_compared_step = ? WHERE step = ?",
+              change->mean_abs, change->psnr, change->compared_step, step);
+}
+
+void RunLog::set_distances(const std::map<int64_t, double>& x0_rms_to_final) {
+  for (const auto& [step, distance] : x0_rms_to_final) {
+    database_->write("UPDATE steps SET x0_rms_to_final = ? WHERE step = ?", distance, step);
+  }
+}
+
+void RunLog::add_stop(int64_t step, const std::string& reason) {
+  database_->write("INSERT INTO interventions (step, kind, reason) VALUES (?, 'stop', ?)", step, reason);
+}
+
+void RunLog::set_totals(const std::map<std::string, double>& totals) {
+  for (const auto& [key, value] : totals) database_->write("INSERT INTO run VALUES (?, ?)", key, value);
+}
+
+void RunLog::set_texts(const std::map<std::string, std::string>& texts) {
+  for (const auto& [key, value] : texts) database_->write("INSERT INTO run VALUES (?, ?)", key, value);
+}
+
+void RunLog::end(const std::string& status, const std::string& reason) {
+  database_->write("INSERT INTO run VALUES ('ended', ?), ('ended_reason', ?)", status, reason);
+  database_->commit();
+}
+
+std::string RunLog::facts_json() const {
+  nlohmann::json facts = nlohmann::json::object();
+  Statement rows(*database_, "SELECT key, value FROM run WHERE typeof(value) <> 'blob'");
+  while (rows.next()) {
+    nlohmann::json& value = facts[rows.text(0)];
+    if (rows.type(1) == SQLITE_INTEGER) value = rows.integer(1);
+    if (rows.type(1) == SQLITE_FLOAT) value = rows.real(1);
+    if (rows.type(1) == SQLITE_TEXT) value = rows.text(1);
+  }
+  return facts.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+Recipe RunLog::recipe() const {
+  const nlohmann::json facts = nlohmann::json::parse(facts_json());
+  Statement noise(*database_, "SELECT value FROM run WHERE key = 'init_noise'");
+  if (!noise.next()) throw OutputError(database_->path().string() + ": the log has no 'init_noise'");
+  Statement alphas(*database_, "SELECT value FROM run WHERE key = 'alphas_cumprod'");
+  const bool has_alphas = alphas.next();
+  // What a log of version 1 lacks its program did not know either.
+  const auto since_version_2 = [&](const char* key, const nlohmann::json& before) {
+    return version() < 2 ? facts.value(key, before) : facts.at(key);
+  };
+  try {
+    Recipe recipe;
+    recipe.sampler = facts.at("sampler");
+    recipe.options.eta = facts.at("eta");
+    recipe.options.s_churn = since_version_2("s_churn", 0);
+    recipe.options.s_tmin = since_version_2("s_tmin", 0);
+    if (const auto s_tmax = since_version_2("s_tmax", nullptr); !s_tmax.is_null()) recipe.options.s_tmax = s_tmax;
+    recipe.options.s_noise = since_version_2("s_noise", 1);
+    if (!facts.at("clip_sample_range").is_null()) recipe.options.clip_sample_range = facts.at("clip_sample_range");
+    recipe.schedule = schedule_from_json(nlohmann::json::parse(facts.at("levels").get<std::string>()));
+    if (has_alphas) recipe.schedule.alphas_cumprod = numbers_of(alphas.text(0));
+    recipe.prediction_type = prediction_type_named(facts.at("prediction_type").get<std::string>());
+    GuidanceRule& guidance = recipe.guidance;
+    guidance.scale = facts.at("guidance_scale");
+    if (version() < 3) guidance.scale = std::max(1.0, guidance.scale);
+    guidance.first_step = since_version_2("guidance_first_step", 1);
+    if (const auto last = since_version_2("guidance_last_step", nullptr); !last.is_null()) guidance.last_step = last;
+    guidance.sigma_low = since_version_2("guidance_sigma_low", 0);
+    if (const auto high = since_version_2("guidance_sigma_high", nullptr); !high.is_null()) guidance.sigma_high = high;
+    guidance.rescale = since_version_2("guidance_rescale", 0);
+    recipe.rng = rng_named(facts.at("rng").get<std::string>());
+    recipe.seed = std::stoull(facts.at("seed").get<std::string>());
+    recipe.init_noise = tensor_of(noise.text(0), facts.at("init_noise_shape"));
+    recipe.init_noise_given = facts.at("init_noise_given") == 1;
+    return recipe;
+  } catch (const std::exception& error) {
+    throw OutputError(database_->path().string() + ": table 'run' is not as this program writes it: " +
+                      failure_of(error).message);
+  }
+}
+
+std::vector<StepRow> RunLog::steps() const {
+  std::vector<StepRow> all;
+  Statement rows(*database_, "SELECT * FROM steps ORDER BY step");
+  while (rows.next()) {
+    StepRow row;
+    row.step = rows.integer(0);
+    row.level = {rows.maybe_real(1), rows.real(2), rows.real(3)};
+    row.latents_rms_change = rows.real(4);
+    row.x0_rms_change = rows.maybe_real(5);
+    row.x0_rms_to_final = rows.maybe_real(6);
+    if (!rows.is_null(9)) row.change = {rows.real(7), rows.real(8), rows.integer(9)};
+    row.guidance_norm = rows.maybe_real(10);
+    row.denoiser_calls = rows.integer(11);
+    row.denoiser_ms = rows.real(12);
+    if (!rows.is_null(13)) row.frame_ms = {rows.real(13), rows.real(14), rows.real(15)};
+    all.push_back(row);
+  }
+  return all;
+}
+
+std::optional<int64_t> RunLog::stopped_at() const {
+  Statement row(*database_, "SELECT step FROM interventions WHERE kind = 'stop'");
+  return row.next() ? std::optional(row.integer(0)) : std::nullopt;
+}
+
+std::optional<Answer> RunLog::recall(const Question& question) const {
+  Statement row(*database_,
+                "SELECT timestep, alpha, sigma, latents_sha256, shape, cond, cond_sha256, uncond, uncond_sha256, "
+                "denoiser_ms FROM calls WHERE call = ?",
+                question.call);
+  if (!row.next()) return std::nullopt;
+
+  const std::string place = database_->path().string() + ": call " + std::to_string(question.call) + ", step " +
+                            std::to_string(question.step);
+  const NoiseLevel logged{row.maybe_real(0), row.real(1), row.real(2)};
+  if (logged != question.level) {
+    throw std::runtime_error(place + ": the log was asked at sigma " + exact_text(logged.sigma) + ", this run asks at sigma " +
+                             exact_text(question.level.sigma) + "; it is the log of another run");
+  }
+  const std::string asked = checksum(question.x.contiguous()), known = row.text(3);
+  if (asked != known) {
+    throw std::runtime_error(place + ": the log was asked about latents " + known.substr(0, 12) +
+                             ", this run asks about " + asked.substr(0, 12) +
+                             "; it is the log of another run, or of another build");
+  }
+  const auto checked = [&](int column, const std::string& branch) {
+    const std::string bytes = row.text(column);
+    if (sha256(bytes) == row.text(column + 1)) return tensor_of(bytes, row.text(4));
+    throw std::runtime_error(place + ": the logged " + branch + " answer lacks its checksum; the log is damaged");
+  };
+  Answer answer;
+  if (!row.is_null(5)) answer.cond = checked(5, "cond");
+  if (!row.is_null(7)) answer.uncond = checked(7, "uncond");
+  answer.milliseconds = row.real(9);
+  return answer;
+}
+
+namespace {
+
+struct LogReader : Watcher {
+  explicit LogReader(const RunLog& log) : log(log), stopped_at(log.stopped_at()) {}
+  std::optional<Answer> recall(const Question& question) override { return log.recall(question); }
+  Verdict stepped(const Step& step) override { return {stopped_at == step.number, {}}; }
+  const RunLog& log;
+  std::optional<int64_t> stopped_at;
+};
+
+}  // namespace
+
+Tensor refeed(const RunLog& log) {
+  const Recipe recipe = log.recipe();
+  LogReader reader(log);
+  const auto no_network = [](auto&&...) -> Tensor { throw std::runtime_error("the log ends before its run does"); };
+  Engine engine(no_network, recipe.prediction_type);
+  engine.add(start(recipe), {{}, {}, recipe.guidance}, &reader);
+  const Outcome outcome = engine.run().front();
+  if (outcome.error) std::rethrow_exception(outcome.error);
+  return outcome.latents;
+}
+
+}  // namespace steplapse

@@ -1,0 +1,361 @@
+#include "runs/batch.h"
+
+#include <ATen/Parallel.h>
+
+#include <chrono>
+#include <cstdio>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+
+#include "runs/batch_memory.h"
+#include "base/machine.h"
+#include "plan/plan.h"
+#include "runs/progress.h"
+#include "runs/recorded_run.h"
+#include "base/signals.h"
+#include "base/standard_streams.h"
+#include "runs/step_cost.h"
+#include "base/file_io.h"
+#include "model/taught_prompts.h"
+#include "record/run_folder.h"
+#include "base/text.h"
+#include "version.h"
+#include "base/warnings.h"
+
+namespace steplapse {
+namespace {
+
+std::map<std::string, std::string> provenance(const Manifest& manifest, const Options& options,
+                                              const std::string& device) {
+  return {{"version", kVersion},
+          {"libtorch", libtorch_version()},
+          {"model", manifest.name},
+          {"model_sha256", manifest.sha256},
+          {"device", device},
+          {"threads", std::to_string(at::get_num_threads())},
+          {"decoder", options.decoder},
+          {"runs", std::to_string(options.requests.size())},
+          {"max_batch", options.max_batch ? std::to_string(*options.max_batch) : "auto"}};
+}
+
+/// The bundle's list of what it was taught, if it has one, knows which words mean nothing to it.
+std::vector<std::string> warnings_of_unknown_words(const Bundle& bundle, const Plan& plan) {
+  if (!bundle.manifest().prompts) return {};
+  return unknown_warnings(taught_prompts(bundle.folder(), bundle.manifest()), plan.prompts);
+}
+
+void check_decoder(const Manifest& manifest, const std::string& decoder) {
+  if (manifest.decoders.contains(decoder)) return;
+  std::string known;
+  for (const auto& [name, module] : manifest.decoders) known += (known.empty() ? "" : ", ") + name;
+  throw UsageError("--decoder " + in_quotes(decoder) + ": " + manifest.name + " has " + known);
+}
+
+int64_t frames_in(const FrameSelection& selection, int64_t steps) {
+  int64_t frames = 0;
+  for (int64_t step = 0; step <= steps; ++step) {
+    frames += selection.has_x0(step, step == steps) + selection.has_xt(step, step == steps);
+  }
+  return frames;
+}
+
+std::string in_place(const std::string& place, const std::string& text) { return place.empty() ? text : place + ": " + text; }
+
+Plan planned(const Manifest& manifest, const Options& options, const Request& request) {
+  try {
+    Plan plan = make_plan(manifest, request.settings);
+    if (plan.made_steps) check_frames(options.frames, *plan.made_steps);
+    return plan;
+  } catch (const UsageError& error) {
+    throw UsageError(in_place(request.place, error.what()));
+  }
+}
+
+std::string numbered(size_t run, const Plan& plan) {
+  char number[32];
+  std::snprintf(number, sizeof number, "%04zu-", run);
+  return number + slug(plan.prompt) + "-" + std::to_string(plan.recipe.seed);
+}
+
+/// A run before it begins. Thousands may wait, so those that draw their start from the seed do so when they begin.
+struct Waiting {
+  std::string place;  ///< of its request
+  Plan plan;
+  std::filesystem::path folder;
+};
+
+void drop_drawn_noise(Recipe& recipe) {
+  if (!recipe.init_noise_given) recipe.init_noise.reset();
+}
+
+void draw_noise(const Manifest& manifest, Plan& plan) {
+  if (plan.recipe.init_noise.defined()) return;
+  plan.recipe.init_noise = Noise(plan.recipe.rng, plan.recipe.seed).draw(latents_shape(manifest, {plan.width, plan.height}));
+}
+
+/// A signal came before there was anything to finish.
+void say_nothing_has_begun(Progress& progress, int signal) {
+  const std::string message = "interrupted by " + name_of_signal(signal) + " before a run began; nothing is written";
+  progress.failed({message, static_cast<ExitCode>(exit_code_of_signal(signal))});
+  std::cerr << "steplapse: " + message + "\n" << std::flush;
+}
+
+/// The runs from the first denoiser call to the last closed log. At most as many are begun as share a call.
+class Batch {
+ public:
+  Batch(const Options& options, const Bundle& bundle, const std::vector<Waiting>& runs, Warnings& warnings, Progress& progress)
+      : options_(options),
+        bundle_(bundle),
+        runs_(runs),
+        warnings_(warnings),
+        progress_(progress),
+        provenance_(provenance(bundle.manifest(), options, bundle.device())),
+        workers_(bundle.device() == "cpu" ? FrameWorkers::Decoding::between_steps : FrameWorkers::Decoding::beside),
+        engine_([&bundle](const auto&... question) { return bundle.denoise(question...); },
+                bundle.manifest().training_noise.prediction_type, options.max_batch.value_or(1)) {
+    summary_.folder = options.out;
+  }
+
+  int go() {
+    begin_more();
+    engine_.run([this](size_t index, const Outcome& outcome) {
+      end(index, outcome);
+      begin_more();
+    });
+    const std::lock_guard guard(mutex_);
+    is_over_ = true;
+    if (runs_.size() == 1 && error_) std::rethrow_exception(error_);
+    say_batch_done();
+    if (summary_.interrupted + summary_.not_begun > 0) return exit_code_of_signal(noted_signal());
+    if (error_) {
+      throw Error(failure_of_error().code, std::to_string(summary_.failed) + " of " + std::to_string(runs_.size()) +
+                                               " runs failed, see above");
+    }
+    return 0;
+  }
+
+ private:
+  void begin_more() {
+    while (next_ < runs_.size() && static_cast<int64_t>(begun_.size()) < engine_.max_batch() && noted_signal() == 0) {
+      const size_t run = next_++;
+      try {
+        begin(run);
+      } catch (const std::exception& error) {
+        const std::lock_guard guard(mutex_);
+        failed(run, failure_of(error));
+      }
+    }
+  }
+
+  void begin(size_t run) {
+    const std::string& place = runs_[run].place;
+    Plan plan = runs_[run].plan;
+    draw_noise(bundle_.manifest(), plan);
+    Guidance guidance = guidance_of(place, plan);
+    look_at_size(place, plan, guidance);
+    if (runs_.size() > 1 && !options_.max_batch) limit_batch(plan.recipe, guidance);
+
+    watch_.give(options_.grace);
+    const std::lock_guard guard(mutex_);
+    const auto number = static_cast<int64_t>(run) + 1;
+    auto recorded = std::make_unique<RecordedRun>(number, options_, bundle_, std::move(plan), runs_[run].folder, provenance_,
+                                                  workers_, progress_);
+    const size_t index = engine_.add(start(recorded->plan().recipe), std::move(guidance), recorded->watcher());
+    begun_[index] = {run, std::move(recorded)};
+    has_begun_ = true;
+  }
+
+  /// Of several seeds the prompt is encoded once.
+  Guidance guidance_of(const std::string& place, const Plan& plan) {
+    if (prompts_ != plan.prompts) {
+      encoded_ = encode_prompts(bundle_, plan.prompts);
+      const auto unknown = warnings_of_unknown_words(bundle_, plan);
+      encoded_.warnings.insert(encoded_.warnings.begin(), unknown.begin(), unknown.end());
+      prompts_ = plan.prompts;
+    }
+    warnings_.add(encoded_.warnings, place);
+    Guidance guidance = encoded_.guidance;
+    guidance.rule = plan.recipe.guidance;
+    return guidance;
+  }
+
+  /// Of several runs the largest is looked at.
+  void look_at_size(const std::string& place, const Plan& plan, const Guidance& guidance) {
+    const int64_t pixels = plan.width * plan.height;
+    if (pixels <= most_pixels_) return;
+    try {
+      warnings_.add(check_cost(bundle_, plan, guidance), place);
+    } catch (const MemoryError& error) {
+      throw MemoryError(in_place(place, error.what()));
+    }
+    most_pixels_ = pixels;
+  }
+
+  /// The largest run that has begun says how many fit.
+  void limit_batch(const Recipe& recipe, const Guidance& guidance) {
+    int64_t size = recipe.init_noise.numel();
+    for (const Tensor& tensor : guidance.cond) size += tensor.numel();
+    size *= guidance.rule.most_rows();
+    if (size <= largest_) return;
+    const int64_t fit = batch_that_fits(bundle_, recipe, guidance);
+    engine_.set_max_batch(largest_ == 0 ? fit : std::min(fit, engine_.max_batch()));
+    largest_ = size;
+  }
+
+  void end(size_t index, const Outcome& outcome) {
+    const auto& [run, recorded] = begun_.at(index);
+    try {
+      const Summary summary = recorded->finish(outcome);
+      const std::lock_guard guard(mutex_);
+      count(run, summary);
+      begun_.erase(index);
+    } catch (const std::exception& error) {
+      const std::lock_guard guard(mutex_);
+      failed(run, failure_of(error));
+      begun_.erase(index);
+    }
+  }
+
+  void count(size_t run, const Summary& summary) {
+    ++(summary.status == "done" ? summary_.done : summary_.interrupted);
+    summary_.frames += summary.frames;
+    summary_.denoiser_calls += summary.denoiser_calls;
+    summary_.network_seconds += summary.network_seconds;
+    progress_.done(static_cast<int64_t>(run) + 1, summary);
+  }
+
+  /// To be called where the exception is handled.
+  void failed(size_t run, const Failure& failure) {
+    ++summary_.failed;
+    if (!error_) error_ = std::current_exception();
+    if (runs_.size() > 1) progress_.run_failed(static_cast<int64_t>(run) + 1, runs_[run].folder, failure);
+  }
+
+  void say_batch_done() {
+    if (runs_.size() == 1) return;
+    summary_.not_begun = static_cast<int64_t>(runs_.size()) - summary_.done - summary_.interrupted - summary_.failed;
+    summary_.at_once = engine_.most_at_once();
+    summary_.total_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+    progress_.batch_done(summary_);
+  }
+
+  /// A signal's grace is over: ends what has begun where it is, and says so.
+  void abandon(int signal) {
+    mutex_.lock();  // for good
+    if (is_over_) return;
+    if (!has_begun_) return say_nothing_has_begun(progress_, signal);
+    for (const auto& [index, begun] : begun_) {
+      try {
+        if (const auto summary = begun.recorded->abandon(signal)) {
+          count(begun.run, *summary);
+        } else {
+          ++summary_.failed;
+        }
+      } catch (const std::exception& error) {
+        failed(begun.run, failure_of(error));
+        if (runs_.size() == 1) std::cerr << "steplapse: " + failure_of(error).message + "\n" << std::flush;
+      }
+    }
+    say_batch_done();
+  }
+
+  Failure failure_of_error() const {
+    try {
+      std::rethrow_exception(error_);
+    } catch (const std::exception& error) {
+      return failure_of(error);
+    }
+  }
+
+  struct Begun {
+    size_t run;
+    std::unique_ptr<RecordedRun> recorded;
+  };
+
+  const Options& options_;
+  const Bundle& bundle_;
+  const std::vector<Waiting>& runs_;
+  Warnings& warnings_;
+  Progress& progress_;
+  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  const std::map<std::string, std::string> provenance_;
+  BatchSummary summary_;
+  std::exception_ptr error_;  // the first
+  size_t next_ = 0;
+  std::optional<PromptRequest> prompts_;  // the last ones, and what the network is told of them
+  EncodedPrompts encoded_;
+  int64_t most_pixels_ = 0;  // of a run that was looked at
+  int64_t largest_ = 0;  // numbers in one run's rows, of those that were measured
+  FrameWorkers workers_;
+  std::map<size_t, Begun> begun_;  // by the engine's index
+  Engine engine_;
+  std::mutex mutex_;  // held by who begins or ends runs, or says what they came to; a watchdog that did keeps it
+  bool has_begun_ = false, is_over_ = false;
+  SignalWatch watch_{[this](int signal) { abandon(signal); }};
+};
+
+/// Everything that can be refused is, before anything is loaded or written.
+std::vector<Waiting> checked(const Manifest& manifest, Options& options, Warnings& warnings, Progress& progress) {
+  const bool several = options.requests.size() > 1;
+  if (several && options.out.empty()) options.out = default_batch_folder(options.requests.size());
+  std::vector<Waiting> runs;
+  int64_t steps = 0;
+  for (const Request& request : options.requests) {
+    Plan plan = planned(manifest, options, request);
+    drop_drawn_noise(plan.recipe);
+    if (!several && options.out.empty()) options.out = default_run_folder(plan.prompt, plan.recipe.seed);
+    warnings.add(plan.warnings, request.place);
+    const auto folder = several ? options.out / numbered(runs.size() + 1, plan) : options.out;
+    refuse_existing_run(folder, options.overwrite);
+    const auto beside = options.picture.parent_path();  // where it is missing, making the run folder makes it
+    if (!options.picture.empty() && (beside.empty() || std::filesystem::exists(beside))) {
+      check_writable(options.picture, options.overwrite);
+    }
+    if (options.dry_run) {
+      progress.planned(static_cast<int64_t>(runs.size()) + 1, plan, manifest, folder, frames_in(options.frames, plan.made_steps.value_or(plan.steps())));
+    }
+    steps += plan.made_steps.value_or(plan.steps());
+    runs.push_back({request.place, std::move(plan), folder});
+  }
+  if (several && !options.dry_run) progress.batch_started(static_cast<int64_t>(runs.size()), steps, options.out);
+  return runs;
+}
+
+int run_reporting(Options options, Progress& progress) {
+  const Manifest manifest = read_manifest(options.model);
+  check_decoder(manifest, options.decoder);
+  Warnings warnings([&](const std::string& text) { progress.warning(text); });
+  const std::vector<Waiting> runs = checked(manifest, options, warnings, progress);
+  if (options.dry_run) return 0;
+
+  set_threads(options.threads);
+  const Bundle bundle = [&] {
+    const SignalWatch watch([&](int signal) { say_nothing_has_begun(progress, signal); });
+    return load_bundle(options.model, options.device, {options.decoder});
+  }();
+  return Batch(options, bundle, runs, warnings, progress).go();
+}
+
+}  // namespace
+
+int run(const Options& options) {
+  const auto progress = make_progress(options.progress);
+  const auto say_on_output = [&](const std::string& text) {
+    if (options.progress == ProgressMode::json) return progress->warning(text);
+    std::cout << "steplapse: warning: " << text << std::endl;
+  };
+  try {
+    const int code = run_reporting(options, *progress);
+    say_which_reader_left(say_on_output);
+    return code;
+  } catch (const std::exception& error) {
+    progress->failed(failure_of(error));
+    say_which_reader_left(say_on_output);
+    throw;
+  }
+}
+
+}  // namespace steplapse

@@ -1,0 +1,355 @@
+#include "runs/progress.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <iostream>
+#include <mutex>
+#include <nlohmann/json.hpp>
+
+#include "sampling/levels_json.h"
+#include "base/progress_line.h"
+#include "base/text.h"
+#include "base/terminal.h"
+
+namespace steplapse {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using nlohmann::ordered_json;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+template <typename... Values>
+std::string format(const char* pattern, Values... values) {
+  char text[512];
+  std::snprintf(text, sizeof text, pattern, values...);
+  return text;
+}
+
+std::string minutes(double seconds) {
+  const auto whole = static_cast<long>(std::ceil(seconds));
+  return format("%ld:%02ld", whole / 60, whole % 60);
+}
+
+std::string warning_line(const std::string& text) { return "steplapse: warning: " + text; }
+
+std::string failed_line(const std::filesystem::path& folder, const Failure& failure) {
+  const bool named = failure.message.find(folder.string()) != std::string::npos;
+  return "steplapse: " + (named ? "" : folder.string() + ": ") + failure.message;
+}
+
+/// Where it is not the bundle's own.
+std::string on_schedule(const Plan& plan, const Manifest& manifest) {
+  return plan.own_levels() || plan.schedule == manifest.training_noise.timestep_spacing ? "" : " on " + plan.schedule;
+}
+
+std::string starting_line(const Plan& plan, const Manifest& manifest, const std::filesystem::path& folder) {
+  return in_quotes(plan.prompt) + ", seed " + std::to_string(plan.recipe.seed) + ", " + counted(plan.steps(), "step") +
+         " of " + plan.recipe.sampler + on_schedule(plan, manifest) + ", " + manifest.name + " " + std::to_string(plan.width) + "x" +
+         std::to_string(plan.height) + " -> " + folder.string();
+}
+
+/// How often the network will be asked.
+std::string calls_text(const Plan& plan) {
+  if (!plan.made_steps) return "as many denoiser calls as the sampler likes";
+  const Recipe& recipe = plan.recipe;
+  int64_t guided = 0, plain = 0;
+  for (const auto& question : walk(sampler_named(recipe.sampler), recipe.options, recipe.schedule).questions) {
+    const bool both = recipe.guidance.asks_uncond(question.step, question.level) && recipe.guidance.asks_cond(question.step, question.level);
+    ++(both ? guided : plain);
+  }
+  std::string text;
+  const auto add = [&](int64_t calls, const char* rows) {
+    if (calls > 0) text += counted(calls, "denoiser call") + " of " + rows;
+  };
+  add(guided, "2 rows");
+  if (guided > 0 && plain > 0) text += " and ";
+  add(plain, "1 row");
+  return text;
+}
+
+/// The first few.
+std::string left_text(const std::vector<std::string>& left) {
+  constexpr size_t kShown = 4;
+  std::string text;
+  for (size_t i = 0; i < std::min(left.size(), kShown); ++i) text += (i == 0 ? "" : ", ") + left[i];
+  return left.size() <= kShown ? text : text + " and " + std::to_string(left.size() - kShown) + " more";
+}
+
+std::string closing_lines(const Summary& summary) {
+  std::string text = summary.status + ": ";
+  text += summary.left.empty() ? summary.picture.string() : summary.folder.string() + " lacks " + left_text(summary.left);
+  if (summary.frames > 0) text += " and " + counted(summary.frames, "frame") + " in " + (summary.folder / "frames").string();
+  text += "\n" + counted(summary.steps, "step") + ", " + counted(summary.denoiser_calls, "denoiser call") +
+          format(", %.1f s in all: network %.1f s, frames %.1f s", summary.total_seconds, summary.network_seconds, summary.frame_seconds);
+  if (summary.frame_seconds > 0) {
+    text += format(" (%.0f%% of it hidden behind the network)", 100 * summary.hidden_seconds / summary.frame_seconds);
+  }
+  return text + "\n";
+}
+
+std::string closing_lines(const BatchSummary& summary) {
+  std::string text = counted(summary.done, "run") + " done";
+  const auto add = [&](int64_t runs, const char* what) {
+    if (runs > 0) text += ", " + std::to_string(runs) + what;
+  };
+  add(summary.interrupted, " interrupted");
+  add(summary.failed, " failed");
+  add(summary.not_begun, " not begun");
+  text += ", " + counted(summary.frames, "frame") + " in " + summary.folder.string();
+  return text + "\n" + counted(summary.denoiser_calls, "denoiser call") + ", up to " + std::to_string(summary.at_once) +
+         format(" shared, %.1f s in all: network %.1f s; %.1f images a minute\n", summary.total_seconds, summary.network_seconds,
+                60 * static_cast<double>(summary.done) / summary.total_seconds);
+}
+
+/// Counts, under a lock, since frames come from another thread.
+class Counting : public Progress {
+ public:
+  void batch_started(int64_t runs, int64_t steps, const std::filesystem::path& folder) override {
+    runs_ = runs;
+    steps_ = steps;
+    start_ = Clock::now();
+    say(counted(runs, "run") + " -> " + folder.string());
+  }
+  void started(int64_t, const Plan& plan, const Manifest& manifest, const std::filesystem::path& folder) override {
+    if (runs_ > 0) return;
+    steps_ = plan.made_steps.value_or(plan.steps());
+    start_ = Clock::now();
+    say(starting_line(plan, manifest, folder));
+  }
+  void step(int64_t, const StepRow&) override {
+    const std::lock_guard guard(mutex_);
+    ++step_;
+    seconds_ = seconds_since(start_);
+    show();
+  }
+  void frame(int64_t, const Frame& frame) override {
+    const std::lock_guard guard(mutex_);
+    if (frame.kind == "final") return;
+    ++frames_;
+    if (step_ > 0) show();
+  }
+  void done(int64_t, const Summary& summary) override {
+    const std::lock_guard guard(mutex_);
+    ++over_;
+    if (runs_ == 0) std::cout << closing_lines(summary) << std::flush;
+  }
+  void run_failed(int64_t run, const std::filesystem::path& folder, const Failure& failure) override {
+    const std::lock_guard guard(mutex_);
+    ++over_;
+    Progress::run_failed(run, folder, failure);
+  }
+  void batch_done(const BatchSummary& summary) override { std::cout << closing_lines(summary) << std::flush; }
+
+ protected:
+  virtual void show() = 0;
+  virtual void say(const std::string& line) { std::cerr << line << std::endl; }
+
+  /// What matters most comes first.
+  std::vector<std::string> state() const {
+    const double rate = static_cast<double>(step_) / seconds_;
+    const int64_t left = std::max<int64_t>(0, steps_ - step_);
+    std::vector<std::string> parts;
+    if (runs_ > 0) parts.push_back(std::to_string(over_) + "/" + counted(runs_, "run"));
+    parts.push_back("step " + std::to_string(step_) + "/" + std::to_string(steps_));
+    parts.push_back(minutes(static_cast<double>(left) / rate) + " left");
+    parts.push_back(format("%.2f it/s", rate));
+    if (frames_ > 0) parts.push_back(counted(frames_, "frame") + " written");
+    return parts;
+  }
+
+  std::mutex mutex_;
+  Clock::time_point start_;
+  double seconds_ = 0;  // at the last step
+  int64_t steps_ = 0, step_ = 0, frames_ = 0;
+  int64_t runs_ = 0, over_ = 0;  // of several; 0 of one alone
+};
+
+class Lines : public Counting {
+ protected:
+  void show() override {
+    if (seconds_since(last_) < 10) return;
+    last_ = Clock::now();
+    std::cerr << joined(state(), ", ") << std::endl;
+  }
+
+ private:
+  Clock::time_point last_ = Clock::now();
+};
+
+class Bar : public Counting {
+ public:
+  void done(int64_t run, const Summary& summary) override {
+    if (runs_ == 0) line_.end();
+    Counting::done(run, summary);
+  }
+  void run_failed(int64_t, const std::filesystem::path& folder, const Failure& failure) override {
+    const std::lock_guard guard(mutex_);
+    ++over_;
+    line_.say(failed_line(folder, failure));
+  }
+  void batch_done(const BatchSummary& summary) override {
+    line_.end();
+    Counting::batch_done(summary);
+  }
+  void warning(const std::string& text) override { line_.say(warning_line(text)); }
+  void failed(const Failure&) override { line_.end(); }
+
+ protected:
+  void show() override { line_.show(static_cast<double>(step_) / static_cast<double>(steps_), state()); }
+  void say(const std::string& text) override { line_.say(wrapped(text, terminal_columns(STDERR_FILENO), 2)); }
+
+ private:
+  ProgressLine line_;
+};
+
+class Json : public Progress {
+ public:
+  void batch_started(int64_t runs, int64_t steps, const std::filesystem::path& folder) override {
+    say({{"event", "batch"}, {"runs", runs}, {"steps", steps}, {"folder", folder.string()}});
+  }
+  void started(int64_t run, const Plan& plan, const Manifest& manifest, const std::filesystem::path& folder) override {
+    say(event_of("start", run, plan, manifest, folder));
+  }
+  void planned(int64_t run, const Plan& plan, const Manifest& manifest, const std::filesystem::path& folder,
+               int64_t frames) override {
+    ordered_json event = event_of("plan", run, plan, manifest, folder);
+    event["frames"] = frames;
+    say(event);
+  }
+  void step(int64_t run, const StepRow& row) override { say(step_event(run, row)); }
+  void frame(int64_t run, const Frame& frame) override {
+    ordered_json event{{"event", "frame"},
+                       {"run", run},
+                       {"step", frame.step},
+                       {"kind", frame.kind},
+                       {"file", frame.file},
+                       {"decode_ms", frame.times.decode},
+                       {"encode_ms", frame.times.encode},
+                       {"write_ms", frame.times.write}};
+    if (frame.change) event.update(change_json(*frame.change));
+    say(event);
+  }
+  void done(int64_t run, const Summary& summary) override {
+    ordered_json event{{"event", "done"},
+                       {"run", run},
+                       {"status", summary.status},
+                       {"folder", summary.folder.string()},
+                       {"steps", summary.steps},
+                       {"denoiser_calls", summary.denoiser_calls},
+                       {"frames", summary.frames},
+                       {"network_seconds", summary.network_seconds},
+                       {"frame_seconds", summary.frame_seconds},
+                       {"hidden_seconds", summary.hidden_seconds},
+                       {"total_seconds", summary.total_seconds}};
+    if (summary.left.empty()) {
+      event["picture"] = summary.picture.string();
+    } else {
+      event["left"] = summary.left;
+    }
+    say(event);
+  }
+  void run_failed(int64_t run, const std::filesystem::path& folder, const Failure& failure) override {
+    say({{"event", "run_failed"},
+         {"run", run},
+         {"folder", folder.string()},
+         {"message", failure.message},
+         {"exit_code", static_cast<int>(failure.code)}});
+  }
+  void batch_done(const BatchSummary& summary) override {
+    say({{"event", "batch_done"},
+         {"folder", summary.folder.string()},
+         {"done", summary.done},
+         {"interrupted", summary.interrupted},
+         {"failed", summary.failed},
+         {"not_begun", summary.not_begun},
+         {"frames", summary.frames},
+         {"at_once", summary.at_once},
+         {"denoiser_calls", summary.denoiser_calls},
+         {"network_seconds", summary.network_seconds},
+         {"total_seconds", summary.total_seconds}});
+  }
+  void warning(const std::string& text) override { say({{"event", "warning"}, {"message", text}}); }
+  void failed(const Failure& failure) override {
+    say({{"event", "error"}, {"message", failure.message}, {"exit_code", static_cast<int>(failure.code)}});
+  }
+
+ private:
+  static ordered_json event_of(const char* name, int64_t run, const Plan& plan, const Manifest& manifest,
+                               const std::filesystem::path& folder) {
+    return {{"event", name},
+            {"run", run},
+            {"prompt", plan.prompt},
+            {"seed", plan.recipe.seed},
+            {"steps", plan.steps()},
+            {"sampler", plan.recipe.sampler},
+            {"schedule", plan.schedule},
+            {"guidance_scale", plan.recipe.guidance.scale},
+            {"width", plan.width},
+            {"height", plan.height},
+            {"model", manifest.name},
+            {"folder", folder.string()}};
+  }
+
+  /// JSON has no infinity: equal pictures have a null PSNR and a mean difference of 0.
+  static ordered_json change_json(const FrameChange& change) {
+    ordered_json json{{"x0_mean_abs_change", change.mean_abs}, {"x0_psnr_change", nullptr}};
+    if (std::isfinite(change.psnr)) json["x0_psnr_change"] = change.psnr;
+    json["x0_compared_step"] = change.compared_step;
+    return json;
+  }
+
+  static ordered_json step_event(int64_t run, const StepRow& row) {
+    const auto maybe = [](const std::optional<double>& value) { return value ? ordered_json(*value) : ordered_json(); };
+    return {{"event", "step"},
+            {"run", run},
+            {"step", row.step},
+            {"timestep", maybe(row.level.timestep)},
+            {"alpha", row.level.alpha},
+            {"sigma", row.level.sigma},
+            {"latents_rms_change", row.latents_rms_change},
+            {"x0_rms_change", maybe(row.x0_rms_change)},
+            {"guidance_norm", maybe(row.guidance_norm)},
+            {"denoiser_calls", row.denoiser_calls},
+            {"denoiser_ms", row.denoiser_ms}};
+  }
+
+  void say(const ordered_json& event) {
+    const std::lock_guard guard(mutex_);
+    std::cout << event.dump(-1, ' ', false, ordered_json::error_handler_t::replace) << std::endl;
+  }
+
+  std::mutex mutex_;
+};
+
+}  // namespace
+
+void Progress::planned(int64_t, const Plan& plan, const Manifest& manifest, const std::filesystem::path& folder, int64_t frames) {
+  const Recipe& recipe = plan.recipe;
+  std::cout << "would draw " << starting_line(plan, manifest, folder) << "\nschedule " << plan.schedule
+            << (plan.usual_schedule ? " (usual for " + recipe.sampler + "; --schedule bundle is " + manifest.training_noise.timestep_spacing + ")" : "")
+            << ", guidance scale " << recipe.guidance.scale << ", eta " << recipe.options.eta << ": " << calls_text(plan) << ", "
+            << counted(frames, "frame") << "\n";
+}
+
+void Progress::run_failed(int64_t, const std::filesystem::path& folder, const Failure& failure) {
+  std::cerr << failed_line(folder, failure) << std::endl;
+}
+
+void Progress::warning(const std::string& text) { std::cerr << warning_line(text) << std::endl; }
+
+std::unique_ptr<Progress> make_progress(ProgressMode mode) {
+  if (mode == ProgressMode::automatic) mode = isatty(STDERR_FILENO) ? ProgressMode::bar : ProgressMode::lines;
+  switch (mode) {
+    case ProgressMode::bar: return std::make_unique<Bar>();
+    case ProgressMode::lines: return std::make_unique<Lines>();
+    case ProgressMode::json: return std::make_unique<Json>();
+    default: return std::make_unique<Progress>();
+  }
+}
+
+}  // namespace steplapse

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "views/frames.h"
+#include "plan/plan.h"
+#include "runs/batch.h"
+#include "steplapse/run_log.h"
+
+namespace steplapse {
+
+/// What a run came to.
+struct Summary {
+  std::string status;  ///< done, interrupted
+  std::filesystem::path folder;
+  int64_t steps;
+  int64_t denoiser_calls;
+  int64_t frames;
+  double network_seconds;
+  double frame_seconds;   ///< decoding, encoding and writing, summed over their threads
+  double hidden_seconds;  ///< the part of it that the run did not wait for
+  double total_seconds;
+  std::vector<std::string> left;  ///< steps and pictures that a signal did not wait for
+  std::filesystem::path picture;  ///< the final one, where nothing was left
+};
+
+/// What several runs made together came to.
+struct BatchSummary {
+  std::filesystem::path folder;
+  int64_t done = 0, interrupted = 0, failed = 0, not_begun = 0;
+  int64_t frames = 0;
+  int64_t at_once = 0;  ///< runs in one denoiser call, at most
+  int64_t denoiser_calls = 0;  ///< of all runs, however many shared one
+  double network_seconds = 0;
+  double total_seconds = 0;
+};
+
+/// Tells the user how runs go. `run` is a run's number among those made together, from 1. `frame` comes from another
+/// thread than the rest.
+class Progress {
+ public:
+  virtual ~Progress() = default;
+  /// What a dry run shows, on stdout.
+  virtual void planned(int64_t run, const Plan&, const Manifest&, const std::filesystem::path&, int64_t frames);
+  /// Before the first of several runs; never for one alone.
+  virtual void batch_started(int64_t /*runs*/, int64_t /*steps*/, const std::filesystem::path& /*folder*/) {}
+  virtual void started(int64_t /*run*/, const Plan&, const Manifest&, const std::filesystem::path&) {}
+  virtual void step(int64_t /*run*/, const StepRow&) {}
+  virtual void frame(int64_t /*run*/, const Frame&) {}
+  virtual void done(int64_t /*run*/, const Summary&) {}
+  virtual void run_failed(int64_t run, const std::filesystem::path& folder, const Failure&);  ///< the others go on
+  virtual void batch_done(const BatchSummary&) {}
+  virtual void warning(const std::string& text);  ///< one line on stderr
+  virtual void failed(const Failure&) {}
+};
+
+/// `automatic` is a bar where stderr is a terminal, else lines. Bar, lines and warnings go to stderr, the closing lines
+/// and JSON to stdout.
+std::unique_ptr<Progress> make_progress(ProgressMode mode);
+
+}  // namespace steplapse

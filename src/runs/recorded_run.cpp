@@ -1,0 +1,195 @@
+#include "runs/recorded_run.h"
+
+#include <ATen/ATen.h>
+
+#include <nlohmann/json.hpp>
+
+#include "views/picture_text.h"
+#include "views/run_tables.h"
+#include "base/signals.h"
+#include "steplapse/error.h"
+#include "base/file_io.h"
+#include "base/safetensors.h"
+#include "base/text.h"
+
+namespace steplapse {
+namespace {
+
+constexpr size_t kAnyPicture = size_t{1} << 40;  // bytes of a PNG of our own
+
+}  // namespace
+
+RecordedRun::RecordedRun(int64_t number, const Options& options, const Bundle& bundle, Plan plan,
+                         const std::filesystem::path& folder, const std::map<std::string, std::string>& provenance,
+                         FrameWorkers& workers, Progress& progress)
+    : number_(number),
+      options_(options),
+      bundle_(bundle),
+      plan_(std::move(plan)),
+      progress_(progress),
+      folder_(RunFolder::create(folder, options.overwrite)) {
+  try {
+    auto texts = provenance;
+    texts["started"] = date_now();
+    log_.emplace(RunLog::create(folder_.path() / "run.sqlite", plan_, texts));
+    log_writer_.emplace(*log_);
+    frames_.emplace(
+        workers, folder_.path(),
+        [this](const FrameOrder& order) { return bundle_.decode(decoder_of(order), order.latents); },
+        [this](const FrameOrder& order) { return picture_texts(bundle_.manifest(), plan_, decoder_of(order), order); },
+        [this](const Frame& frame) { written(frame); });
+    progress_.started(number_, plan_, bundle_.manifest(), folder_.path());
+    recorder_.emplace(number_, plan_, options_.frames, ending_, *log_writer_, *frames_, progress_);
+  } catch (...) {
+    recorder_.reset();
+    frames_.reset();
+    log_writer_.reset();
+    log_.reset();
+    folder_.discard();
+    throw;
+  }
+}
+
+Summary RecordedRun::finish(const Outcome& outcome) {
+  try {
+    if (outcome.error) std::rethrow_exception(outcome.error);
+    return write_end(outcome);
+  } catch (const std::exception& error) {
+    mark_failed(failure_of(error).message);
+    throw;
+  }
+}
+
+Summary RecordedRun::write_end(const Outcome& outcome) {
+  const NoiseLevel end = outcome.stopped ? recorder_->last_asked() : plan_.recipe.schedule.levels.back();
+  frames_->submit({"final", recorder_->steps(), end, outcome.latents});
+  frames_->finish();
+  if (!options_.picture.empty()) write_whole(options_.picture, read_whole(folder_.path() / "final.png", kAnyPicture));
+  write_whole(folder_.path() / "final.safetensors", to_safetensors({{"latents", outcome.latents}}));
+
+  const std::lock_guard guard(ending_);
+  log_writer_->close();
+  log_->set_distances(recorder_->distances_to(outcome.latents));
+  if (!outcome.stopped) warn_of_a_broken_picture();
+  const Summary summary = summarise(outcome.stopped ? "interrupted" : "done");
+  mark_ended(summary, outcome.stopped ? "a signal, after step " + std::to_string(recorder_->steps()) : "");
+  return summary;
+}
+
+void RecordedRun::mark_ended(const Summary& summary, const std::string& reason) {
+  log_->set_totals({{"denoiser_load_seconds", bundle_.load_seconds().at("denoiser")},
+                    {"network_seconds", summary.network_seconds},
+                    {"frame_seconds", summary.frame_seconds},
+                    {"hidden_seconds", summary.hidden_seconds},
+                    {"total_seconds", summary.total_seconds}});
+  log_frame_steps();
+  log_->end(summary.status, reason);
+  over_ = true;
+  ended_ = summary;
+  write_tables(*log_, folder_.path());
+}
+
+std::optional<Summary> RecordedRun::abandon(int signal) {
+  ending_.lock();  // for good
+  if (over_) return ended_;
+  frames_->write_decoded(std::chrono::seconds(2));
+  log_writer_->close();
+  const int64_t steps = recorder_->steps();
+  if (recorder_->in_a_step()) log_->add_stop(steps, name_of_signal(signal));
+  Summary summary = summarise("interrupted");
+  summary.left = left_undone();
+  mark_ended(summary, recorder_->in_a_step() ? "a signal, in step " + std::to_string(steps + 1) : "a signal, before final.png was written");
+  return summary;
+}
+
+/// Decoders know latents of the size that encoders give. Near its end a run's x0 is nearly the picture.
+void RecordedRun::warn_of_a_broken_picture() {
+  constexpr double kMost = 2.5;
+  const Manifest::X0Rms& usual = bundle_.manifest().x0_rms;
+  const auto wide = recorder_->wider_than(kMost * usual.value);
+  if (!wide) return;
+  const std::string text = "step " + std::to_string(wide->step) + ": x0 has rms " + plain(wide->rms) + ", more than " + plain(kMost) + " times the " +
+                           plain(usual.value) + " of clean latents" + (usual.assumed ? " (assumed: the bundle does not say)" : "") +
+                           ", so the picture may be broken; a lower guidance scale, guidance rescale, more steps or another sampler may help";
+  log_->set_texts({{"warning", text}});
+  progress_.warning(options_.requests.size() > 1 ? folder_.path().filename().string() + ": " + text : text);
+}
+
+template <typename Visit>
+void RecordedRun::each_frame(Visit visit) const {
+  const std::lock_guard guard(pictures_mutex_);
+  for (const auto& [kind, steps] : recorder_->frame_steps()) {
+    for (size_t i = 0; i < steps.size(); ++i) {
+      const std::string file = frame_file(kind, options_.frames.count_files ? static_cast<int64_t>(i) + 1 : steps[i]);
+      visit(kind, steps[i], file, pictures_.contains(file));
+    }
+  }
+}
+
+/// Steps, and pictures of those that were made.
+std::vector<std::string> RecordedRun::left_undone() const {
+  std::vector<std::string> left;
+  if (recorder_->in_a_step()) {
+    const int64_t next = recorder_->steps() + 1, last = plan_.made_steps.value_or(0);  // an adaptive sampler's is not known
+    left.push_back((last > next ? "steps " : "step ") + std::to_string(next) + (last > next ? " to " + std::to_string(last) : ""));
+  }
+  each_frame([&](const std::string&, int64_t, const std::string& file, bool is_written) {
+    if (!is_written) left.push_back(file);
+  });
+  left.push_back("final.png");
+  return left;
+}
+
+Summary RecordedRun::summarise(const std::string& status) const {
+  const double frame_seconds = frame_ms_ / 1000;
+  const double hidden = std::max(0.0, frame_seconds - frames_->waited_ms() / 1000);
+  const std::chrono::duration<double> total = std::chrono::steady_clock::now() - start_;
+  return {status,        folder_.path(), recorder_->steps(), recorder_->calls(), frame_count_, recorder_->network_seconds(),
+          frame_seconds, hidden,         total.count(),   {},           options_.picture.empty() ? folder_.path() / "final.png" : options_.picture};
+}
+
+void RecordedRun::log_frame_steps() {
+  nlohmann::json steps = nlohmann::json::object();
+  each_frame([&](const std::string& kind, int64_t step, const std::string&, bool is_written) {
+    if (is_written) steps[kind].push_back(step);
+  });
+  log_->set_texts({{"number", options_.frames.count_files ? "frames" : "steps"}, {"frame_steps", steps.dump()}});
+}
+
+const std::string& RecordedRun::decoder_of(const FrameOrder& order) const {
+  static const std::string full = "full";
+  return order.kind == "final" ? full : options_.decoder;
+}
+
+void RecordedRun::written(const Frame& frame) {
+  frame_ms_ = frame_ms_ + frame.times.decode + frame.times.encode + frame.times.write;
+  {
+    const std::lock_guard guard(pictures_mutex_);
+    pictures_.insert(frame.file);
+  }
+  if (frame.kind != "final") ++frame_count_;
+  if (frame.kind != "final" && frame.step > 0) {
+    log_writer_->push([frame](RunLog& log) { log.set_frame(frame.step, frame.times, frame.change); });
+  }
+  progress_.frame(number_, frame);
+}
+
+/// The log of a failed run is kept, and says why, as far as the disk still takes it.
+void RecordedRun::mark_failed(const std::string& reason) noexcept {
+  try {
+    frames_->finish();  // what was handed over is still shown
+  } catch (const std::exception&) {
+  }
+  const std::lock_guard guard(ending_);
+  over_ = true;
+  frames_.reset();  // its frames push to the log
+  try {
+    log_writer_->close();
+    log_frame_steps();
+    log_->end("failed", reason);
+    write_tables(*log_, folder_.path());
+  } catch (const std::exception&) {
+  }
+}
+
+}  // namespace steplapse

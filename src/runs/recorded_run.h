@@ -1,0 +1,80 @@
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "runs/progress.h"
+#include "runs/recorder.h"
+#include "steplapse/bundle.h"
+#include "views/frames.h"
+#include "runs/batch.h"
+#include "record/run_folder.h"
+#include "steplapse/run_log.h"
+
+namespace steplapse {
+
+/// One run and its folder, from before the first denoiser call to the closed log.
+class RecordedRun {
+ public:
+  /// @param number      among the runs made together, from 1
+  /// @param provenance  goes into the log beside the plan
+  /// The bundle, the workers and the progress must outlive it.
+  /// @throws OutputError  the folder can't be made ready; nothing is left of it then
+  RecordedRun(int64_t number, const Options& options, const Bundle& bundle, Plan plan, const std::filesystem::path& folder,
+              const std::map<std::string, std::string>& provenance, FrameWorkers& workers, Progress& progress);
+
+  const Plan& plan() const { return plan_; }
+  Watcher* watcher() { return &*recorder_; }
+
+  /// Writes what comes last: the final picture and latents, the log's end, its views.
+  /// @throws what ended the trajectory, or what the disk throws; the log then says `failed` and why
+  Summary finish(const Outcome& outcome);
+
+  /// Ends the run where it is, on a watchdog's thread: the log is whole up to the last answer and says `interrupted`.
+  /// From then on whatever else would record or end this run waits for the end of the process.
+  /// @return what the run came to; none where it had failed
+  /// @throws what the disk throws; the log then ends somewhere
+  std::optional<Summary> abandon(int signal);
+
+ private:
+  Summary write_end(const Outcome& outcome);
+  void log_frame_steps();
+  void mark_ended(const Summary& summary, const std::string& reason);
+  std::vector<std::string> left_undone() const;
+  /// visit(kind, step, file, is_written) for those that were asked for, in the order of their files.
+  template <typename Visit>
+  void each_frame(Visit visit) const;
+  void warn_of_a_broken_picture();
+  Summary summarise(const std::string& status) const;
+  const std::string& decoder_of(const FrameOrder& order) const;
+  void written(const Frame& frame);  ///< on the frame writer's thread
+  void mark_failed(const std::string& reason) noexcept;
+
+  const int64_t number_;
+  const Options& options_;
+  const Bundle& bundle_;
+  const Plan plan_;
+  Progress& progress_;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  std::atomic<double> frame_ms_ = 0;
+  std::atomic<int64_t> frame_count_ = 0;
+  mutable std::mutex pictures_mutex_;
+  std::set<std::string> pictures_;  // that are written
+  std::mutex ending_;               // held by who ends the run; a watchdog that did keeps it
+  bool over_ = false;
+  std::optional<Summary> ended_;
+  RunFolder folder_;
+  std::optional<RunLog> log_;
+  std::optional<LogWriter> log_writer_;
+  std::optional<FrameWriter> frames_;  // its frames use all the others, so it is the first of them to end
+  std::optional<Recorder> recorder_;
+};
+
+}  // namespace steplapse

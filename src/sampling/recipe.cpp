@@ -1,0 +1,12 @@
+#include "steplapse/recipe.h"
+
+namespace steplapse {
+
+Trajectory start(const Recipe& recipe) {
+  Noise noise(recipe.rng, recipe.seed);
+  if (!recipe.init_noise_given) noise.like(recipe.init_noise);  // the start was the stream's first draw
+  return sampler_named(recipe.sampler)
+      .start(recipe.init_noise * recipe.schedule.init_scale, recipe.schedule, recipe.options, noise);
+}
+
+}  // namespace steplapse

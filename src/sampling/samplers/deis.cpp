@@ -1,0 +1,34 @@
+#include <ATen/ATen.h>
+
+#include <cmath>
+
+#include "sampling/samplers/multistep.h"
+#include "sampling/samplers/samplers.h"
+
+namespace steplapse {
+
+Trajectory sample_deis(Tensor x, Schedule schedule, SamplerOptions, Noise) {
+  check_levels(schedule);
+  const auto& levels = schedule.levels;
+  History eps(2);
+  for (size_t i = 0; i + 1 < levels.size(); ++i) {
+    const NoiseLevel from = levels[i], to = levels[i + 1];
+    const Prediction p = co_await predict(x, from);
+    eps.add(from, p.eps);
+
+    // x / alpha moves by the integral of eps over rho = sigma / alpha. With eps as it is now, that is DDIM; the line in
+    // log rho through the last eps adds their difference times the integral of log(rho / rho_now) / log(rho_last /
+    // rho_now). diffusers ends at its own last level, with order 1 where there are fewer than 15 steps; here order is 1
+    // to sigma 0.
+    Tensor next = to.alpha * p.x0 + to.sigma * p.eps;
+    if (eps.size() == 2 && to.sigma > 0) {
+      const double rho = noise_ratio(from), rho_next = noise_ratio(to);
+      const double integral = rho_next * (std::log(rho_next / rho) - 1) + rho;
+      next = next + to.alpha * integral / (eps[0].lambda - eps[1].lambda) * (eps[1].value - eps[0].value);
+    }
+    x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, p.x0);
+  }
+  co_return x;
+}
+
+}  // namespace steplapse

@@ -1,0 +1,28 @@
+#include <cmath>
+
+#include "sampling/samplers/path.h"
+#include "sampling/samplers/samplers.h"
+
+namespace steplapse {
+
+Trajectory sample_dpm2(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
+  check_levels(schedule);
+  const Path path(schedule);
+  const auto& levels = schedule.levels;
+  for (size_t i = 0; i + 1 < levels.size(); ++i) {
+    NoiseLevel from = levels[i];
+    const NoiseLevel to = levels[i + 1];
+    churn(x, from, schedule, options, noise);
+    const Prediction p = co_await predict(x, from);
+    Tensor next = straight_to(to, p);
+    if (!is_first_order(from, to)) {
+      const NoiseLevel middle = path.at(std::sqrt(path.sigma(from) * path.sigma(to)));
+      const Prediction half_way = co_await predict(straight_to(middle, p), middle);
+      next = path.follow(x, from, to, path.slope(half_way));
+    }
+    x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, p.x0);
+  }
+  co_return x;
+}
+
+}  // namespace steplapse

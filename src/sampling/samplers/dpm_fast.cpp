@@ -1,0 +1,77 @@
+#include "sampling/samplers/ancestral.h"
+#include "sampling/samplers/dpm_solver.h"
+#include "sampling/samplers/path.h"
+#include "sampling/samplers/samplers.h"
+
+namespace steplapse {
+namespace {
+
+struct Leg {
+  NoiseLevel from, to;
+  int order;
+};
+
+/// Orders that ask n times in all, section 3.4.
+std::vector<int> orders_for(int64_t n) {
+  if (n == 0) return {};
+  std::vector<int> orders(static_cast<size_t>(n / 3), 3);
+  if (n % 3 > 0) {
+    orders.push_back(static_cast<int>(n % 3));
+  } else {
+    orders.back() = 2;
+    orders.push_back(1);
+  }
+  return orders;
+}
+
+std::vector<Leg> make_legs(const Schedule& schedule) {
+  const auto& levels = schedule.levels;
+  const SolverRange range(levels);
+  std::vector<Leg> legs;
+  for (size_t i = 0; i < range.first; ++i) legs.push_back({levels[i], levels[i + 1], 1});
+
+  const std::vector<int> orders = orders_for(static_cast<int64_t>(range.last - range.first));
+  NoiseLevel from = levels[range.first];
+  for (size_t i = 0; i < orders.size(); ++i) {
+    const double share = static_cast<double>(i + 1) / static_cast<double>(orders.size());
+    NoiseLevel to = levels[range.last];
+    if (i + 1 < orders.size()) to = between(schedule, levels[range.first], share, rise(levels[range.first], to));
+    legs.push_back({from, to, orders[i]});
+    from = to;
+  }
+
+  for (size_t i = range.last; i + 1 < levels.size(); ++i) legs.push_back({levels[i], levels[i + 1], 1});
+  return legs;
+}
+
+}  // namespace
+
+Trajectory sample_dpm_fast(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
+  check_levels(schedule);
+  check_eta(options);
+  const double lowest = noise_ratio(schedule.levels[SolverRange(schedule.levels).last]);
+  const std::vector<Leg> legs = make_legs(schedule);
+  for (size_t i = 0; i < legs.size(); ++i) {
+    const NoiseLevel from = legs[i].from, to = legs[i].to;
+    const Prediction p = co_await predict(x, from);
+    const Renewal up = renewal(schedule, from, to, options, lowest);
+    Tensor below = straight_to(up.down, p);
+    if (legs[i].order == 2) {
+      const double r1 = 1.0 / 2;
+      const NoiseLevel s1 = between(schedule, from, r1, rise(from, up.down));
+      const Prediction p1 = co_await predict(dpm_solver_1(x, from, s1, p.eps), s1);
+      below = dpm_solver_2(x, from, up.down, r1, p.eps, p1.eps);
+    } else if (legs[i].order == 3) {
+      const double r1 = 1.0 / 3, r2 = 2.0 / 3, h = rise(from, up.down);
+      const NoiseLevel s1 = between(schedule, from, r1, h), s2 = between(schedule, from, r2, h);
+      const Prediction p1 = co_await predict(dpm_solver_1(x, from, s1, p.eps), s1);
+      const Prediction p2 = co_await predict(dpm_solver_3(x, from, s2, r2 / r1, p.eps, p1.eps), s2);
+      below = dpm_solver_3(x, from, up.down, 1 / r2, p.eps, p2.eps);
+    }
+    const Tensor next = up(below, noise);
+    x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, p.x0);
+  }
+  co_return x;
+}
+
+}  // namespace steplapse

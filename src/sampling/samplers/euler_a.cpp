@@ -1,0 +1,21 @@
+#include "sampling/samplers/ancestral.h"
+#include "sampling/samplers/path.h"
+#include "sampling/samplers/samplers.h"
+
+namespace steplapse {
+
+Trajectory sample_euler_a(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
+  check_levels(schedule);
+  check_eta(options);
+  const auto& levels = schedule.levels;
+  for (size_t i = 0; i + 1 < levels.size(); ++i) {
+    const NoiseLevel from = levels[i], to = levels[i + 1];
+    const Prediction p = co_await predict(x, from);
+    const Renewal up = ancestral(schedule, from, to, options);
+    const Tensor next = up(straight_to(up.down, p), noise);
+    x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, p.x0);
+  }
+  co_return x;
+}
+
+}  // namespace steplapse

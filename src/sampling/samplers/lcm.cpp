@@ -1,0 +1,31 @@
+#include <ATen/ATen.h>
+
+#include <cmath>
+
+#include "sampling/samplers/samplers.h"
+
+namespace steplapse {
+
+Trajectory sample_lcm(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
+  check_levels(schedule);
+  const auto& levels = schedule.levels;
+  for (size_t i = 0; i + 1 < levels.size(); ++i) {
+    const NoiseLevel from = levels[i], to = levels[i + 1];
+    const Prediction p = co_await predict(x, from);
+
+    // The consistency function: x itself at timestep 0, and x0 alone from a few timesteps on. The scale of the
+    // timestep, 10, and sigma_data are those that latent consistency models were distilled with.
+    const double t = 10 * from.timestep.value_or(0), sigma_data = 0.5;
+    const double c_skip = sigma_data * sigma_data / (t * t + sigma_data * sigma_data);
+    const double c_out = t / std::hypot(t, sigma_data);
+    const Tensor x0 = c_skip * x + c_out * p.x0;
+
+    const double fresh = options.s_noise * to.sigma;
+    Tensor next = to.alpha * x0;
+    if (fresh > 0) next = next + fresh * noise.like(x);
+    x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, x0);
+  }
+  co_return x;
+}
+
+}  // namespace steplapse

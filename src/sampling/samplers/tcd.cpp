@@ -1,0 +1,50 @@
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "sampling/samplers/eta.h"
+#include "sampling/samplers/samplers.h"
+
+namespace steplapse {
+namespace {
+
+/// The level of timestep (1 - gamma) t, rounded down as diffusers does, where `level` has t. Flow models have no table:
+/// there timesteps are 1000 sigma.
+NoiseLevel below(const Schedule& schedule, const NoiseLevel& level, double gamma) {
+  if (gamma == 0 || !level.timestep) return level;
+  const auto& table = schedule.alphas_cumprod;
+  if (table.empty()) {
+    const double sigma = (1 - gamma) * level.sigma;
+    return {(1 - gamma) * *level.timestep, 1 - sigma, sigma};
+  }
+  const double t = std::floor((1 - gamma) * *level.timestep);
+  const double alpha_squared = table.at(static_cast<size_t>(t));
+  return {t, std::sqrt(alpha_squared), std::sqrt(1 - alpha_squared)};
+}
+
+}  // namespace
+
+Trajectory sample_tcd(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
+  check_levels(schedule);
+  check_eta(options);
+  const double gamma = options.eta;
+  const auto& levels = schedule.levels;
+  for (size_t i = 0; i + 1 < levels.size(); ++i) {
+    const NoiseLevel from = levels[i], to = levels[i + 1];
+    const Prediction p = co_await predict(x, from);
+
+    // Denoise to s, then diffuse from there to the next level.
+    const NoiseLevel s = below(schedule, to, gamma);
+    const double kept = to.alpha / s.alpha;
+    const double added = to.sigma * to.sigma - kept * kept * s.sigma * s.sigma;
+    const double fresh = options.s_noise * std::sqrt(std::max(0.0, added));
+
+    Tensor next = kept * (s.alpha * p.x0 + s.sigma * p.eps);
+    if (fresh > 0) next = next + fresh * noise.like(x);
+    x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, p.x0);
+  }
+  co_return x;
+}
+
+}  // namespace steplapse

@@ -1,0 +1,97 @@
+// Schedules that spread their steps over a function of sigma, and end at 0. None asks the network about timesteps of its own
+// choice: these are found from the sigmas.
+
+#include <algorithm>
+#include <cmath>
+
+#include "sampling/schedules/even.h"
+
+namespace steplapse {
+namespace {
+
+/// `steps` sigmas from the largest to the smallest, even in function(sigma).
+template <typename Function, typename Inverse>
+std::vector<double> even_in(const NoiseScale& scale, const ScheduleRequest& request, Function function, Inverse inverse) {
+  const double largest = request.sigma_max.value_or(scale.sigma_max());
+  const double smallest = request.sigma_min.value_or(scale.sigma_min());
+  std::vector<double> sigmas = even(function(largest), function(smallest), request.steps);
+  for (double& sigma : sigmas) sigma = inverse(sigma);
+  return sigmas;
+}
+
+}  // namespace
+
+// Karras et al. 2022 (arXiv:2206.00364), eq. 5.
+std::vector<NoiseLevel> karras_levels(const NoiseScale& scale, const ScheduleRequest& request) {
+  const double rho = request.rho.value_or(7);
+  return at_sigmas(scale, even_in(scale, request, [&](double sigma) { return std::pow(sigma, 1 / rho); },
+                                  [&](double root) { return std::pow(root, rho); }));
+}
+
+// k-diffusion's get_sigmas_exponential: even in log sigma.
+std::vector<NoiseLevel> exponential_levels(const NoiseScale& scale, const ScheduleRequest& request) {
+  return at_sigmas(scale, even_in(scale, request, [](double sigma) { return std::log(sigma); },
+                                  [](double log_sigma) { return std::exp(log_sigma); }));
+}
+
+// k-diffusion's get_sigmas_polyexponential: log sigma follows a power of the step.
+std::vector<NoiseLevel> polyexponential_levels(const NoiseScale& scale, const ScheduleRequest& request) {
+  const double largest = std::log(request.sigma_max.value_or(scale.sigma_max()));
+  const double smallest = std::log(request.sigma_min.value_or(scale.sigma_min()));
+  std::vector<double> sigmas;
+  for (const double ramp : even(1, 0, request.steps)) {
+    sigmas.push_back(std::exp(smallest + std::pow(ramp, request.rho.value_or(1)) * (largest - smallest)));
+  }
+  return at_sigmas(scale, sigmas);
+}
+
+// Sabour et al. 2024 (arXiv:2404.14507), theorem 3.1: even in arctan sigma is the best in KL divergence
+// for normal data. ComfyUI's kl_optimal.
+std::vector<NoiseLevel> kl_optimal_levels(const NoiseScale& scale, const ScheduleRequest& request) {
+  return at_sigmas(scale, even_in(scale, request, [](double sigma) { return std::atan(sigma); },
+                                  [](double angle) { return std::tan(angle); }));
+}
+
+// Hang et al. 2024 (arXiv:2407.03297): log sigma at the quantiles of a Laplace distribution about mu. ComfyUI's numbers:
+// mu 0, beta 0.5, and a little inside the logarithm, which else is infinite at both ends.
+std::vector<NoiseLevel> laplace_levels(const NoiseScale& scale, const ScheduleRequest& request) {
+  constexpr double kMu = 0, kBeta = 0.5, kLittle = 1e-5;
+  std::vector<double> sigmas;
+  for (const double share : even(0, 1, request.steps)) {
+    const double below = std::log(1 - 2 * std::abs(0.5 - share) + kLittle);
+    const double log_sigma = kMu + (share < 0.5 ? -kBeta : share > 0.5 ? kBeta : 0) * below;
+    sigmas.push_back(std::clamp(std::exp(log_sigma), request.sigma_min.value_or(scale.sigma_min()),
+                                request.sigma_max.value_or(scale.sigma_max())));
+  }
+  sigmas.erase(std::unique(sigmas.begin(), sigmas.end()), sigmas.end());
+  return at_sigmas(scale, sigmas);
+}
+
+// The same quantiles as `beta`, but of sigma: diffusers' use_beta_sigmas and A1111's Beta.
+std::vector<NoiseLevel> beta_sigma_levels(const NoiseScale& scale, const ScheduleRequest& request) {
+  const double largest = request.sigma_max.value_or(scale.sigma_max());
+  const double smallest = request.sigma_min.value_or(scale.sigma_min());
+  std::vector<double> sigmas;
+  for (const double share : even(1, 0, request.steps)) {
+    sigmas.push_back(smallest + beta_quantile(kBetaShape, share) * (largest - smallest));
+  }
+  return at_sigmas(scale, sigmas);
+}
+
+// Genmo's Mochi, and ComfyUI's linear_quadratic: down from the largest sigma first evenly, by 2.5 % of it in half of the
+// steps, then along the parabola that goes on with the same slope and reaches 0 with the last step.
+std::vector<NoiseLevel> linear_quadratic_levels(const NoiseScale& scale, const ScheduleRequest& request) {
+  constexpr double kSlowPart = 0.025;
+  const auto steps = static_cast<double>(request.steps), slow = std::floor(steps / 2), fast = steps - slow;
+  const double slope = slow > 0 ? kSlowPart / slow : 0;
+  const double curve = (1 - kSlowPart - slope * fast) / (fast * fast);
+  std::vector<double> sigmas;
+  for (int64_t i = 0; i < request.steps; ++i) {
+    const double past = std::max(0.0, static_cast<double>(i) - slow);
+    const double gone = slope * static_cast<double>(i) + curve * past * past;
+    sigmas.push_back((1 - gone) * request.sigma_max.value_or(scale.sigma_max()));
+  }
+  return at_sigmas(scale, sigmas);
+}
+
+}  // namespace steplapse

@@ -1,0 +1,179 @@
+// Schedules that spread their steps over the training timesteps.
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+
+#include "sampling/schedules/even.h"
+
+namespace steplapse {
+namespace {
+
+void refuse_leading_that_starts_late(const NoiseScale& scale, int64_t steps) {
+  const int64_t last = scale.timesteps() - 1, offset = scale.noise().steps_offset;
+  const int64_t first = (scale.timesteps() / steps) * (steps - 1) + offset;
+  if (first > last) {
+    throw std::invalid_argument("leading with offset " + std::to_string(offset) + " and " + std::to_string(steps) +
+                                " steps would start at timestep " + std::to_string(first) +
+                                ", outside the model's 0 to " + std::to_string(last) + "; use trailing or linspace");
+  }
+  if (2 * steps > scale.timesteps() && first < last) {
+    throw std::invalid_argument("leading with " + std::to_string(steps) + " steps would start at timestep " +
+                                std::to_string(first) + ", not at the noisiest, " + std::to_string(last) +
+                                "; use at most " + std::to_string(scale.timesteps() / 2) +
+                                " steps, or trailing or linspace");
+  }
+}
+
+/// Evenly from the noisiest to 0, in numpy's arithmetic the other way round; one alone is 0.
+std::vector<double> linspace(const NoiseScale& scale, int64_t steps) {
+  std::vector<double> timesteps = even(0, static_cast<double>(scale.timesteps() - 1), steps);
+  std::reverse(timesteps.begin(), timesteps.end());
+  return timesteps;
+}
+
+/// What the tools with a sigma call the first and last timestep. (For flow models theirs are shifted once, and shifted
+/// again with the levels between them.)
+struct Ends {
+  double first, last;
+};
+Ends ends_of(const NoiseScale& scale, const ScheduleRequest& request) {
+  return {scale.timestep_of(request.sigma_max.value_or(scale.sigma_max())),
+          scale.timestep_of(request.sigma_min.value_or(scale.sigma_min()))};
+}
+
+}  // namespace
+
+// The three of Lin et al. 2023 (arXiv:2305.08891), table 2, as diffusers computes them. nearbyint rounds halves to even,
+// as numpy's round does.
+
+std::vector<NoiseLevel> leading_levels(const NoiseScale& scale, const ScheduleRequest& request) {
+  refuse_leading_that_starts_late(scale, request.steps);
+  std::vector<double> timesteps;
+  const int64_t between = scale.timesteps() / request.steps;
+  for (int64_t i = request.steps - 1; i >= 0; --i) {
+    timesteps.push_back(static_cast<double>(between * i + scale.noise().steps_offset));
+  }
+  return at_timesteps(scale, timesteps);
+}
+
+std::vector<NoiseLevel> linspace_levels(const NoiseScale& scale, const ScheduleRequest& request) {
+  if (scale.is_flow()) return normal_levels(scale, request);  // as FlowMatchEulerDiscreteScheduler, which never rounds
+  std::vector<double> timesteps = linspace(scale, request.steps);
+  for (double& timestep : timesteps) timestep = std::nearbyint(timestep);
+  return at_timesteps(scale, timesteps);
+}
+
+std::vector<NoiseLevel> trailing_levels(const NoiseScale& scale, const ScheduleRequest& request) {
+  // In the order of numpy.arange's own arithmetic, so that halves round as they do there.
+  const auto all = static_cast<double>(scale.timesteps());
+  const double down = (all - all / static_cast<double>(request.steps)) - all;
+  std::vector<double> timesteps;
+  for (int64_t i = 0; i < request.steps; ++i) {
+    const double timestep = all + static_cast<double>(i) * down;
+    timesteps.push_back((scale.is_flow() ? timestep : std::nearbyint(timestep)) - 1);
+  }
+  return at_timesteps(scale, timesteps);
+}
+
+// What other schedulers of diffusers make of the same two names.
+
+std::vector<NoiseLevel> linspace_sigma_levels(const NoiseScale& scale, const ScheduleRequest& request) {
+  if (scale.is_flow()) return normal_levels(scale, request);
+  std::vector<NoiseLevel> levels;
+  for (const double timestep : linspace(scale, request.steps)) {
+    const double below = std::floor(timestep), share = timestep - below;
+    if (share == 0) {
+      levels.push_back(scale.at_timestep(timestep));
+    } else {
+      levels.push_back(scale.at_sigma((1 - share) * scale.sigma_at(below) + share * scale.sigma_at(below + 1)));
+      levels.back().timestep = timestep;
+    }
+  }
+  return levels;
+}
+
+std::vector<NoiseLevel> linspace_solver_levels(const NoiseScale& scale, const ScheduleRequest& request) {
+  std::vector<NoiseLevel> levels = linspace_levels(scale, {.steps = request.steps + 1});
+  levels.pop_back();
+  return levels;
+}
+
+std::vector<NoiseLevel> leading_solver_levels(const NoiseScale& scale, const ScheduleRequest& request) {
+  std::vector<double> timesteps;
+  const int64_t between = scale.timesteps() / (request.steps + 1);
+  for (int64_t i = request.steps; i >= 1; --i) {
+    timesteps.push_back(static_cast<double>(between * i + scale.noise().steps_offset));
+  }
+  if (between == 0 || timesteps.front() > static_cast<double>(scale.timesteps() - 1)) {
+    throw std::invalid_argument("leading_solver has no place for " + std::to_string(request.steps) + " steps; use trailing");
+  }
+  return at_timesteps(scale, timesteps);
+}
+
+// k-diffusion's DiscreteSchedule.get_sigmas, ComfyUI's normal, A1111's Automatic.
+std::vector<NoiseLevel> normal_levels(const NoiseScale& scale, const ScheduleRequest& request) {
+  const auto [first, last] = ends_of(scale, request);
+  return at_timesteps(scale, even(first, last, request.steps));
+}
+
+// Stability's generative-models (sgm): `normal` for one step more, without its last.
+std::vector<NoiseLevel> sgm_uniform_levels(const NoiseScale& scale, const ScheduleRequest& request) {
+  const auto [first, last] = ends_of(scale, request);
+  std::vector<double> timesteps = even(first, last, request.steps + 1);
+  timesteps.pop_back();
+  return at_timesteps(scale, timesteps);
+}
+
+// ComfyUI's simple: every so manyth entry of the table, from its noisiest.
+std::vector<NoiseLevel> simple_levels(const NoiseScale& scale, const ScheduleRequest& request) {
+  const double between = static_cast<double>(scale.timesteps()) / static_cast<double>(request.steps);
+  std::vector<double> timesteps;
+  for (int64_t i = 0; i < request.steps; ++i) {
+    timesteps.push_back(static_cast<double>(scale.timesteps() - 1) - std::floor(static_cast<double>(i) * between));
+  }
+  return at_timesteps(scale, timesteps);
+}
+
+// CompVis's DDIM, `make_ddim_timesteps` with uniform: from timestep 1 in whole strides, as far as the table goes. Of 80
+// steps it makes 84.
+std::vector<NoiseLevel> ddim_uniform_levels(const NoiseScale& scale, const ScheduleRequest& request) {
+  const int64_t stride = std::max<int64_t>(1, scale.timesteps() / request.steps);
+  std::vector<double> timesteps;
+  for (int64_t timestep = 1; timestep < scale.timesteps(); timestep += stride) {
+    timesteps.push_back(static_cast<double>(timestep));
+  }
+  std::reverse(timesteps.begin(), timesteps.end());
+  return at_timesteps(scale, timesteps);
+}
+
+// Lee et al. 2024 (arXiv:2407.12173): more steps near both ends. As ComfyUI computes it; equal timesteps are one.
+std::vector<NoiseLevel> beta_levels(const NoiseScale& scale, const ScheduleRequest& request) {
+  std::vector<double> timesteps;
+  for (int64_t i = 0; i < request.steps; ++i) {
+    const double share = 1 - static_cast<double>(i) / static_cast<double>(request.steps);
+    timesteps.push_back(std::nearbyint(beta_quantile(kBetaShape, share) * static_cast<double>(scale.timesteps() - 1)));
+  }
+  timesteps.erase(std::unique(timesteps.begin(), timesteps.end()), timesteps.end());
+  return at_timesteps(scale, timesteps);
+}
+
+// Luo et al. 2023 (arXiv:2310.04378): some of the 50 timesteps that latent consistency models were distilled at, as
+// diffusers' LCMScheduler picks them.
+std::vector<NoiseLevel> lcm_levels(const NoiseScale& scale, const ScheduleRequest& request) {
+  constexpr int64_t kDistilled = 50;
+  const int64_t most = std::min(kDistilled, scale.timesteps());
+  if (request.steps > most) {
+    throw std::invalid_argument("lcm picks from the " + std::to_string(most) + " timesteps of the distillation; use at most " +
+                                std::to_string(most) + " steps");
+  }
+  const double between = static_cast<double>(most) / static_cast<double>(request.steps);
+  std::vector<double> timesteps;
+  for (int64_t i = 0; i < request.steps; ++i) {
+    const auto picked = static_cast<int64_t>(std::floor(static_cast<double>(i) * between));
+    timesteps.push_back(static_cast<double>((most - picked) * (scale.timesteps() / most) - 1));
+  }
+  return at_timesteps(scale, timesteps);
+}
+
+}  // namespace steplapse

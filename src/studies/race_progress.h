@@ -1,0 +1,24 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "steplapse/error.h"
+#include "runs/batch.h"
+
+namespace steplapse {
+
+/// Tells the user on stderr how far a race is, in answers to its runs.
+class RaceProgress {
+ public:
+  virtual ~RaceProgress() = default;
+  virtual void answered(int64_t /*answers*/, int64_t /*of*/) {}
+  virtual void warning(const std::string& text);  ///< one line
+  virtual void done() {}
+  virtual void failed(const Failure&) {}
+};
+
+/// `automatic` is a bar where stderr is a terminal, else lines.
+std::unique_ptr<RaceProgress> make_race_progress(ProgressMode mode);
+
+}  // namespace steplapse

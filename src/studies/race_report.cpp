@@ -1,0 +1,264 @@
+#include "studies/race_report.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <iomanip>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "base/text.h"
+
+namespace steplapse {
+namespace {
+
+using nlohmann::ordered_json;
+
+bool is_stochastic(const Contender& contender) { return sampler_named(contender.sampler).draws_noise(); }
+
+// ---- the table --------------------------------------------------------------------------------------------------------
+
+constexpr int kNameWidth = 20, kNumberWidth = 7, kDistanceWidth = 11;
+
+std::string rounded(double number, int digits) {
+  std::ostringstream text;
+  text << std::setprecision(digits) << number;
+  return text.str();
+}
+
+/// Whole, or to one place where it is a mean.
+std::string count_text(double number) { return rounded(std::round(10 * number) / 10, 7); }
+
+std::string seeds_text(const Race& race) {
+  std::vector<uint64_t> seeds;
+  for (const Lane& lane : race.lanes) {
+    if (std::find(seeds.begin(), seeds.end(), lane.recipe.seed) == seeds.end()) seeds.push_back(lane.recipe.seed);
+  }
+  const std::string prompts = counted(static_cast<int64_t>(race.lanes.size() / seeds.size()), "prompt");
+  if (seeds.size() == 1) return prompts + ", seed " + std::to_string(seeds.front());
+  return prompts + " x " + std::to_string(seeds.size()) + " seeds from " + std::to_string(seeds.front());
+}
+
+std::string setting_line(const RaceReport& report) {
+  const Plan& plan = report.plan;
+  std::ostringstream text;
+  text << seeds_text(report.race) << " on " << escaped(report.manifest.name) << ' ' << plan.width << 'x' << plan.height
+       << ", schedule " << plan.schedule << ", guidance scale " << plan.recipe.guidance.scale;
+  return text.str();
+}
+
+std::string reference_line(const RaceReport& report) {
+  const Contender& reference = report.race.reference;
+  const Standings& standings = report.standings;
+  std::ostringstream text;
+  text << "Reference: " << reference.sampler << ", " << counted(reference.denoiser_calls, "call") << " in "
+       << counted(reference.schedule.steps(), "step") << ". Its own error: latents "
+       << rounded(standings.reference_latents.mean, 3) << ", picture " << rounded(standings.reference_picture.mean, 3)
+       << ", which is its distance to itself with " << counted(report.race.doubled.denoiser_calls, "call") << ".";
+  return text.str();
+}
+
+class Table {
+ public:
+  Table(const RaceReport& report, size_t columns) : report_(report), columns_(columns) { out_ << std::left; }
+
+  std::string text() {
+    out_ << folded(setting_line(report_)) << folded(reference_line(report_)) << '\n';
+    heading();
+    std::vector<std::optional<int64_t>> budgets;  // in the order of the race, the adaptive last
+    for (const Contender& contender : report_.race.contenders) {
+      if (std::find(budgets.begin(), budgets.end(), contender.calls) == budgets.end()) budgets.push_back(contender.calls);
+    }
+    for (const auto& calls : budgets) block(calls);
+    notes();
+    return out_.str();
+  }
+
+ private:
+  void heading() {
+    cell("sampler", kNameWidth);
+    right("steps", kNumberWidth);
+    right("calls", kNumberWidth);
+    for (const char* name : {"latents", "spread", "picture", "spread"}) right(name, kDistanceWidth);
+    out_ << '\n';
+  }
+
+  /// The best come first; those that end elsewhere on purpose come last.
+  void block(std::optional<int64_t> calls) {
+    out_ << (calls ? "-- at most " + counted(*calls, "call") + "\n" : "-- as many calls as it likes\n");
+    std::vector<Standing> rows;
+    for (const Standing& standing : report_.standings.contenders) {
+      if (contender(standing).calls == calls) rows.push_back(standing);
+    }
+    std::stable_sort(rows.begin(), rows.end(), [&](const Standing& a, const Standing& b) {
+      return std::pair(is_stochastic(contender(a)), a.latents.mean) < std::pair(is_stochastic(contender(b)), b.latents.mean);
+    });
+    for (const Standing& standing : rows) row(standing);
+  }
+
+  void row(const Standing& standing) {
+    const bool stochastic = is_stochastic(contender(standing));
+    any_stochastic_ |= stochastic;
+    any_too_near_ |= !standing.told_apart;
+    cell(contender(standing).sampler + (stochastic ? " ~" : ""), kNameWidth);
+    right(count_text(standing.steps), kNumberWidth);
+    right(count_text(standing.denoiser_calls), kNumberWidth);
+    right((standing.told_apart ? "" : "= ") + rounded(standing.latents.mean, 3), kDistanceWidth);
+    right(standing.latents.deviation ? rounded(*standing.latents.deviation, 2) : "-", kDistanceWidth);
+    right(rounded(standing.picture.mean, 3), kDistanceWidth);
+    right(standing.picture.deviation ? rounded(*standing.picture.deviation, 2) : "-", kDistanceWidth);
+    out_ << '\n';
+  }
+
+  void notes() {
+    const size_t lanes = report_.race.lanes.size();
+    out_ << '\n'
+         << folded("latents: root mean square of the difference between the final latents and the reference's, over that of "
+                    "the reference's themselves. picture: root mean square of the difference of pixels, 0 to 255. " +
+                    (lanes > 1 ? "Means of " + std::to_string(lanes) + " runs; spread is the standard deviation among them."
+                               : std::string("One run each: more --seed or prompts give a spread.")));
+    if (any_too_near_) {
+      out_ << folded("= less than " + rounded(kToldApart, 2) + " times the reference's own error: can't be told apart from the reference, "
+                      "nor from others with this mark; a --reference of more calls can.");
+    }
+    if (any_stochastic_) {
+      out_ << folded("~ draws fresh noise and ends elsewhere on purpose, at another picture of the same prompt: its distance says how "
+                      "different, not how good.");
+    }
+  }
+
+  const Contender& contender(const Standing& standing) const { return report_.race.contenders[standing.contender]; }
+  std::string folded(const std::string& text) const { return wrapped(text, columns_) + '\n'; }
+  void cell(const std::string& text, int width) { out_ << std::setw(width) << text; }
+  void right(const std::string& text, int width) { out_ << std::right << std::setw(width) << text << std::left; }
+
+  const RaceReport& report_;
+  const size_t columns_;
+  std::ostringstream out_;
+  bool any_stochastic_ = false, any_too_near_ = false;
+};
+
+// ---- for programs -----------------------------------------------------------------------------------------------------
+
+/// The shortest decimals that read back as the same double.
+std::string exact(double number) {
+  char text[32];
+  return {text, std::to_chars(text, text + sizeof text, number).ptr};
+}
+
+/// In quotes, its own doubled, as RFC 4180 has it.
+std::string csv_text(const std::string& text) {
+  std::string quoted = "\"";
+  for (const char character : text) quoted += character == '"' ? std::string("\"\"") : std::string(1, character);
+  return quoted + "\"";
+}
+
+ordered_json spread_json(const Spread& spread) {
+  return {{"mean", spread.mean}, {"deviation", spread.deviation ? ordered_json(*spread.deviation) : ordered_json()}};
+}
+
+ordered_json calls_json(const Contender& contender) {
+  return contender.calls ? ordered_json(*contender.calls) : ordered_json();
+}
+
+}  // namespace
+
+std::string race_table(const RaceReport& report, size_t columns) { return Table(report, columns).text(); }
+
+std::string race_csv(const RaceReport& report) {
+  const Race& race = report.race;
+  std::ostringstream out;
+  out << "sampler,stochastic,calls,denoiser_calls,steps,prompt,seed,latents_distance,picture_distance,"
+         "reference_sampler,reference_calls,reference_latents_error,reference_picture_error\n";
+  for (const RaceRun& run : report.result.runs) {
+    const Contender& contender = race.contenders[run.contender];
+    const Lane& lane = race.lanes[run.lane];
+    const Distance& error = report.result.reference_errors[run.lane];
+    out << contender.sampler << ',' << is_stochastic(contender) << ',' << (contender.calls ? std::to_string(*contender.calls) : "")
+        << ',' << run.denoiser_calls << ',' << run.steps << ',' << csv_text(lane.prompt) << ',' << lane.recipe.seed << ','
+        << exact(run.distance.latents) << ',' << exact(run.distance.picture) << ',' << race.reference.sampler << ','
+        << race.reference.denoiser_calls << ',' << exact(error.latents) << ',' << exact(error.picture) << '\n';
+  }
+  return out.str();
+}
+
+std::string race_json(const RaceReport& report) {
+  const Race& race = report.race;
+  const Plan& plan = report.plan;
+  ordered_json lanes = ordered_json::array(), contenders = ordered_json::array();
+  for (size_t i = 0; i < race.lanes.size(); ++i) {
+    const Distance& error = report.result.reference_errors[i];
+    lanes.push_back({{"prompt", race.lanes[i].prompt},
+                     {"seed", race.lanes[i].recipe.seed},
+                     {"reference_latents_error", error.latents},
+                     {"reference_picture_error", error.picture}});
+  }
+  for (const Standing& standing : report.standings.contenders) {
+    const Contender& contender = race.contenders[standing.contender];
+    ordered_json runs = ordered_json::array();
+    for (const RaceRun& run : report.result.runs) {
+      if (run.contender != standing.contender) continue;
+      runs.push_back({{"lane", run.lane},
+                      {"denoiser_calls", run.denoiser_calls},
+                      {"steps", run.steps},
+                      {"latents_distance", run.distance.latents},
+                      {"picture_distance", run.distance.picture}});
+    }
+    contenders.push_back({{"sampler", contender.sampler},
+                          {"stochastic", is_stochastic(contender)},
+                          {"calls", calls_json(contender)},
+                          {"denoiser_calls", standing.denoiser_calls},
+                          {"steps", standing.steps},
+                          {"latents_distance", spread_json(standing.latents)},
+                          {"picture_distance", spread_json(standing.picture)},
+                          {"told_apart", standing.told_apart},
+                          {"runs", runs}});
+  }
+  const ordered_json json{{"model", report.manifest.name},
+                          {"width", plan.width},
+                          {"height", plan.height},
+                          {"schedule", plan.schedule},
+                          {"guidance_scale", plan.recipe.guidance.scale},
+                          {"rng", name_of(plan.recipe.rng)},
+                          {"reference",
+                           {{"sampler", race.reference.sampler},
+                            {"calls", calls_json(race.reference)},
+                            {"denoiser_calls", race.reference.denoiser_calls},
+                            {"steps", race.reference.schedule.steps()},
+                            {"doubled_denoiser_calls", race.doubled.denoiser_calls},
+                            {"latents_error", spread_json(report.standings.reference_latents)},
+                            {"picture_error", spread_json(report.standings.reference_picture)}}},
+                          {"lanes", lanes},
+                          {"contenders", contenders}};
+  return json.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+}
+
+Plot race_plot(const RaceReport& report) {
+  const Race& race = report.race;
+  Plot plot{.title = setting_line(report),
+            .x = {"denoiser calls", true},
+            .y = {"latents: distance to " + race.reference.sampler + ", " + counted(race.reference.denoiser_calls, "call"), true},
+            .series = {}};
+  double first = std::numeric_limits<double>::infinity(), last = 0;
+  for (const Standing& standing : report.standings.contenders) {
+    const Contender& contender = race.contenders[standing.contender];
+    auto series = std::find_if(plot.series.begin(), plot.series.end(),
+                               [&](const Plot::Series& known) { return known.name == contender.sampler; });
+    if (series == plot.series.end()) {
+      series = plot.series.insert(series, {.name = contender.sampler, .x = {}, .y = {}, .dashed = is_stochastic(contender)});
+    }
+    series->x.push_back(standing.denoiser_calls);
+    series->y.push_back(standing.latents.mean);
+    series->spread.push_back(standing.latents.deviation.value_or(0));
+    const double x = contender.calls ? static_cast<double>(*contender.calls) : standing.denoiser_calls;
+    first = std::min(first, x);
+    last = std::max(last, x);
+    if (contender.calls && (plot.x.ticks.empty() || plot.x.ticks.back() < x)) plot.x.ticks.push_back(x);
+  }
+  const double least = kToldApart * report.standings.reference_latents.mean;
+  plot.series.push_back({.name = "below: not told apart", .x = {first, last}, .y = {least, least}, .dashed = true, .guide = true});
+  return plot;
+}
+
+}  // namespace steplapse

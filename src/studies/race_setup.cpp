@@ -1,0 +1,299 @@
+#include "studies/race_setup.h"
+
+#include <algorithm>
+#include <iostream>
+#include <limits>
+#include <stdexcept>
+
+#include "runs/batch_memory.h"
+#include "base/machine.h"
+#include "plan/plan_levels.h"
+#include "studies/race_progress.h"
+#include "studies/race_report.h"
+#include "base/signals.h"
+#include "base/standard_streams.h"
+#include "runs/step_cost.h"
+#include "base/terminal.h"
+#include "steplapse/bundle.h"
+#include "steplapse/error.h"
+#include "base/file_io.h"
+#include "plan/presets.h"
+#include "model/taught_prompts.h"
+#include "base/text.h"
+#include "base/warnings.h"
+
+namespace steplapse {
+namespace {
+
+// ---- who races --------------------------------------------------------------------------------------------------------
+
+/// What is refused with a UsageError once it is known of which flag it is said.
+template <typename Make>
+auto of_flag(const std::string& flag, Make make) {
+  try {
+    return make();
+  } catch (const std::invalid_argument& error) {
+    throw UsageError(flag + error.what());
+  }
+}
+
+std::string deterministic_samplers() {
+  std::string names;
+  for (const Sampler& sampler : samplers()) {
+    if (!sampler.draws_noise() && !sampler.adaptive) names += (names.empty() ? "" : ", ") + std::string(sampler.name);
+  }
+  return names;
+}
+
+/// Puts a race's contenders together.
+class Field {
+ public:
+  Field(const Manifest& manifest, const RaceOptions& options)
+      : options_(options),
+        planned_(planned_rule(manifest, options.settings, {.sampler = kRaceReference, .end = RunEnd::zero})) {
+    warnings_ = planned_.warnings;
+    of_flag("--schedule " + schedule() + ": ", [&] { return levels(1); });
+  }
+
+  Race race() {
+    Race race;
+    add_reference(race);
+    add_contenders(race);
+    try {
+      check_start(race);
+    } catch (const std::invalid_argument& error) {
+      throw UsageError("--schedule " + schedule() + ": " + error.what() +
+                       "; a race wants one start for all, as karras, normal or trailing have");
+    }
+    return race;
+  }
+
+  const std::vector<std::string>& warnings() const { return warnings_; }
+
+ private:
+  std::string schedule() const { return std::string(planned_.rule.name); }
+
+  Schedule levels(int64_t steps) {
+    planned_.request.steps = steps;
+    return make_schedule(planned_.noise, planned_.rule, planned_.request);
+  }
+
+  Contender within(const Sampler& sampler, int64_t calls) {
+    return contender_within(sampler, calls, [this](int64_t steps) { return levels(steps); });
+  }
+
+  /// Of another tool's name the sampler is taken, and what the tool does with it by itself is not.
+  const Sampler& sampler_of(const std::string& name) {
+    const Preset preset = planned_preset(name, warnings_);
+    if (preset.drops_penultimate || (preset.schedule && *preset.schedule != schedule())) {
+      warnings_.push_back(name + " races as " + preset.sampler + " on --schedule " + schedule() + ", not on its tool's own levels");
+    }
+    if (preset.eta) {
+      warnings_.push_back(name + " races with the eta of " + preset.sampler + ", not with its tool's own");
+    }
+    return sampler_named(preset.sampler);
+  }
+
+  void add_contenders(Race& race) {
+    std::vector<std::pair<std::string, const Sampler*>> known;
+    for (const std::string& name : options_.samplers) {
+      const Sampler& sampler = sampler_of(name);
+      for (const auto& [other, same] : known) {
+        if (same != &sampler) continue;
+        throw UsageError("--samplers: " + (name == other ? in_quotes(name) + " is given twice"
+                                                         : in_quotes(other) + " and " + in_quotes(name) + " are the same, " +
+                                                               std::string(sampler.name)));
+      }
+      known.emplace_back(name, &sampler);
+    }
+    for (const int64_t calls : options_.calls) {
+      for (const auto& [name, sampler] : known) {
+        if (sampler->adaptive) continue;
+        race.contenders.push_back(of_flag("--calls " + std::to_string(calls) + ": " + std::string(sampler->name) + " ",
+                                          [&, &sampler = *sampler] { return within(sampler, calls); }));
+      }
+    }
+    for (const auto& [name, sampler] : known) {  // of the levels it takes the ends alone
+      if (!sampler->adaptive) continue;
+      race.contenders.push_back({.sampler = std::string(sampler->name),
+                                 .options = {.eta = sampler->eta.value_or(0)},
+                                 .schedule = race.reference.schedule});
+    }
+  }
+
+  void add_reference(Race& race) {
+    const std::string name = options_.reference ? options_.reference->sampler : kRaceReference;
+    const Sampler& sampler = sampler_of(name);
+    if (sampler.draws_noise() || sampler.adaptive) {
+      throw UsageError("--reference " + in_quotes(name) + ": " +
+                       (sampler.adaptive ? "has no number of calls to double" : "draws fresh noise, and ends elsewhere each time") +
+                       "; wanted one of: " + deterministic_samplers());
+    }
+    const auto calls = options_.reference ? options_.reference->calls : std::nullopt;
+    if (calls) {
+      const std::string flag = "--reference " + name + ":" + std::to_string(*calls);
+      race.reference = of_flag(flag + ": ", [&] { return within(sampler, *calls); });
+      race.doubled = of_flag(flag + ", doubled to know its own error: ", [&] { return within(sampler, 2 * *calls); });
+    } else {
+      add_far_reference(race, sampler);
+    }
+  }
+
+  /// Several times the most calls in the race, as far as the schedule has levels for it.
+  void add_far_reference(Race& race, const Sampler& sampler) {
+    for (const int64_t times : {4, 2, 1}) {
+      try {
+        race.reference = within(sampler, times * options_.calls.back());
+        race.doubled = within(sampler, 2 * times * options_.calls.back());
+        return;
+      } catch (const std::invalid_argument&) {
+      }
+    }
+    throw UsageError("--calls " + std::to_string(options_.calls.back()) + ": --schedule " + schedule() + " has too few levels for " +
+                     std::string(sampler.name) + " to be a reference of twice as many; name another with --reference SAMPLER:CALLS");
+  }
+
+  const RaceOptions& options_;
+  PlannedRule planned_;
+  std::vector<std::string> warnings_;
+};
+
+// ---- where they race --------------------------------------------------------------------------------------------------
+
+/// A plan for each prompt and seed: as for a drawing by the reference.
+std::vector<Plan> plan_lanes(const Manifest& manifest, const RaceOptions& options, const Contender& reference) {
+  Settings settings = options.settings;
+  settings.sampler = reference.sampler;
+  settings.steps = reference.schedule.steps();
+  std::vector<Plan> plans;
+  for (const std::string& prompt : options.prompts) {
+    for (const uint64_t seed : options.seeds) {
+      settings.prompt = prompt;
+      settings.seed = seed;
+      plans.push_back(make_plan(manifest, settings));
+    }
+  }
+  return plans;
+}
+
+void warn_of_unknown_words(const Manifest& manifest, const RaceOptions& options, const std::vector<Plan>& plans, Warnings& warnings) {
+  if (!manifest.prompts) return;
+  const auto taught = taught_prompts(options.model, manifest);
+  for (const Plan& plan : plans) warnings.add(unknown_warnings(taught, plan.prompts));
+}
+
+std::vector<Lane> lanes_of(const Bundle& bundle, const std::vector<Plan>& plans, Warnings& warnings) {
+  std::vector<Lane> lanes;
+  for (const Plan& plan : plans) {
+    if (lanes.empty() || lanes.back().prompt != plan.prompt) {
+      EncodedPrompts encoded = encode_prompts(bundle, plan.prompts);
+      warnings.add(encoded.warnings);
+      encoded.guidance.rule = plan.recipe.guidance;
+      lanes.push_back({plan.prompt, plan.recipe, std::move(encoded.guidance)});
+    } else {
+      lanes.push_back({plan.prompt, plan.recipe, lanes.back().guidance});
+    }
+  }
+  return lanes;
+}
+
+// ---- the race ---------------------------------------------------------------------------------------------------------
+
+void check_files(const RaceOptions& options) {
+  if (!options.plot.empty()) check_plot_name(options.plot);
+  if (!options.csv.empty() && options.csv == options.plot) {
+    throw UsageError("--csv and --plot both name " + options.csv.string() + "; wanted two files");
+  }
+  for (const auto& path : {options.csv, options.plot}) {
+    if (!path.empty()) check_writable(path, options.overwrite);
+  }
+}
+
+void stop_for_signal() {
+  if (noted_signal() != 0) throw std::runtime_error("interrupted");
+}
+
+RaceResult run_on(const Bundle& bundle, const Race& race, std::optional<int64_t> max_batch, RaceProgress& progress) {
+  const Lane& lane = race.lanes.front();
+  int64_t answers = 0;
+  const int64_t of = calls_in(race);
+  return run_race(
+      race,
+      [&](const auto&... question) {
+        stop_for_signal();
+        return bundle.denoise(question...);
+      },
+      [&](const Tensor& latents) {
+        stop_for_signal();
+        return bundle.decode("full", latents);
+      },
+      max_batch ? *max_batch : batch_that_fits(bundle, lane.recipe, lane.guidance),
+      [&] { progress.answered(++answers, of); });
+}
+
+void say_interrupted(RaceProgress& progress) {
+  progress.done();
+  std::cerr << "steplapse: interrupted; nothing is shown or written" << std::endl;
+}
+
+int race_reporting(const RaceOptions& options, RaceProgress& progress) {
+  check_files(options);
+  const Manifest manifest = read_manifest(options.model);
+  RaceOptions asked = options;
+  if (!asked.settings.schedule) {
+    asked.settings.schedule = manifest.training_noise.prediction_type == PredictionType::flow ? kFlowRaceSchedule : kRaceSchedule;
+  }
+  Field field(manifest, asked);
+  Race race = field.race();
+  const std::vector<Plan> plans = plan_lanes(manifest, asked, race.reference);
+  Warnings warnings([&](const std::string& text) { progress.warning(text); });  // not before all is known to be right: what is wrong is one line
+  warnings.add(field.warnings());
+  for (const Plan& plan : plans) warnings.add(plan.warnings);
+  warn_of_unknown_words(manifest, asked, plans, warnings);
+
+  set_threads(options.threads);
+  std::optional<SignalWatch> watch(std::in_place, [&](int) { say_interrupted(progress); });
+  const Bundle bundle = load_bundle(options.model, options.device, {});
+  race.lanes = lanes_of(bundle, plans, warnings);
+
+  warnings.add(check_cost(bundle, plans.front(), race.lanes.front().guidance));
+
+  watch->give(options.grace);
+  RaceResult result;
+  try {
+    result = run_on(bundle, race, options.max_batch, progress);
+  } catch (const std::exception&) {
+    if (noted_signal() == 0) throw;
+    watch.reset();
+    say_interrupted(progress);
+    return exit_code_of_signal(noted_signal());
+  }
+  watch.reset();
+  progress.done();
+
+  const RaceReport report{manifest, plans.front(), race, result, standings_of(race, result)};
+  std::cout << (options.json ? race_json(report) : race_table(report, output_columns())) << std::flush;  // first: a disk may be full
+  if (!options.csv.empty()) write_whole(options.csv, race_csv(report));
+  if (!options.plot.empty()) write_plots(options.plot, {race_plot(report)});
+  return 0;
+}
+
+}  // namespace
+
+int race(const RaceOptions& options) {
+  const auto progress = make_race_progress(options.progress);
+  const auto say_on_output = [&](const std::string& text) {
+    if (!options.json) std::cout << "steplapse: warning: " << text << std::endl;
+  };
+  try {
+    const int code = race_reporting(options, *progress);
+    say_which_reader_left(say_on_output);
+    return code;
+  } catch (const std::exception& error) {
+    progress->failed(failure_of(error));
+    say_which_reader_left(say_on_output);
+    throw;
+  }
+}
+
+}  // namespace steplapse

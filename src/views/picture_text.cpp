@@ -1,0 +1,97 @@
+#include "views/picture_text.h"
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "base/text.h"
+#include "version.h"
+
+namespace steplapse {
+namespace {
+
+using nlohmann::ordered_json;
+
+/// A value in A1111's comma-separated list is quoted where it would end the list or the line.
+std::string listed(const std::string& value) {
+  return value.find_first_of(",:\n\"") == std::string::npos ? value : ordered_json(value).dump();
+}
+
+/// Web UIs weigh brackets unless the text says otherwise.
+bool has_brackets(const Facts& facts) {
+  return (facts.prompt + facts.negative_prompt.value_or("")).find_first_of("([") != std::string::npos;
+}
+
+/// In A1111's words, which has none for diffusers' three spacings.
+std::string schedule_type(const Facts& facts) {
+  std::string text;
+  const auto rule = std::find_if(schedules().begin(), schedules().end(),
+                                 [&](const ScheduleRule& known) { return known.name == facts.schedule; });
+  if (rule != schedules().end() && !rule->label.empty()) text += ", Schedule type: " + std::string(rule->label);
+  if (facts.sigma_max) text += ", Schedule max sigma: " + plain(*facts.sigma_max);
+  if (facts.sigma_min) text += ", Schedule min sigma: " + plain(*facts.sigma_min);
+  if (facts.rho) text += ", Schedule rho: " + plain(*facts.rho);
+  if (facts.shift) text += ", Shift: " + plain(*facts.shift);
+  return text;
+}
+
+/// Those that are not what the sampler has by itself.
+std::string sampler_options(const Recipe& recipe) {
+  const SamplerOptions usual{.eta = sampler_named(recipe.sampler).eta.value_or(0)};
+  std::string text;
+  const auto add = [&](const char* name, double value, double unsaid) {
+    if (value != unsaid) text += std::string(", ") + name + ": " + plain(value);
+  };
+  add("Eta", recipe.options.eta, usual.eta);
+  add("Sigma churn", recipe.options.s_churn, usual.s_churn);
+  add("Sigma tmin", recipe.options.s_tmin, usual.s_tmin);
+  add("Sigma tmax", recipe.options.s_tmax, usual.s_tmax);
+  add("Sigma noise", recipe.options.s_noise, usual.s_noise);
+  return text;
+}
+
+/// Where guidance is not everywhere, or not as it comes. Web UIs have no common words for it.
+std::string guidance_words(const Facts& facts) {
+  const GuidanceRule& rule = facts.recipe.guidance;
+  std::string text;
+  if (rule.first_step > 1 || rule.stops_early()) {
+    text += ", CFG steps: " + std::to_string(rule.first_step) + "-" + (rule.stops_early() ? std::to_string(rule.last_step) : "");
+  }
+  if (rule.sigma_low > 0 || std::isfinite(rule.sigma_high)) {
+    text += ", CFG sigmas: " + plain(rule.sigma_low) + "-" + plain(rule.sigma_high);
+  }
+  if (rule.rescale > 0) text += ", CFG rescale: " + plain(rule.rescale);
+  return text;
+}
+
+std::string parameters(const Manifest& manifest, const Facts& facts, const FrameOrder& order) {
+  const Recipe& recipe = facts.recipe;
+  std::ostringstream text;
+  text << facts.prompt << '\n';
+  if (facts.negative_prompt && !facts.negative_prompt->empty()) text << "Negative prompt: " << *facts.negative_prompt << '\n';
+  text << "Steps: " << facts.steps() << ", Sampler: " << sampler_named(recipe.sampler).label
+       << schedule_type(facts) << ", CFG scale: " << plain(recipe.guidance.scale) << guidance_words(facts) << ", Seed: " << recipe.seed << ", Size: " << facts.width
+       << 'x' << facts.height << ", Model hash: " << manifest.sha256.substr(0, 10)
+       << ", Model: " << listed(manifest.name);
+  if (manifest.clip_skip != 1) text << ", Clip skip: " << manifest.clip_skip;
+  if (facts.prompt_syntax == "plain" && has_brackets(facts)) text << ", Emphasis: None";
+  text << sampler_options(recipe);
+  text << ", RNG: " << (recipe.rng == Rng::cpu ? "CPU" : "NV");
+  if (order.kind != "final") text << ", Step: " << order.step;
+  text << ", Version: steplapse " << kVersion;
+  return text.str();
+}
+
+}  // namespace
+
+std::vector<PngText> picture_texts(const Manifest& manifest, const Facts& facts, const std::string& decoder,
+                                   const FrameOrder& order) {
+  ordered_json about{{"version", kVersion}, {"step", order.step}, {"kind", order.kind}, {"timestep", nullptr}};
+  if (order.level.timestep) about["timestep"] = *order.level.timestep;
+  about.update({{"alpha", order.level.alpha}, {"sigma", order.level.sigma}, {"decoder", decoder}});
+  about["settings"] = settings_json(facts);
+  return {{"parameters", parameters(manifest, facts, order)}, {"steplapse", about.dump()}};
+}
+
+}  // namespace steplapse

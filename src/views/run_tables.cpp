@@ -1,0 +1,99 @@
+#include "views/run_tables.h"
+
+#include <array>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "base/file_io.h"
+#include "views/frames.h"
+
+namespace steplapse {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A CSV field: empty for none, `inf` for infinity.
+std::string field(const std::optional<double>& value) {
+  if (!value) return "";
+  if (std::isinf(*value)) return *value > 0 ? "inf" : "-inf";
+  return nlohmann::json(*value).dump();
+}
+
+/// Which step has which frame file, of one kind.
+std::map<int64_t, std::string> frame_files(const nlohmann::json& facts, const std::string& kind) {
+  std::map<int64_t, std::string> files;
+  if (!facts.contains("frame_steps")) return files;
+  const auto steps = nlohmann::json::parse(facts.at("frame_steps").get<std::string>()).value(kind, std::vector<int64_t>());
+  const bool counted = facts.at("number") == "frames";
+  for (size_t i = 0; i < steps.size(); ++i) {
+    files[steps[i]] = frame_file(kind, counted ? static_cast<int64_t>(i) + 1 : steps[i]);
+  }
+  return files;
+}
+
+std::string csv_of(const std::vector<StepRow>& rows, const nlohmann::json& facts) {
+  std::ostringstream csv;
+  const auto x0_files = frame_files(facts, "x0"), xt_files = frame_files(facts, "xt");
+  csv << "step,timestep,alpha,sigma,latents_rms_change,x0_rms_change,x0_rms_to_final,x0_mean_abs_change,x0_psnr_change,"
+         "x0_compared_step,guidance_norm,denoiser_calls,denoiser_ms,decode_ms,encode_ms,write_ms,x0_file,xt_file\n";
+  for (const StepRow& row : rows) {
+    const auto change = [&](auto member) { return row.change ? std::optional(*row.change.*member) : std::nullopt; };
+    const auto frame_ms = [&](auto member) { return row.frame_ms ? std::optional(*row.frame_ms.*member) : std::nullopt; };
+    const auto file_in = [&](const std::map<int64_t, std::string>& files) {
+      return files.contains(row.step) ? files.at(row.step) : "";
+    };
+    csv << row.step << ',' << field(row.level.timestep) << ',' << field(row.level.alpha) << ',' << field(row.level.sigma)
+        << ',' << field(row.latents_rms_change) << ',' << field(row.x0_rms_change) << ',' << field(row.x0_rms_to_final)
+        << ',' << field(change(&FrameChange::mean_abs)) << ',' << field(change(&FrameChange::psnr)) << ','
+        << (row.change ? std::to_string(row.change->compared_step) : "") << ',' << field(row.guidance_norm) << ','
+        << row.denoiser_calls << ',' << field(row.denoiser_ms) << ',' << field(frame_ms(&FrameTimes::decode)) << ','
+        << field(frame_ms(&FrameTimes::encode)) << ',' << field(frame_ms(&FrameTimes::write)) << ',' << file_in(x0_files) << ',' << file_in(xt_files)
+        << '\n';
+  }
+  return csv.str();
+}
+
+/// What people look for comes first, the long lists last, and between them all the rest by name.
+constexpr std::array kFirst{"prompt", "negative_prompt", "seed", "sampler", "steps", "schedule", "guidance_scale", "width",
+                            "height", "model", "ended", "ended_reason", "started", "total_seconds", "network_seconds"};
+constexpr std::array kLast{"frame_steps", "levels"};
+
+nlohmann::ordered_json for_people(nlohmann::json facts) {
+  nlohmann::ordered_json ordered, last;
+  const auto move_to = [&](nlohmann::ordered_json& to, const auto& keys) {
+    for (const std::string key : keys) {
+      if (!facts.contains(key)) continue;
+      to[key] = facts.at(key);
+      facts.erase(key);
+    }
+  };
+  move_to(ordered, kFirst);
+  move_to(last, kLast);
+  ordered.update(facts);
+  ordered.update(last);
+  return ordered;
+}
+
+std::string run_json(nlohmann::json facts) {
+  // What the log keeps as text for SQLite's sake becomes what it is.
+  facts["seed"] = std::stoull(facts.at("seed").get<std::string>());
+  for (const char* key : {"threads", "runs"}) {
+    if (facts.contains(key)) facts[key] = std::stoi(facts.at(key).get<std::string>());
+  }
+  for (const char* key : {"levels", "init_noise_shape", "frame_steps"}) {
+    if (facts.contains(key)) facts[key] = nlohmann::json::parse(facts.at(key).get<std::string>());
+  }
+  facts["init_noise_given"] = facts.at("init_noise_given") == 1;
+  return for_people(std::move(facts)).dump(2) + "\n";
+}
+
+}  // namespace
+
+void write_tables(const RunLog& log, const fs::path& folder) {
+  const auto facts = nlohmann::json::parse(log.facts_json());
+  write_whole(folder / "run.json", run_json(facts));
+  write_whole(folder / "steps.csv", csv_of(log.steps(), facts));
+}
+
+}  // namespace steplapse
