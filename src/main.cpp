@@ -1,10 +1,10 @@
 #include <csignal>
 #include <iostream>
 
-#include "cli/command_line.h"
 #include "base/machine.h"
 #include "base/signals.h"
 #include "base/standard_streams.h"
+#include "cli/command_line.h"
 #include "steplapse/error.h"
 
 int main(int argc, char** argv) {

@@ -41,6 +41,7 @@ void set_spin_count(int, char** arguments, char** environment) {
   // It returns where it failed: the program goes on as it is.
 }
 
-[[gnu::section(".preinit_array"), gnu::used]] void (*const before_libraries_start)(int, char**, char**) = set_spin_count;
+[[gnu::section(".preinit_array"), gnu::used]] void (*const before_libraries_start)(int, char**,
+                                                                                   char**) = set_spin_count;
 
 }  // namespace

@@ -65,10 +65,12 @@ json numbers(const Tensor& x) {
 struct Listener : Watcher {
   json timesteps = json::array(), steps = json::array();
 
-  void answered(const Question& question, const Answer&) override { timesteps.push_back(question.level.timestep.value()); }
+  void answered(const Question& question, const Answer&) override {
+    timesteps.push_back(question.level.timestep.value());
+  }
   Verdict stepped(const Step& step) override {
-    steps.push_back({{"x", numbers(step.x)}, {"x0", numbers(step.x0)},
-                     {"alpha", step.level.alpha}, {"sigma", step.level.sigma}});
+    steps.push_back(
+        {{"x", numbers(step.x)}, {"x0", numbers(step.x0)}, {"alpha", step.level.alpha}, {"sigma", step.level.sigma}});
     return {};
   }
 };

@@ -27,7 +27,8 @@ struct GuidanceRule {
   /// et al. 2024, arXiv:2404.07724).
   int64_t first_step = 1, last_step = std::numeric_limits<int64_t>::max();
   double sigma_low = 0, sigma_high = std::numeric_limits<double>::infinity();
-  double rescale = 0;  ///< phi of Lin et al. 2023 (arXiv:2305.08891), eq. 15 and 16: towards the deviation that cond has
+  double rescale =
+      0;  ///< phi of Lin et al. 2023 (arXiv:2305.08891), eq. 15 and 16: towards the deviation that cond has
 
   bool stops_early() const { return last_step < std::numeric_limits<int64_t>::max(); }
   bool guides() const { return scale != 1; }  ///< anywhere
@@ -52,10 +53,10 @@ struct Guidance {
 
 /// One question of one trajectory.
 struct Question {
-  int64_t call;      ///< running number in this trajectory, from 1
-  int64_t step;      ///< the step it is asked in, from 1
+  int64_t call;  ///< running number in this trajectory, from 1
+  int64_t step;  ///< the step it is asked in, from 1
   NoiseLevel level;
-  Tensor x;          ///< [1, C, h, w]
+  Tensor x;  ///< [1, C, h, w]
 };
 
 /// The network's answer before guidance.

@@ -26,7 +26,7 @@ struct Manifest {
   struct Module {
     std::string program;               ///< a key of `files`, as are these:
     std::vector<std::string> weights;  ///< of each tensor exactly one has it
-    std::string compute_dtype;  ///< float32, float16 or bfloat16
+    std::string compute_dtype;         ///< float32, float16 or bfloat16
     std::map<std::string, TensorSpec> tensors;
   };
   struct Tokenizer {

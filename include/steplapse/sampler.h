@@ -57,8 +57,8 @@ class Trajectory {
   bool finished() const;
   Tensor result() const;  ///< once finished: x at the last level
 
-  void answer(Prediction prediction);  ///< to `question()`; then `resume()`
-  void continue_with(Tensor x);        ///< after `step()`: the latents to go on with; then `resume()`
+  void answer(Prediction prediction);   ///< to `question()`; then `resume()`
+  void continue_with(Tensor x);         ///< after `step()`: the latents to go on with; then `resume()`
   void fail(std::exception_ptr error);  ///< resumes with this exception thrown at the place where it waits
 
  private:
@@ -132,7 +132,7 @@ struct SamplerOptions {
   double eta = 0;  ///< share of fresh noise: 0 deterministic, 1 full
   // Karras et al. 2022 (arXiv:2206.00364), algorithm 2: noise added where sigma / alpha lies in [s_tmin, s_tmax].
   double s_churn = 0, s_tmin = 0, s_tmax = std::numeric_limits<double>::infinity();
-  double s_noise = 1;  ///< scale of all fresh noise
+  double s_noise = 1;                                      ///< scale of all fresh noise
   std::optional<double> clip_sample_range = std::nullopt;  ///< x0 is clipped to plus and minus this
 
   bool operator==(const SamplerOptions&) const = default;
@@ -144,13 +144,13 @@ struct Sampler {
   std::string_view name;   ///< as on the command line
   std::string_view label;  ///< as web UIs write it into pictures
   Trajectory (*start)(Tensor x, Schedule schedule, SamplerOptions options, Noise noise);
-  int order = 1;              ///< how its error falls where it is deterministic: 2 is a quarter for twice the steps
-  double calls_a_step = 1;    ///< of the denoiser; the last step may need fewer
+  int order = 1;            ///< how its error falls where it is deterministic: 2 is a quarter for twice the steps
+  double calls_a_step = 1;  ///< of the denoiser; the last step may need fewer
   std::optional<double> eta = std::nullopt;  ///< its default; none: it knows no eta, and draws by itself or not at all
-  bool churns = false;        ///< knows s_churn, s_tmin, s_tmax
-  bool fresh_noise = false;   ///< draws noise even where eta and s_churn are 0, or without them
-  bool own_steps = false;     ///< chooses its levels itself, between the schedule's first and last
-  bool adaptive = false;      ///< and how many: the number of steps asked for means nothing to it
+  bool churns = false;                       ///< knows s_churn, s_tmin, s_tmax
+  bool fresh_noise = false;                  ///< draws noise even where eta and s_churn are 0, or without them
+  bool own_steps = false;                    ///< chooses its levels itself, between the schedule's first and last
+  bool adaptive = false;                     ///< and how many: the number of steps asked for means nothing to it
   /// Of schedules(): the levels that its authors or most tools give it, where nobody names others; none: the bundle's.
   std::optional<std::string_view> usual_schedule = std::nullopt;
   bool own_last_level = false;  ///< ends at the model's own last level where the schedule may; the others at sigma 0

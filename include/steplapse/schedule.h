@@ -23,7 +23,9 @@ class NoiseScale {
   bool is_flow() const { return noise_.alphas_cumprod.empty(); }
 
   double sigma_min() const { return sigma_at(0); }
-  double sigma_max() const { return sigma_at(static_cast<double>(timesteps() - 1)); }  ///< kLargestNoiseRatio at alpha 0
+  double sigma_max() const {
+    return sigma_at(static_cast<double>(timesteps() - 1));
+  }                                        ///< kLargestNoiseRatio at alpha 0
   double sigma_at(double timestep) const;  ///< between timesteps log sigma is interpolated, as in k-diffusion
   double timestep_of(double sigma) const;  ///< the reverse, held inside the table; for flow it is 1000 * sigma - 1
   NoiseLevel at_sigma(double sigma) const;
@@ -48,7 +50,7 @@ enum class RunEnd {
   own,          ///< the model's own last level, where the schedule may end there; else sigma 0
   timestep_0,   ///< the level of training timestep 0 (diffusers' DEIS and TCD); flow models have none: sigma 0
   last_listed,  ///< the schedule's last level, at which the network then is not asked (A1111's DDIM and PLMS)
-  last_asked,   ///< the same, after as many steps as are asked for: for samplers with steps of their own (DPM fast, adaptive)
+  last_asked,  ///< the same, after as many steps as are asked for: for samplers with steps of their own (DPM fast, adaptive)
 };
 
 /// What a schedule is asked for.
@@ -56,8 +58,8 @@ struct ScheduleRequest {
   int64_t steps = 0;
   /// Of the levels asked at, in NoiseScale's sigma; none: the model's.
   std::optional<double> sigma_min = std::nullopt, sigma_max = std::nullopt;
-  std::optional<double> rho = std::nullopt;         ///< none: the schedule's own
-  std::optional<StartScale> start = std::nullopt;   ///< none: the schedule's own
+  std::optional<double> rho = std::nullopt;        ///< none: the schedule's own
+  std::optional<StartScale> start = std::nullopt;  ///< none: the schedule's own
   RunEnd end = RunEnd::zero;
   bool drops_penultimate = false;  ///< the levels for one step more, without the last but one
 };
@@ -94,7 +96,8 @@ Schedule make_schedule(const TrainingNoise& noise, const ScheduleRule& rule, con
 
 /// The user's own levels. Sigmas have their end among them, which must be 0.
 /// @throws std::invalid_argument  outside the model's, or they do not fall: the text names the number
-Schedule schedule_of_timesteps(const TrainingNoise& noise, const std::vector<double>& timesteps, RunEnd end = RunEnd::zero);
+Schedule schedule_of_timesteps(const TrainingNoise& noise, const std::vector<double>& timesteps,
+                               RunEnd end = RunEnd::zero);
 Schedule schedule_of_sigmas(const TrainingNoise& noise, const std::vector<double>& sigmas);
 
 /// Checks that a model of this noise can be asked at these levels, whoever made them, and lends them its table for at().

@@ -34,7 +34,7 @@ struct Settings {
   std::optional<std::vector<double>> timesteps;  ///< the levels themselves, falling; in place of steps and schedule
   std::optional<std::vector<double>> sigmas;     ///< the same as sigma / alpha, 0 or more
   std::optional<Schedule> levels;                ///< the same, whole
-  std::optional<double> eta;      ///< 0 to 1: share of fresh noise. None: the sampler's own
+  std::optional<double> eta;                     ///< 0 to 1: share of fresh noise. None: the sampler's own
   std::optional<double> s_churn;  ///< 0 or more: noise added before steps, over the run (Karras et al. 2022). None: 0
   std::optional<double> s_tmin;   ///< no churn below this sigma. None: 0
   std::optional<double> s_tmax;   ///< no churn above this sigma. None: infinity
@@ -46,7 +46,7 @@ struct Settings {
   std::optional<Interval> guidance_interval;  ///< guidance in these steps alone, from 1. None: in all
   std::optional<Interval> guidance_sigmas;    ///< guidance at these sigma / alpha alone (Kynkäänniemi et al. 2024)
   std::optional<double> guidance_rescale;     ///< 0 to 1: guidance rescale φ (Lin et al. 2023). None: 0, off
-  std::optional<Manifest::Size> size;  ///< pixels; a side of 0 is the bundle's
+  std::optional<Manifest::Size> size;         ///< pixels; a side of 0 is the bundle's
   Tensor latents;  ///< the start: float [1, C, h, w] of unit variance. Undefined: drawn from the seed
 };
 

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <iostream>
 
-#include "base/text.h"
 #include "base/terminal.h"
+#include "base/text.h"
 
 namespace steplapse {
 namespace {

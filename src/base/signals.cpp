@@ -49,7 +49,8 @@ std::optional<siginfo_t> next_signal(const sigset_t& signals, Clock::time_point 
   }
 }
 
-void leave_at_second_signal(const sigset_t& signals, const siginfo_t& first, Clock::time_point came, Clock::time_point until) {
+void leave_at_second_signal(const sigset_t& signals, const siginfo_t& first, Clock::time_point came,
+                            Clock::time_point until) {
   while (const auto next = next_signal(signals, until)) {
     const bool same = next->si_signo == first.si_signo && next->si_code == SI_USER && next->si_pid == first.si_pid &&
                       Clock::now() - came < std::chrono::seconds(1);
@@ -85,7 +86,7 @@ void watch_signals() {
   sigset_t signals;
   sigemptyset(&signals);
   for (const auto& [signal, name] : kWatched) {
-    struct sigaction action {};
+    struct sigaction action{};
     sigaction(signal, nullptr, &action);
     if (action.sa_handler != SIG_IGN) sigaddset(&signals, signal);
   }

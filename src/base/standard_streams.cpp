@@ -61,7 +61,7 @@ class StandardStream : public std::streambuf {
 
   /// One that is gone gives EIO as a broken disk does, and is no terminal to isatty any more.
   bool is_terminal() const {
-    struct stat file {};
+    struct stat file{};
     return fstat(descriptor_, &file) == 0 && S_ISCHR(file.st_mode);
   }
 

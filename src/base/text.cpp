@@ -10,8 +10,8 @@
 #include <cctype>
 #include <cstdio>
 #include <cstring>
-#include <stdexcept>
 #include <sstream>
+#include <stdexcept>
 
 namespace steplapse {
 namespace {
@@ -153,7 +153,9 @@ std::string in_quotes(std::string_view text, size_t max_characters) {
 }
 
 std::string shell_quoted(std::string_view text) {
-  const auto plain = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || std::strchr("_./:=,+-", c) != nullptr; };
+  const auto plain = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) || std::strchr("_./:=,+-", c) != nullptr;
+  };
   if (!text.empty() && std::all_of(text.begin(), text.end(), plain)) return std::string(text);
   std::string quoted = "\"";
   for (const char character : text) {

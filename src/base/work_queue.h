@@ -23,8 +23,8 @@ class WorkQueue {
   WorkQueue& operator=(const WorkQueue&) = delete;
   ~WorkQueue();  ///< lets the piece being done end and drops those that wait; drain first to have them done
 
-  void push(std::function<void()> work);  ///< waits while the queue is full; not to be called from inside work
-  void drain();                           ///< waits until all is done
+  void push(std::function<void()> work);        ///< waits while the queue is full; not to be called from inside work
+  void drain();                                 ///< waits until all is done
   void drain(std::chrono::milliseconds limit);  ///< or that long; from any thread, and no exception comes out
 
   double milliseconds_worked() const;  ///< in the work itself; what was hidden is this without the next one

@@ -82,8 +82,8 @@ int print_version() {
 
 Command version_command() {
   return with_flags<VersionFlags>(
-      {.name = "version", .about = "Print the versions of steplapse and libtorch", .group = CommandGroup::know}, add_flags,
-      [](const CLI::App&, const VersionFlags&) { return print_version(); });
+      {.name = "version", .about = "Print the versions of steplapse and libtorch", .group = CommandGroup::know},
+      add_flags, [](const CLI::App&, const VersionFlags&) { return print_version(); });
 }
 
 }  // namespace
@@ -115,7 +115,8 @@ int run_command_line(std::vector<std::string> arguments) {
   if (asks_for_version(arguments)) return print_version();
   if (asks_for_help(arguments.front())) return print_overview();
   if (const Command* command = command_of(commands(), arguments)) return run_command(*command, arguments);
-  if (arguments.size() == 2 && asks_for_help(arguments.back()) && !command_lines(commands(), arguments.front() + " ").empty()) {
+  if (arguments.size() == 2 && asks_for_help(arguments.back()) &&
+      !command_lines(commands(), arguments.front() + " ").empty()) {
     return command_of(commands(), {"help"})->run({arguments.front()});
   }
   try {

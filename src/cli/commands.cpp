@@ -14,11 +14,24 @@ struct OtherWord {
   std::string_view word, ours;  ///< ours: "" where no command does that
 };
 constexpr OtherWord kOtherWords[] = {
-    {"film", ""},       {"sheet", ""},        {"report", ""},      {"sweep", ""},
-    {"resume", ""},     {"replay", ""},       {"compare", "race"}, {"img2img", ""},
-    {"inpaint", ""},    {"upscale", ""},      {"convert", ""},     {"export", ""},
-    {"txt2img", "generate"}, {"schedulers", "schedule"}, {"tokenize", "tokens"},
-    {"inspect", "model inspect"}, {"verify", "model verify"}, {"prompts", "model prompts"},
+    {"film", ""},
+    {"sheet", ""},
+    {"report", ""},
+    {"sweep", ""},
+    {"resume", ""},
+    {"replay", ""},
+    {"compare", "race"},
+    {"img2img", ""},
+    {"inpaint", ""},
+    {"upscale", ""},
+    {"convert", ""},
+    {"export", ""},
+    {"txt2img", "generate"},
+    {"schedulers", "schedule"},
+    {"tokenize", "tokens"},
+    {"inspect", "model inspect"},
+    {"verify", "model verify"},
+    {"prompts", "model prompts"},
 };
 
 std::vector<std::string> words_of(std::string_view name) {
@@ -37,7 +50,8 @@ std::string line_of(const Command& command) {
 
 /// The words before the first flag, had they been meant as a prompt.
 std::string way_to_draw(const std::vector<std::string>& arguments) {
-  const auto flag = std::find_if(arguments.begin(), arguments.end(), [](const std::string& text) { return text.starts_with('-'); });
+  const auto flag =
+      std::find_if(arguments.begin(), arguments.end(), [](const std::string& text) { return text.starts_with('-'); });
   const std::string prompt = joined({arguments.begin(), flag}, " ");
   return "(to draw the prompt " + in_quotes(prompt) + ": steplapse generate " + shell_quoted(escaped(prompt)) + ")";
 }
@@ -114,13 +128,15 @@ void refuse_near_command(const std::vector<Command>& commands, const std::vector
   const std::string& first = arguments.front();
   const std::string members = members_of_group(commands, first);
   if (!members.empty()) {
-    const std::string unknown = arguments.size() > 1 ? "unknown command " + in_quotes(first + " " + arguments[1]) + "; " : "";
+    const std::string unknown =
+        arguments.size() > 1 ? "unknown command " + in_quotes(first + " " + arguments[1]) + "; " : "";
     throw UsageError(unknown + "steplapse " + first + " wants one of: " + members + " " + way_to_draw(arguments));
   }
   const auto ours = probably_meant(commands, first);
   if (!ours) return;
-  throw UsageError((ours->empty() ? in_quotes(first) + " is not a command of this version; steplapse help lists them "
-                                  : "unknown command " + in_quotes(first) + ", did you mean: steplapse " + *ours + "? ") +
+  throw UsageError((ours->empty()
+                        ? in_quotes(first) + " is not a command of this version; steplapse help lists them "
+                        : "unknown command " + in_quotes(first) + ", did you mean: steplapse " + *ours + "? ") +
                    way_to_draw(arguments));
 }
 

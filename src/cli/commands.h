@@ -19,7 +19,8 @@ struct Command {
   std::string arguments = {};  ///< "PROMPT...", "[DIR]"
   std::string about;           ///< one line
   CommandGroup group = CommandGroup::know;
-  std::vector<std::string> common = {};  ///< the flags that --help shows, and --help-all the others too; empty: it shows all
+  std::vector<std::string> common =
+      {};  ///< the flags that --help shows, and --help-all the others too; empty: it shows all
   /// Runs it with the arguments after its name. @return the exit code
   std::function<int(const std::vector<std::string>& arguments)> run = {};
   /// Shows its flags to a visitor, and runs nothing.

@@ -42,16 +42,11 @@ std::string names_in(const Table& table) {
 /// The values of flags that have few.
 const std::map<std::string, std::string>& known_values() {
   static const std::map<std::string, std::string> values{
-      {"--sampler", names_in(samplers())},
-      {"--samplers", names_in(samplers())},
-      {"--reference", names_in(samplers())},
-      {"--schedule", "bundle ays " + names_in(schedules())},
-      {"--frames", "x0 xt x0,xt none"},
-      {"--number", "steps frames"},
-      {"--device", "auto cpu cuda"},
-      {"--rng", "cpu philox"},
-      {"--prompt-syntax", "weights plain"},
-      {"--progress", "auto bar lines json none"},
+      {"--sampler", names_in(samplers())},   {"--samplers", names_in(samplers())},
+      {"--reference", names_in(samplers())}, {"--schedule", "bundle ays " + names_in(schedules())},
+      {"--frames", "x0 xt x0,xt none"},      {"--number", "steps frames"},
+      {"--device", "auto cpu cuda"},         {"--rng", "cpu philox"},
+      {"--prompt-syntax", "weights plain"},  {"--progress", "auto bar lines json none"},
   };
   return values;
 }
@@ -86,7 +81,8 @@ std::string bash_script() {
             "  COMPREPLY=()\n"
             "  case $previous in\n";
   for (const auto& [flag, values] : known_values()) {
-    script << "    " << flag << ") COMPREPLY=($(compgen -W " << single_quoted(values) << " -- \"$current\")); return ;;\n";
+    script << "    " << flag << ") COMPREPLY=($(compgen -W " << single_quoted(values)
+           << " -- \"$current\")); return ;;\n";
   }
   script << "  esac\n"
             "  case \"${COMP_WORDS[1]} ${COMP_WORDS[2]}\" in\n";
@@ -94,17 +90,20 @@ std::string bash_script() {
     if (command.name == "generate") continue;
     std::vector<std::string> flags;
     for (const FlagEntry& flag : flags_of(command)) flags.push_back(flag.name);
-    script << "    " << single_quoted(command.name + (command.name.find(' ') == std::string::npos ? " " : "")) << "*) flags="
-           << single_quoted(joined(flags, " ")) << " ;;\n";
+    script << "    " << single_quoted(command.name + (command.name.find(' ') == std::string::npos ? " " : ""))
+           << "*) flags=" << single_quoted(joined(flags, " ")) << " ;;\n";
   }
   std::vector<std::string> flags;
   for (const FlagEntry& flag : flags_of(commands().front())) flags.push_back(flag.name);
-  script << "    *) flags=" << single_quoted(joined(flags, " ")) << " ;;\n"
+  script << "    *) flags=" << single_quoted(joined(flags, " "))
+         << " ;;\n"
             "  esac\n"
             "  if [[ $current == -* ]]; then\n"
             "    COMPREPLY=($(compgen -W \"$flags\" -- \"$current\"))\n"
             "  elif ((COMP_CWORD == 1)); then\n"
-            "    COMPREPLY=($(compgen -W " << single_quoted(command_names()) << " -- \"$current\"))\n"
+            "    COMPREPLY=($(compgen -W "
+         << single_quoted(command_names())
+         << " -- \"$current\"))\n"
             "  elif ((COMP_CWORD == 2)) && [[ ${COMP_WORDS[1]} == model ]]; then\n"
             "    COMPREPLY=($(compgen -W 'inspect verify prompts' -- \"$current\"))\n"
             "  fi\n"
@@ -137,12 +136,14 @@ std::string zsh_flags(const Command& command) {
 std::string zsh_script() {
   std::ostringstream script;
   script << "#compdef steplapse\n"
-            "# steplapse's completion for zsh: source <(steplapse completion zsh), or as _steplapse in a folder of $fpath.\n"
+            "# steplapse's completion for zsh: source <(steplapse completion zsh), or as _steplapse in a folder of "
+            "$fpath.\n"
             "_steplapse() {\n"
             "  local -a commands flags\n"
             "  commands=(";
   for (const Command& command : commands()) {
-    if (command.name.find(' ') == std::string::npos) script << " " << single_quoted(command.name + ":" + zsh_text(command.about));
+    if (command.name.find(' ') == std::string::npos)
+      script << " " << single_quoted(command.name + ":" + zsh_text(command.about));
   }
   script << " 'model:Look at a bundle')\n"
             "  if ((CURRENT == 2)) && [[ $words[2] != -* ]]; then\n"
@@ -156,10 +157,11 @@ std::string zsh_script() {
             "  case \"$words[2] $words[3]\" in\n";
   for (const Command& command : commands()) {
     if (command.name == "generate") continue;
-    script << "    " << single_quoted(command.name + (command.name.find(' ') == std::string::npos ? " " : "")) << "*) flags=("
-           << zsh_flags(command) << ") ;;\n";
+    script << "    " << single_quoted(command.name + (command.name.find(' ') == std::string::npos ? " " : ""))
+           << "*) flags=(" << zsh_flags(command) << ") ;;\n";
   }
-  script << "    *) flags=(" << zsh_flags(commands().front()) << ") ;;\n"
+  script << "    *) flags=(" << zsh_flags(commands().front())
+         << ") ;;\n"
             "  esac\n"
             "  _arguments $flags '*: :_files'\n"
             "}\n"
@@ -184,15 +186,19 @@ std::string fish_script() {
       script << "complete -c steplapse -n __fish_use_subcommand -a " << single_quoted(first) << about << "\n";
     } else {
       script << "complete -c steplapse -n __fish_use_subcommand -a " << single_quoted(first) << "\n"
-             << "complete -c steplapse -n '__fish_seen_subcommand_from " << first << "' -a " << single_quoted(second) << about << "\n";
+             << "complete -c steplapse -n '__fish_seen_subcommand_from " << first << "' -a " << single_quoted(second)
+             << about << "\n";
     }
-    const std::string where = first == "generate" ? "not __fish_seen_subcommand_from" + others
-                              : second.empty()    ? "__fish_seen_subcommand_from " + first
-                                                  : "__fish_seen_subcommand_from " + first + "; and __fish_seen_subcommand_from " + second;
+    const std::string where =
+        first == "generate" ? "not __fish_seen_subcommand_from" + others
+        : second.empty()    ? "__fish_seen_subcommand_from " + first
+                            : "__fish_seen_subcommand_from " + first + "; and __fish_seen_subcommand_from " + second;
     for (const FlagEntry& flag : flags_of(command)) {
-      script << "complete -c steplapse -n " << single_quoted(where) << " -l " << flag.name.substr(2) << " -d " << single_quoted(flag.about);
+      script << "complete -c steplapse -n " << single_quoted(where) << " -l " << flag.name.substr(2) << " -d "
+             << single_quoted(flag.about);
       if (flag.takes_value) script << " -r";
-      if (const std::string values = values_of(flag.name); !values.empty()) script << " -f -a " << single_quoted(values);
+      if (const std::string values = values_of(flag.name); !values.empty())
+        script << " -f -a " << single_quoted(values);
       script << "\n";
     }
   }

@@ -1,4 +1,3 @@
-#include <CLI/CLI.hpp>
 #include <ATen/Context.h>
 #include <ATen/DeviceAccelerator.h>
 #include <ATen/Parallel.h>
@@ -7,6 +6,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -18,12 +18,12 @@
 #include <sstream>
 
 #include "base/machine.h"
+#include "base/terminal.h"
+#include "base/text.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "steplapse/bundle.h"
 #include "steplapse/error.h"
-#include "base/text.h"
-#include "base/terminal.h"
 #include "version.h"
 
 namespace steplapse {
@@ -65,7 +65,8 @@ std::string settings_text(const std::vector<std::string>& names) {
 std::string instruction_sets() {
   const std::string flags = " " + cpu_info("flags").value_or(cpu_info("Features").value_or("")) + " ";
   std::vector<std::string> found;
-  for (const std::string name : {"avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "amx_int8", "asimd", "sve", "bf16"}) {
+  for (const std::string name :
+       {"avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "amx_int8", "asimd", "sve", "bf16"}) {
     if (flags.find(" " + name + " ") != std::string::npos) found.push_back(name);
   }
   return joined(found, " ") + "; libtorch uses " + at::get_cpu_capability() +
@@ -159,8 +160,8 @@ int examine(const CLI::App&, const DoctorFlags& flags) {
 
 Command doctor_command() {
   return with_flags<DoctorFlags>(
-      {.name = "doctor", .about = "Show what a bug report has to say of this machine", .group = CommandGroup::know}, add_flags,
-      examine);
+      {.name = "doctor", .about = "Show what a bug report has to say of this machine", .group = CommandGroup::know},
+      add_flags, examine);
 }
 
 }  // namespace steplapse

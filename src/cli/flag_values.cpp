@@ -6,8 +6,8 @@
 #include <optional>
 #include <sstream>
 
-#include "steplapse/error.h"
 #include "base/text.h"
+#include "steplapse/error.h"
 
 namespace steplapse {
 namespace {
@@ -39,7 +39,9 @@ int64_t whole_number(const std::string& flag, const std::string& text, int64_t l
 uint64_t seed_number(const std::string& flag, const std::string& text) {
   if (const auto value = parsed<uint64_t>(text)) return *value;
   if (text == "-1") return random_seed();
-  refuse(flag, text, "a whole number from 0 to " + std::to_string(std::numeric_limits<uint64_t>::max()) + ", or -1 for a random one");
+  refuse(
+      flag, text,
+      "a whole number from 0 to " + std::to_string(std::numeric_limits<uint64_t>::max()) + ", or -1 for a random one");
 }
 
 double real_number(const std::string& flag, const std::string& text, double least, double most) {

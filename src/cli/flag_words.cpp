@@ -10,11 +10,16 @@ namespace {
 // Answers that several words have.
 constexpr std::string_view kAtExport =
     "a bundle holds all parts of a model; scripts/export_bundle.py makes one of your files, and --model names it";
-constexpr std::string_view kDtypeAtExport = "what the network computes in is chosen when its bundle is made: scripts/export_bundle.py --dtype";
-constexpr std::string_view kLoraAtExport = "LoRAs are merged when a bundle is made: scripts/export_bundle.py --lora FILE:WEIGHT";
-constexpr std::string_view kClipSkipAtExport = "this is chosen when a bundle is made: scripts/export_bundle.py --clip-skip N";
-constexpr std::string_view kOutDir = "write --out DIR, the folder of this one run; without it each run has its own under runs/";
-constexpr std::string_view kBatches = "write --count N for N pictures, of all batches together; --max-batch N says how many are made at once";
+constexpr std::string_view kDtypeAtExport =
+    "what the network computes in is chosen when its bundle is made: scripts/export_bundle.py --dtype";
+constexpr std::string_view kLoraAtExport =
+    "LoRAs are merged when a bundle is made: scripts/export_bundle.py --lora FILE:WEIGHT";
+constexpr std::string_view kClipSkipAtExport =
+    "this is chosen when a bundle is made: scripts/export_bundle.py --clip-skip N";
+constexpr std::string_view kOutDir =
+    "write --out DIR, the folder of this one run; without it each run has its own under runs/";
+constexpr std::string_view kBatches =
+    "write --count N for N pictures, of all batches together; --max-batch N says how many are made at once";
 constexpr std::string_view kBatchSize = "write --count N for N pictures; --max-batch N says how many are made at once";
 constexpr std::string_view kFromNoise = "steplapse draws from noise alone, and starts from no picture";
 constexpr std::string_view kOneSize = "steplapse draws at one size, and enlarges nothing; --size WxH says which";
@@ -193,9 +198,9 @@ std::optional<std::string> flag_meant_by(std::string_view word) {
     if (!row.same()) throw UsageError(std::string(word) + ": " + std::string(row.says));
     if (!first) first = &row;
     if (row.ours == first->ours) continue;
-    throw UsageError(std::string(word) + ": means " + std::string(first->ours) + " in " + std::string(first->tool) + " and " +
-                     std::string(row.ours) + " in " + std::string(row.tool) + "; write " + std::string(first->ours) + " or " +
-                     std::string(row.ours));
+    throw UsageError(std::string(word) + ": means " + std::string(first->ours) + " in " + std::string(first->tool) +
+                     " and " + std::string(row.ours) + " in " + std::string(row.tool) + "; write " +
+                     std::string(first->ours) + " or " + std::string(row.ours));
   }
   return first ? std::optional<std::string>(first->ours) : std::nullopt;
 }

@@ -8,26 +8,27 @@
 #include <sstream>
 #include <tuple>
 
-#include "cli/commands.h"
-#include "cli/flag_words.h"
 #include "base/file_io.h"
 #include "base/strict_json.h"
+#include "base/terminal.h"
+#include "base/text.h"
+#include "cli/commands.h"
+#include "cli/flag_words.h"
 #include "runs/progress.h"
 #include "sampling/levels_json.h"
-#include "base/terminal.h"
 #include "steplapse/error.h"
-#include "base/text.h"
 
 namespace steplapse {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kLongestInput = 1 << 20;  // bytes of standard input that are read for a prompt; the plan refuses less
-constexpr size_t kLargestLevels = 4 << 20;   // bytes of a file of levels
+constexpr size_t kLongestInput = 1 << 20;   // bytes of standard input that are read for a prompt; the plan refuses less
+constexpr size_t kLargestLevels = 4 << 20;  // bytes of a file of levels
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-CLI::Option* add(CLI::App& command, const std::string& group, const char* name, std::string& value, const char* type, const char* help) {
+CLI::Option* add(CLI::App& command, const std::string& group, const char* name, std::string& value, const char* type,
+                 const char* help) {
   return command.add_option(name, value, help)->type_name(type)->group(group);
 }
 
@@ -47,14 +48,17 @@ std::string with_quotes(const CLI::App& command, const std::vector<std::string>&
 
 [[noreturn]] void refuse_flag(const CLI::App& command, const std::string& flag) {
   const auto meant = nearest(flag, flags_of(command));
-  throw MisfitArguments("unknown flag " + in_quotes(flag) +
-                        (meant ? ", did you mean " + in_quotes(*meant) + "?" : ", see " + command.get_name() + " --help"));
+  throw MisfitArguments(
+      "unknown flag " + in_quotes(flag) +
+      (meant ? ", did you mean " + in_quotes(*meant) + "?" : ", see " + command.get_name() + " --help"));
 }
 
 [[noreturn]] void refuse_word(const CLI::App& command, const std::string& word, const std::vector<std::string>& words) {
   const auto takes_words = command.get_options([](const CLI::Option* option) { return option->get_positional(); });
-  if (takes_words.empty()) throw MisfitArguments("unexpected " + in_quotes(word) + "; " + command.get_name() + " takes flags alone");
-  const char* several = takes_words.front()->get_name(true) == "PROMPT" ? "a prompt of several words wants" : "several words want";
+  if (takes_words.empty())
+    throw MisfitArguments("unexpected " + in_quotes(word) + "; " + command.get_name() + " takes flags alone");
+  const char* several =
+      takes_words.front()->get_name(true) == "PROMPT" ? "a prompt of several words wants" : "several words want";
   throw MisfitArguments("unexpected " + in_quotes(word) + "; " + several + " quotes: " + with_quotes(command, words));
 }
 
@@ -62,7 +66,8 @@ bool has(const CLI::App& command, const std::string& flag) { return command.get_
 
 /// -W512 is -W 512, for letters that a number follows.
 bool is_letter_with_number(const std::string& argument) {
-  return argument.size() > 2 && argument[1] != '-' && argument.find_first_not_of("0123456789", 2) == std::string::npos &&
+  return argument.size() > 2 && argument[1] != '-' &&
+         argument.find_first_not_of("0123456789", 2) == std::string::npos &&
          std::isalpha(static_cast<unsigned char>(argument[1]));
 }
 
@@ -104,7 +109,8 @@ std::vector<std::string> with_own_flags(const CLI::App& command, const std::vect
 void refuse_extras(const CLI::App& command, const std::vector<std::string>& arguments, size_t flags_end) {
   const auto is_flag = [](const std::string& text) { return text.size() > 1 && text.front() == '-'; };
   std::vector<std::string> words;
-  for (const CLI::Option* option : command.get_options([](const CLI::Option* each) { return each->get_positional(); })) {
+  for (const CLI::Option* option :
+       command.get_options([](const CLI::Option* each) { return each->get_positional(); })) {
     words.insert(words.end(), option->results().begin(), option->results().end());
   }
   for (const std::string& extra : command.remaining()) {
@@ -115,13 +121,15 @@ void refuse_extras(const CLI::App& command, const std::vector<std::string>& argu
     if (!is_flag(extra)) refuse_word(command, extra, words);
     const auto end = arguments.begin() + static_cast<ptrdiff_t>(flags_end);
     if (std::find(arguments.begin(), end, extra) != end) refuse_flag(command, extra.substr(0, extra.find('=')));
-    throw MisfitArguments("unexpected " + in_quotes(extra) + " after --, where everything is a word; write flags before the --");
+    throw MisfitArguments("unexpected " + in_quotes(extra) +
+                          " after --, where everything is a word; write flags before the --");
   }
 }
 
 std::string in_our_words(const CLI::ParseError& error) {
   const std::string text = error.what(), flag = text.substr(0, text.find(':'));
-  if (error.get_name() == "RequiredError") return "no " + (text.starts_with("--prompt ") ? "PROMPT" : text.substr(0, text.find(' ')));
+  if (error.get_name() == "RequiredError")
+    return "no " + (text.starts_with("--prompt ") ? "PROMPT" : text.substr(0, text.find(' ')));
   if (error.get_name() != "ArgumentMismatch") return text;
   return flag + (text.find("At Most") != std::string::npos ? ": given more than once" : ": wants a value");
 }
@@ -136,10 +144,12 @@ std::string folded_help(const std::string& help) {
   for (std::string line; std::getline(lines, line);) {
     if (line.empty() && after_blank) continue;
     after_blank = line.empty();
-    const bool described = line.size() > kColumn && line.starts_with("  ") && line[kColumn - 1] == ' ' && line[kColumn] != ' ';
+    const bool described =
+        line.size() > kColumn && line.starts_with("  ") && line[kColumn - 1] == ' ' && line[kColumn] != ' ';
     const size_t start = described ? kColumn : 0;
     const bool fits = display_width(line) <= columns || line.starts_with("  steplapse ");
-    folded += fits ? line : line.substr(0, start) + wrapped(line.substr(start), columns, columns < 60 ? 4 : start, start);
+    folded +=
+        fits ? line : line.substr(0, start) + wrapped(line.substr(start), columns, columns < 60 ? 4 : start, start);
     folded += '\n';
   }
   return folded;
@@ -175,7 +185,9 @@ void shorten_help(CLI::App& command, const std::vector<std::string>& common) {
     option->group("");
     ++hidden;
   }
-  if (hidden > 0) command.footer(command.get_footer() + "\n" + command.get_name() + " --help-all shows " + std::to_string(hidden) + " more flags.");
+  if (hidden > 0)
+    command.footer(command.get_footer() + "\n" + command.get_name() + " --help-all shows " + std::to_string(hidden) +
+                   " more flags.");
 }
 
 }  // namespace
@@ -260,7 +272,8 @@ void check_device(const std::string& device) {
     return;
   }
   for (const char* other : {"mps", "metal", "rocm", "hip", "vulkan", "xpu", "directml", "opencl", "npu", "tpu"}) {
-    if (lower_case(device) == other) throw UsageError("--device " + in_quotes(device) + ": not here; there are: auto, cpu, cuda, cuda:N");
+    if (lower_case(device) == other)
+      throw UsageError("--device " + in_quotes(device) + ": not here; there are: auto, cpu, cuda, cuda:N");
   }
   choice_of("--device", device, {"auto", "cpu", "cuda", "cuda:N"});
 }
@@ -282,7 +295,8 @@ std::vector<uint64_t> seeds_from(const std::vector<std::string>& texts, const st
     for (const std::string& seed : list_of(text)) seeds.push_back(seed_number("--seed", seed));
   }
   for (auto seed = seeds.begin(); seed != seeds.end(); ++seed) {
-    if (std::find(seeds.begin(), seed, *seed) != seed) throw UsageError("--seed: " + std::to_string(*seed) + " is given twice");
+    if (std::find(seeds.begin(), seed, *seed) != seed)
+      throw UsageError("--seed: " + std::to_string(*seed) + " is given twice");
   }
   if (count_text.empty()) return seeds;
 
@@ -290,7 +304,8 @@ std::vector<uint64_t> seeds_from(const std::vector<std::string>& texts, const st
   const int64_t count = whole_number("--count", count_text, 1, kMostPictures);
   if (seeds.empty()) seeds.push_back(random_seed());
   if (seeds.front() > std::numeric_limits<uint64_t>::max() - static_cast<uint64_t>(count - 1)) {
-    throw UsageError("--count " + count_text + ": seeds from " + std::to_string(seeds.front()) + " up would pass the largest, 2^64 - 1");
+    throw UsageError("--count " + count_text + ": seeds from " + std::to_string(seeds.front()) +
+                     " up would pass the largest, 2^64 - 1");
   }
   while (static_cast<int64_t>(seeds.size()) < count) seeds.push_back(seeds.back() + 1);
   return seeds;
@@ -299,11 +314,13 @@ std::vector<uint64_t> seeds_from(const std::vector<std::string>& texts, const st
 // ---- flags -------------------------------------------------------------------------------------------------------
 
 void add_schedule_flags(CLI::App& command, const std::string& group, ScheduleFlags& flags) {
-  add(command, group, "--schedule", flags.schedule, "NAME", "Which noise levels (the sampler's usual ones, else the bundle's): bundle, or of steplapse schedule --list");
+  add(command, group, "--schedule", flags.schedule, "NAME",
+      "Which noise levels (the sampler's usual ones, else the bundle's): bundle, or of steplapse schedule --list");
   add(command, group, "--sigma-min", flags.sigma_min, "X", "The schedule's smallest sigma but 0");
   add(command, group, "--sigma-max", flags.sigma_max, "X", "The schedule's largest sigma");
   add(command, group, "--rho", flags.rho, "X", "How a schedule bends: karras, polyexponential");
-  add(command, group, "--shift", flags.shift, "X", "A flow model's levels towards noise: above 1 more of them are noisy");
+  add(command, group, "--shift", flags.shift, "X",
+      "A flow model's levels towards noise: above 1 more of them are noisy");
 }
 
 void read_schedule(const CLI::App& command, const ScheduleFlags& flags, Settings& settings) {
@@ -335,7 +352,8 @@ Schedule levels_in(const std::string& path) {
   try {
     return schedule_from_json(parse_strict_json(text));
   } catch (const nlohmann::json::exception&) {
-    throw UsageError("--levels " + in_quotes(path) + ": wanted what steplapse schedule --json prints, "
+    throw UsageError("--levels " + in_quotes(path) +
+                     ": wanted what steplapse schedule --json prints, "
                      "{\"init_scale\": 1, \"levels\": [{\"timestep\": 999, \"alpha\": 0.1, \"sigma\": 0.995}, …]}");
   } catch (const std::exception& error) {
     throw UsageError("--levels " + in_quotes(path) + ": " + error.what());
@@ -374,7 +392,8 @@ void add_guidance_scale(CLI::App& command, const std::string& group, PictureFlag
 }
 
 void add_rng(CLI::App& command, const std::string& group, PictureFlags& flags) {
-  add(command, group, "--rng", flags.rng, "NAME", "Whose numbers a seed stands for: cpu, or philox (a CUDA generator's)");
+  add(command, group, "--rng", flags.rng, "NAME",
+      "Whose numbers a seed stands for: cpu, or philox (a CUDA generator's)");
 }
 
 void read_picture(const CLI::App& command, const PictureFlags& flags, Settings& settings) {
@@ -389,16 +408,20 @@ void read_picture(const CLI::App& command, const PictureFlags& flags, Settings& 
     if (!settings.size) settings.size = Manifest::Size{0, 0};
     (*settings.size).*side = whole_number(flag, *text, 1, kAnyNumber);
   }
-  if (given("--guidance-scale")) settings.guidance_scale = real_number("--guidance-scale", flags.guidance_scale, 0, kInfinity);
+  if (given("--guidance-scale"))
+    settings.guidance_scale = real_number("--guidance-scale", flags.guidance_scale, 0, kInfinity);
   settings.rng = rng_of(flags.rng);
 }
 
 void add_running_flags(CLI::App& command, const std::string& group, RunningFlags& flags) {
-  add(command, group, "--model", flags.model, "DIR", "The bundle's folder (STEPLAPSE_MODEL, or the model that comes with us)");
+  add(command, group, "--model", flags.model, "DIR",
+      "The bundle's folder (STEPLAPSE_MODEL, or the model that comes with us)");
   add(command, group, "--device", flags.device, "NAME", "auto, cpu, cuda or cuda:N")->capture_default_str();
   add(command, group, "--threads", flags.threads, "N", "CPU threads (OMP_NUM_THREADS, or one a core)");
-  add(command, group, "--max-batch", flags.max_batch, "N", "Pictures made at once, at most (what fits into memory); 1: the same bits as alone");
-  add(command, group, "--grace", flags.grace, "SECONDS", "What a step has to end after Ctrl-C or SIGTERM; then the run ends where it is (10)");
+  add(command, group, "--max-batch", flags.max_batch, "N",
+      "Pictures made at once, at most (what fits into memory); 1: the same bits as alone");
+  add(command, group, "--grace", flags.grace, "SECONDS",
+      "What a step has to end after Ctrl-C or SIGTERM; then the run ends where it is (10)");
   add(command, group, "--progress", flags.progress, "HOW", "auto, bar, lines, json or none")->capture_default_str();
 }
 

@@ -6,12 +6,12 @@
 #include <string>
 #include <vector>
 
-#include "steplapse/error.h"
-#include "plan/presets.h"
-#include "steplapse/settings.h"
-#include "runs/batch.h"
 #include "cli/commands.h"
 #include "cli/flag_values.h"
+#include "plan/presets.h"
+#include "runs/batch.h"
+#include "steplapse/error.h"
+#include "steplapse/settings.h"
 
 namespace steplapse {
 
@@ -51,7 +51,8 @@ Command with_flags(Command command, void (*add_flags)(CLI::App&, Flags&), int (*
     CLI::App app("", title);
     Flags flags;
     add_flags(app, flags);
-    const bool is_parsed = json_errors(asks_for_json(arguments) ? "json" : "", [&] { return parse(app, arguments, common); });
+    const bool is_parsed =
+        json_errors(asks_for_json(arguments) ? "json" : "", [&] { return parse(app, arguments, common); });
     return is_parsed ? act(app, flags) : 0;
   };
   command.show_flags = [=](const std::function<void(const CLI::App&)>& visit) {
@@ -72,8 +73,12 @@ std::string text_in(const std::string& flag, const std::string& path, size_t mos
 std::string prompt_of(const std::string& argument);
 
 // Whether it is a name in any case, with or without a tool's name; the plan says what it is taken for.
-inline bool is_taken(const std::vector<Sampler>&, const std::string& word) { return sampler_taken_for(word).has_value(); }
-inline bool is_taken(const std::vector<ScheduleRule>&, const std::string& word) { return schedule_taken_for(word).has_value(); }
+inline bool is_taken(const std::vector<Sampler>&, const std::string& word) {
+  return sampler_taken_for(word).has_value();
+}
+inline bool is_taken(const std::vector<ScheduleRule>&, const std::string& word) {
+  return schedule_taken_for(word).has_value();
+}
 
 /// A name of the table's or of `more`, or another tool's, which the plan knows.
 template <typename Table>
@@ -138,7 +143,8 @@ void read_running(const RunningFlags& flags, Options& options) {
   options.device = flags.device == "gpu" ? "cuda" : flags.device;
   if (!flags.threads.empty()) options.threads = static_cast<int>(whole_number("--threads", flags.threads, 1, 1024));
   if (!flags.max_batch.empty()) options.max_batch = whole_number("--max-batch", flags.max_batch, 1, kMostPictures);
-  if (!flags.grace.empty()) options.grace = real_number("--grace", flags.grace, 0, std::numeric_limits<double>::infinity());
+  if (!flags.grace.empty())
+    options.grace = real_number("--grace", flags.grace, 0, std::numeric_limits<double>::infinity());
   options.progress = progress_of(flags.progress);
   options.model = flags.model.empty() ? default_model() : std::filesystem::path(flags.model);
 }

@@ -24,8 +24,9 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 struct GenerateFlags : PictureFlags, RunningFlags {
   LevelFlags level;
   std::vector<std::string> seeds;
-  std::string prompt, prompts, count, frames = "x0", number = "steps", every, at, from, to, decoder = "full", out, latents, eta, s_churn, s_tmin,
-      s_tmax, s_noise, guidance_interval, guidance_sigmas, guidance_rescale;
+  std::string prompt, prompts, count, frames = "x0", number = "steps", every, at, from, to, decoder = "full", out,
+                                      latents, eta, s_churn, s_tmin, s_tmax, s_noise, guidance_interval,
+                                      guidance_sigmas, guidance_rescale;
   bool dry_run = false, overwrite = false, version = false;
 };
 
@@ -46,9 +47,13 @@ void add_flags(CLI::App& command, GenerateFlags& flags) {
     return command.add_option(name, value, help)->type_name(type)->group(group);
   };
   command.set_help_flag();  // groups are listed as they first appear: help comes last
-  add(kPicture, "PROMPT,--prompt", flags.prompt, "", "What to draw; - reads it from standard input, \"\" draws without one");
-  add(kPicture, "--prompts", flags.prompts, "FILE", "One prompt a line, or a line of JSON with its own settings; - for standard input");
-  command.add_option("--seed", flags.seeds, "Which noise to start from (random, printed and recorded); N,M draws one of each")
+  add(kPicture, "PROMPT,--prompt", flags.prompt, "",
+      "What to draw; - reads it from standard input, \"\" draws without one");
+  add(kPicture, "--prompts", flags.prompts, "FILE",
+      "One prompt a line, or a line of JSON with its own settings; - for standard input");
+  command
+      .add_option("--seed", flags.seeds,
+                  "Which noise to start from (random, printed and recorded); N,M draws one of each")
       ->type_name("N")
       ->group(kPicture)
       ->allow_extra_args(false);  // what follows may be the prompt
@@ -57,8 +62,10 @@ void add_flags(CLI::App& command, GenerateFlags& flags) {
 
   add_level_flags(command, kSampling, flags.level);
   add_guidance_scale(command, kSampling, flags);
-  add(kSampling, "--guidance-interval", flags.guidance_interval, "A..B", "Guidance in these steps alone; the others cost half");
-  add(kSampling, "--guidance-sigmas", flags.guidance_sigmas, "LOW..HIGH", "Guidance at these sigmas alone (Kynkäänniemi et al. 2024)");
+  add(kSampling, "--guidance-interval", flags.guidance_interval, "A..B",
+      "Guidance in these steps alone; the others cost half");
+  add(kSampling, "--guidance-sigmas", flags.guidance_sigmas, "LOW..HIGH",
+      "Guidance at these sigmas alone (Kynkäänniemi et al. 2024)");
   add(kSampling, "--guidance-rescale", flags.guidance_rescale, "X", "Against overexposure, 0 to 1 (Lin et al. 2023)");
   add(kSampling, "--eta", flags.eta, "X", "Share of fresh noise: 0 deterministic, 1 full");
   add(kSampling, "--s-churn", flags.s_churn, "X", "Noise added before steps, over the run (Karras et al. 2022)");
@@ -69,18 +76,23 @@ void add_flags(CLI::App& command, GenerateFlags& flags) {
   add(kSampling, "--latents", flags.latents, "FILE", "Start from the noise in this safetensors file, tensor 'latents'");
 
   const char* frames = "Frames";
-  add(frames, "--frames", flags.frames, "KINDS", "x0 (what the model thinks the picture is), xt (the noisy latents), x0,xt or none")
+  add(frames, "--frames", flags.frames, "KINDS",
+      "x0 (what the model thinks the picture is), xt (the noisy latents), x0,xt or none")
       ->capture_default_str();
   add(frames, "--every", flags.every, "N", "A frame every N steps, and of the first and the last one");
   add(frames, "--at", flags.at, "LIST", "Frames of these steps alone, as 1,5,30");
   add(frames, "--from", flags.from, "N", "No frames before this step");
   add(frames, "--to", flags.to, "N", "No frames after this step");
-  add(frames, "--number", flags.number, "HOW", "What a frame's file is numbered by: steps, or frames (1, 2, 3 without gaps, for films)")
+  add(frames, "--number", flags.number, "HOW",
+      "What a frame's file is numbered by: steps, or frames (1, 2, 3 without gaps, for films)")
       ->capture_default_str();
-  add(frames, "--decoder", flags.decoder, "NAME", "Which of the bundle's decoders makes the frames")->capture_default_str();
+  add(frames, "--decoder", flags.decoder, "NAME", "Which of the bundle's decoders makes the frames")
+      ->capture_default_str();
 
   const char* running = "Running";
-  add(running, "--out", flags.out, "DIR", "The run folder (runs/DATE-PROMPT-SEED), or that of several runs' folders; x.png: the picture, with the folder x beside it");
+  add(running, "--out", flags.out, "DIR",
+      "The run folder (runs/DATE-PROMPT-SEED), or that of several runs' folders; x.png: the picture, with the folder x "
+      "beside it");
   command.add_flag("--overwrite", flags.overwrite, "Replace the run that is there")->group(running);
   add_running_flags(command, running, flags);
   command.add_flag("--dry-run", flags.dry_run, "Say what would be done, and do nothing")->group(running);
@@ -109,10 +121,13 @@ FrameSelection frames_of(const CLI::App& command, const GenerateFlags& flags) {
     if (kind == "xt") frames.xt = true;
   }
   const bool none = list_of(flags.frames) == std::vector<std::string>{"none"};
-  if (!none && flags.frames.find("none") != std::string::npos) throw UsageError("--frames " + in_quotes(flags.frames) + ": none stands alone");
+  if (!none && flags.frames.find("none") != std::string::npos)
+    throw UsageError("--frames " + in_quotes(flags.frames) + ": none stands alone");
   for (const char* flag : {"--every", "--at", "--from", "--to", "--number"}) {
-    if (none && command.count(flag) > 0) throw UsageError(std::string(flag) + ": there are no frames with --frames none");
-    if (command.count("--at") > 0 && std::string(flag) != "--at" && std::string(flag) != "--number" && command.count(flag) > 0) {
+    if (none && command.count(flag) > 0)
+      throw UsageError(std::string(flag) + ": there are no frames with --frames none");
+    if (command.count("--at") > 0 && std::string(flag) != "--at" && std::string(flag) != "--number" &&
+        command.count(flag) > 0) {
       throw UsageError("--at names the steps already; leave out " + std::string(flag));
     }
   }
@@ -134,9 +149,11 @@ Settings settings_of(const CLI::App& command, const GenerateFlags& flags) {
     settings.guidance_interval = interval_of("--guidance-interval", flags.guidance_interval, "steps A..B, as 3..20");
   }
   if (given("--guidance-sigmas")) {
-    settings.guidance_sigmas = interval_of("--guidance-sigmas", flags.guidance_sigmas, "sigmas LOW..HIGH, as 0.28..5.42");
+    settings.guidance_sigmas =
+        interval_of("--guidance-sigmas", flags.guidance_sigmas, "sigmas LOW..HIGH, as 0.28..5.42");
   }
-  if (given("--guidance-rescale")) settings.guidance_rescale = real_number("--guidance-rescale", flags.guidance_rescale, 0, 1);
+  if (given("--guidance-rescale"))
+    settings.guidance_rescale = real_number("--guidance-rescale", flags.guidance_rescale, 0, 1);
   if (given("--eta")) settings.eta = real_number("--eta", flags.eta, 0, 1);
   if (given("--s-churn")) settings.s_churn = real_number("--s-churn", flags.s_churn, 0, kInfinity);
   if (given("--s-tmin")) settings.s_tmin = real_number("--s-tmin", flags.s_tmin, 0, kInfinity);
@@ -147,11 +164,13 @@ Settings settings_of(const CLI::App& command, const GenerateFlags& flags) {
 }
 
 /// One prompt with all its seeds.
-void add_requests(const CLI::App& command, const GenerateFlags& flags, const std::string& place, std::vector<Request>& requests) {
+void add_requests(const CLI::App& command, const GenerateFlags& flags, const std::string& place,
+                  std::vector<Request>& requests) {
   Settings settings = settings_of(command, flags);
   const std::vector<uint64_t> seeds = seeds_from(flags.seeds, flags.count);
   if (settings.latents.defined() && seeds.size() > 1) {
-    throw UsageError("--latents: is one start, " + std::to_string(seeds.size()) + " seeds would all begin there; leave one out");
+    throw UsageError("--latents: is one start, " + std::to_string(seeds.size()) +
+                     " seeds would all begin there; leave one out");
   }
   for (const uint64_t seed : seeds) {
     settings.seed = seed;
@@ -160,7 +179,9 @@ void add_requests(const CLI::App& command, const GenerateFlags& flags, const std
   if (seeds.empty()) requests.push_back({settings, place});
 }
 
-bool is_prompt(const CLI::Option& option) { return option.get_name() == "--prompt" || option.get_name() == "--prompts"; }
+bool is_prompt(const CLI::Option& option) {
+  return option.get_name() == "--prompt" || option.get_name() == "--prompts";
+}
 
 /// What a line of a prompts file may set: names as --guidance-scale in JSON's spelling.
 std::vector<std::string> settings_of_a_line(const CLI::App& command) {
@@ -237,8 +258,8 @@ void read_out(const std::string& out, Options& options) {
   }
   if (ending != ".png") return;
   if (options.requests.size() > 1) {
-    throw UsageError("--out " + in_quotes(out) + ": is one picture, and there will be " + std::to_string(options.requests.size()) +
-                     "; name a folder");
+    throw UsageError("--out " + in_quotes(out) + ": is one picture, and there will be " +
+                     std::to_string(options.requests.size()) + "; name a folder");
   }
   options.picture = options.out;
   options.out.replace_extension();
@@ -263,14 +284,14 @@ int run_generate(const CLI::App& command, const GenerateFlags& flags) {
 }  // namespace
 
 Command generate_command() {
-  return with_flags<GenerateFlags>({.name = "generate",
-                                    .arguments = "PROMPT",
-                                    .about = "Draw a picture; the word generate may be left out",
-                                    .group = CommandGroup::draw,
-                                    .common = {"--prompts", "--seed", "--count", "--negative-prompt", "--size", "--steps", "--sampler",
-                                               "--schedule", "--guidance-scale", "--frames", "--every", "--out", "--model",
-                                               "--device"}},
-                                   add_flags, run_generate);
+  return with_flags<GenerateFlags>(
+      {.name = "generate",
+       .arguments = "PROMPT",
+       .about = "Draw a picture; the word generate may be left out",
+       .group = CommandGroup::draw,
+       .common = {"--prompts", "--seed", "--count", "--negative-prompt", "--size", "--steps", "--sampler", "--schedule",
+                  "--guidance-scale", "--frames", "--every", "--out", "--model", "--device"}},
+      add_flags, run_generate);
 }
 
 }  // namespace steplapse

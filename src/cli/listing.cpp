@@ -16,7 +16,8 @@ std::string folded_names(const std::string& before, std::vector<std::string> nam
     for (size_t at = name.find(' '); at != std::string::npos; at = name.find(' ', at)) name.replace(at, 1, blank);
   }
   std::string text = folded(before + joined(names, ", "), column, begins);
-  for (size_t at = text.find(blank); at != std::string::npos; at = text.find(blank)) text.replace(at, blank.size(), " ");
+  for (size_t at = text.find(blank); at != std::string::npos; at = text.find(blank))
+    text.replace(at, blank.size(), " ");
   return text;
 }
 

@@ -37,7 +37,8 @@ void print_flag(std::ostream& page, const CLI::Option& option) {
 }
 
 void print_command(std::ostream& page, const Command& command) {
-  page << ".SS \"steplapse " << roff(command.name) << (command.arguments.empty() ? "" : " ") << roff(command.arguments) << "\"\n"
+  page << ".SS \"steplapse " << roff(command.name) << (command.arguments.empty() ? "" : " ") << roff(command.arguments)
+       << "\"\n"
        << roff(command.about) << ".\n";
   command.show_flags([&](const CLI::App& app) {
     for (const CLI::Option* option : app.get_options()) print_flag(page, *option);
@@ -88,7 +89,9 @@ steplapse race "red apple" \-\-samplers euler,heun,dpmpp_2m \-\-calls 10,20
 
 struct ManFlags {};
 
-void add_flags(CLI::App& command, ManFlags&) { command.description("Prints the manual page: steplapse man | man -l -"); }
+void add_flags(CLI::App& command, ManFlags&) {
+  command.description("Prints the manual page: steplapse man | man -l -");
+}
 
 int print_page(const CLI::App&, const ManFlags&) {
   std::cout << man_page();
@@ -98,8 +101,9 @@ int print_page(const CLI::App&, const ManFlags&) {
 }  // namespace
 
 Command man_command() {
-  return with_flags<ManFlags>({.name = "man", .about = "Print the manual page, for man -l -", .group = CommandGroup::know}, add_flags,
-                              print_page);
+  return with_flags<ManFlags>(
+      {.name = "man", .about = "Print the manual page, for man -l -", .group = CommandGroup::know}, add_flags,
+      print_page);
 }
 
 }  // namespace steplapse

@@ -61,7 +61,8 @@ int verify(const CLI::App&, const VerifyFlags& flags) {
     passed.push_back(check);
     if (!flags.json) std::cout << "ok   " << check << std::endl;
   });
-  if (!passed.empty()) warnings = warnings_about(read_manifest(folder));  // that model.json can be read is the first check
+  if (!passed.empty())
+    warnings = warnings_about(read_manifest(folder));  // that model.json can be read is the first check
   if (flags.json) {
     const nlohmann::json verdict = {
         {"bundle", folder.string()}, {"passed", passed}, {"refused", refused}, {"warnings", warnings}};
@@ -115,9 +116,11 @@ Command model_verify_command() {
 }
 
 Command model_prompts_command() {
-  return with_flags<PromptsFlags>(
-      {.name = "model prompts", .arguments = "[WORD]", .about = "List what a model was taught", .group = CommandGroup::know},
-      add_flags, list_prompts);
+  return with_flags<PromptsFlags>({.name = "model prompts",
+                                   .arguments = "[WORD]",
+                                   .about = "List what a model was taught",
+                                   .group = CommandGroup::know},
+                                  add_flags, list_prompts);
 }
 
 }  // namespace steplapse

@@ -6,21 +6,25 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "base/strict_json.h"
+#include "base/text.h"
 #include "cli/flag_words.h"
 #include "steplapse/error.h"
-#include "base/text.h"
-#include "base/strict_json.h"
 
 namespace steplapse {
 namespace {
 
 constexpr const char* kByteOrderMark = "\xEF\xBB\xBF";
 
-[[noreturn]] void refuse(const PromptsLine& line, const std::string& what) { throw UsageError(line.place + ": " + what); }
+[[noreturn]] void refuse(const PromptsLine& line, const std::string& what) {
+  throw UsageError(line.place + ": " + what);
+}
 
 /// The setting that a key names, which may be another tool's word for it.
 std::string known_key(const PromptsLine& line, const std::string& key, const std::vector<std::string>& known) {
-  const auto is_known = [&](const std::string& name) { return std::find(known.begin(), known.end(), name) != known.end(); };
+  const auto is_known = [&](const std::string& name) {
+    return std::find(known.begin(), known.end(), name) != known.end();
+  };
   if (is_known(key)) return key;
   std::string name = key;
   std::replace(name.begin(), name.end(), '-', '_');
@@ -37,7 +41,8 @@ std::string known_key(const PromptsLine& line, const std::string& key, const std
   const auto meant = nearest(key, known);
   std::string all = "prompt";
   for (const auto& name : known) all += ", " + name;
-  refuse(line, "unknown key " + in_quotes(key) + (meant ? ", did you mean " + in_quotes(*meant) + "?" : "; there are: " + all));
+  refuse(line, "unknown key " + in_quotes(key) +
+                   (meant ? ", did you mean " + in_quotes(*meant) + "?" : "; there are: " + all));
 }
 
 /// As a flag would have it: 7.5, trailing, 999,500.
@@ -55,7 +60,8 @@ std::string flag_text(const PromptsLine& line, const std::string& key, const nlo
   return list;
 }
 
-void set(PromptsLine& line, const std::string& key, const std::vector<std::string>& known, const std::optional<std::string>& value) {
+void set(PromptsLine& line, const std::string& key, const std::vector<std::string>& known,
+         const std::optional<std::string>& value) {
   const std::string name = known_key(line, key, known);
   if (!line.settings.emplace(name, value).second) refuse(line, in_quotes(name) + " is given twice");
 }
@@ -74,8 +80,9 @@ void read_json(PromptsLine& line, const std::string& text, const std::vector<std
   try {
     json = parse_strict_json(text);
   } catch (const std::exception& error) {
-    refuse(line, std::string(error.what()) + "; a line that begins with { is taken for JSON, a prompt that begins so is written "
-                                             "{\"prompt\": \"{...\"}");
+    refuse(line, std::string(error.what()) +
+                     "; a line that begins with { is taken for JSON, a prompt that begins so is written "
+                     "{\"prompt\": \"{...\"}");
   }
   read_object(line, json, known);
 }
@@ -97,7 +104,8 @@ std::vector<std::string> shell_words(const PromptsLine& line, const std::string&
       quote = 0;
     } else if (quote == 0 && (c == '"' || c == '\'')) {
       quote = c;
-    } else if (c == '\\' && quote != '\'' && i + 1 < text.size() && (quote == 0 || text[i + 1] == '"' || text[i + 1] == '\\')) {
+    } else if (c == '\\' && quote != '\'' && i + 1 < text.size() &&
+               (quote == 0 || text[i + 1] == '"' || text[i + 1] == '\\')) {
       words.back() += text[++i];
     } else {
       words.back() += c;
@@ -113,7 +121,8 @@ void read_flags(PromptsLine& line, const std::string& text, const std::vector<st
   bool has_prompt = false;
   for (size_t i = 0; i < words.size();) {
     std::string flag = words[i++];
-    if (!flag.starts_with("--")) refuse(line, in_quotes(flag) + ": wanted a flag there, as --steps 5; a text of several words wants quotes");
+    if (!flag.starts_with("--"))
+      refuse(line, in_quotes(flag) + ": wanted a flag there, as --steps 5; a text of several words wants quotes");
     std::optional<std::string> value;
     if (const auto equals = flag.find('='); equals != std::string::npos) {
       value = flag.substr(equals + 1);
@@ -134,7 +143,10 @@ void read_flags(PromptsLine& line, const std::string& text, const std::vector<st
     has_prompt = true;
     line.prompt = *value;
   }
-  if (!has_prompt) refuse(line, "no --prompt in it; a line that begins with -- has flags, and the prompt is one: --prompt \"red apple\" --steps 5");
+  if (!has_prompt)
+    refuse(line,
+           "no --prompt in it; a line that begins with -- has flags, and the prompt is one: --prompt \"red apple\" "
+           "--steps 5");
 }
 
 /// "red apple --steps 5" would be drawn as it is written.
@@ -143,7 +155,8 @@ void refuse_flags_behind(const PromptsLine& line) {
     const size_t first = at + 3, end = std::min(line.prompt.find_first_of(" =", first), line.prompt.size());
     if (first >= line.prompt.size() || !std::isalpha(static_cast<unsigned char>(line.prompt[first]))) continue;
     refuse(line, "a prompt with " + in_quotes(line.prompt.substr(at + 1, end - at - 1)) +
-                     " behind it; with flags the line is written --prompt \"red apple\" --steps 5, and a prompt that has it as text is "
+                     " behind it; with flags the line is written --prompt \"red apple\" --steps 5, and a prompt that "
+                     "has it as text is "
                      "written {\"prompt\": \"...\"}");
   }
 }
@@ -152,16 +165,20 @@ void refuse_flags_behind(const PromptsLine& line) {
 void refuse_table(const PromptsLine& line) {
   const std::string first = lower_case(line.prompt.substr(0, line.prompt.find_first_of(",;\t")));
   if (first.size() == line.prompt.size() || (first != "prompt" && first != "\"prompt\"")) return;
-  refuse(line, "these look like the names of a table's columns; wanted a prompt a line, or JSON as {\"prompt\": \"red apple\", \"steps\": 5}");
+  refuse(line,
+         "these look like the names of a table's columns; wanted a prompt a line, or JSON as {\"prompt\": \"red "
+         "apple\", \"steps\": 5}");
 }
 
 /// A file that is one JSON array, of prompts and of objects as lines have them.
-std::vector<PromptsLine> prompts_in_array(const std::string& text, const std::string& name, const std::vector<std::string>& known) {
+std::vector<PromptsLine> prompts_in_array(const std::string& text, const std::string& name,
+                                          const std::vector<std::string>& known) {
   nlohmann::json array;
   try {
     array = parse_strict_json(text);
   } catch (const std::exception& error) {
-    throw UsageError("--prompts " + in_quotes(name) + ": " + error.what() + "; a file that begins with [ is taken for a JSON array");
+    throw UsageError("--prompts " + in_quotes(name) + ": " + error.what() +
+                     "; a file that begins with [ is taken for a JSON array");
   }
   std::vector<PromptsLine> lines;
   for (const auto& item : array) {
@@ -188,7 +205,8 @@ bool is_json_array(const std::string& text) {
 
 }  // namespace
 
-std::vector<PromptsLine> prompts_in(const std::string& text, const std::string& name, const std::vector<std::string>& known) {
+std::vector<PromptsLine> prompts_in(const std::string& text, const std::string& name,
+                                    const std::vector<std::string>& known) {
   std::vector<PromptsLine> lines;
   const std::string content = text.starts_with(kByteOrderMark) ? text.substr(3) : text;
   const bool array = is_json_array(content);

@@ -30,6 +30,7 @@ struct PromptsLine {
 /// @param name   of the file, for messages
 /// @param known  names of the settings a line may have
 /// @throws UsageError  FILE:LINE and what is wrong there; or no prompt in it
-std::vector<PromptsLine> prompts_in(const std::string& text, const std::string& name, const std::vector<std::string>& known);
+std::vector<PromptsLine> prompts_in(const std::string& text, const std::string& name,
+                                    const std::vector<std::string>& known);
 
 }  // namespace steplapse

@@ -3,13 +3,13 @@
 #include <cctype>
 #include <limits>
 
-#include "cli/commands.h"
-#include "cli/flags.h"
-#include "cli/flag_values.h"
-#include "studies/race_setup.h"
-#include "studies/race_progress.h"
-#include "steplapse/error.h"
 #include "base/text.h"
+#include "cli/commands.h"
+#include "cli/flag_values.h"
+#include "cli/flags.h"
+#include "steplapse/error.h"
+#include "studies/race_progress.h"
+#include "studies/race_setup.h"
 
 namespace steplapse {
 namespace {
@@ -37,10 +37,15 @@ void add_flags(CLI::App& command, RaceFlags& flags) {
   };
   command.set_help_flag();  // groups are listed as they first appear: help comes last
   const char* race = "The race";
-  command.add_option("PROMPT,--prompt", flags.prompts, "What to draw, one or more; - reads one from standard input")->type_name("")->group(race)->required();
-  add(race, "--samplers", flags.samplers, "LIST", "Which race, as euler,heun,dpmpp_2m; steplapse samplers names them")->required();
+  command.add_option("PROMPT,--prompt", flags.prompts, "What to draw, one or more; - reads one from standard input")
+      ->type_name("")
+      ->group(race)
+      ->required();
+  add(race, "--samplers", flags.samplers, "LIST", "Which race, as euler,heun,dpmpp_2m; steplapse samplers names them")
+      ->required();
   add(race, "--calls", flags.calls, "LIST", "How often each may ask the denoiser")->capture_default_str();
-  add(race, "--reference", flags.reference, "SAMPLER[:CALLS]", "What distances are to (dpmpp_2m with 4 times the most calls)");
+  add(race, "--reference", flags.reference, "SAMPLER[:CALLS]",
+      "What distances are to (dpmpp_2m with 4 times the most calls)");
   add(race, "--seed", flags.seed, "LIST", "Which noise to start from, as 1,2,3")->capture_default_str();
   add(race, "--count", flags.count, "N", "N seeds from --seed on");
   add_schedule_flags(command, "The schedule of all (karras; normal for flow models)", flags);
@@ -64,7 +69,9 @@ void add_flags(CLI::App& command, RaceFlags& flags) {
 template <typename Item>
 void refuse_twice(const std::string& flag, const std::vector<Item>& items, std::string (*text_of)(const Item&)) {
   for (size_t i = 0; i < items.size(); ++i) {
-    if (std::find(items.begin(), items.begin() + static_cast<ptrdiff_t>(i), items[i]) == items.begin() + static_cast<ptrdiff_t>(i)) continue;
+    if (std::find(items.begin(), items.begin() + static_cast<ptrdiff_t>(i), items[i]) ==
+        items.begin() + static_cast<ptrdiff_t>(i))
+      continue;
     throw UsageError(flag + ": " + text_of(items[i]) + " is given twice");
   }
 }
@@ -100,7 +107,8 @@ std::vector<int64_t> calls_of(const std::string& text) {
 RaceOptions::Reference reference_of(const std::string& text) {
   const auto colon = text.rfind(':');
   const std::string after = colon == std::string::npos ? "" : text.substr(colon + 1);
-  const bool has_calls = !after.empty() && (std::isdigit(static_cast<unsigned char>(after.front())) || after.front() == '-');
+  const bool has_calls =
+      !after.empty() && (std::isdigit(static_cast<unsigned char>(after.front())) || after.front() == '-');
   if (!has_calls) return {name_of("--reference", text, samplers()), std::nullopt};
   return {name_of("--reference", text.substr(0, colon), samplers()),
           whole_number("--reference " + text + ", calls", after, 1, kMostCalls)};
@@ -119,7 +127,8 @@ RaceOptions options_of(const CLI::App& command, const RaceFlags& flags) {
   for (const auto& [flag, file] : {std::pair("--csv", &flags.csv), std::pair("--plot", &flags.plot)}) {
     if (given(flag) && file->empty()) throw UsageError(std::string(flag) + " '': wanted a file's name");
   }
-  if (flags.overwrite && !given("--csv") && !given("--plot")) throw UsageError("--overwrite: without --csv and --plot no file is written");
+  if (flags.overwrite && !given("--csv") && !given("--plot"))
+    throw UsageError("--overwrite: without --csv and --plot no file is written");
   options.csv = flags.csv;
   options.plot = flags.plot;
   options.overwrite = flags.overwrite;
@@ -139,8 +148,8 @@ Command race_command() {
                                 .arguments = "PROMPT...",
                                 .about = "Compare samplers at an equal number of denoiser calls",
                                 .group = CommandGroup::experiments,
-                                .common = {"--samplers", "--calls", "--reference", "--seed", "--count", "--schedule", "--csv", "--plot",
-                                           "--json", "--model", "--device"}},
+                                .common = {"--samplers", "--calls", "--reference", "--seed", "--count", "--schedule",
+                                           "--csv", "--plot", "--json", "--model", "--device"}},
                                add_flags, run_race);
 }
 

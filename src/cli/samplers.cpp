@@ -24,19 +24,20 @@ nlohmann::json shortfalls_json(const Sampler& sampler) {
 nlohmann::json samplers_json() {
   nlohmann::json all = nlohmann::json::array();
   for (const Sampler& sampler : samplers()) {
-    all.push_back({{"name", sampler.name},
-                   {"label", sampler.label},
-                   {"order", sampler.order},
-                   {"calls_a_step", sampler.calls_a_step},
-                   {"eta", sampler.eta ? nlohmann::json(*sampler.eta) : nlohmann::json()},
-                   {"churns", sampler.churns},
-                   {"draws_noise", sampler.draws_noise()},
-                   {"own_steps", sampler.own_steps},
-                   {"adaptive", sampler.adaptive},
-                   {"usual_schedule", sampler.usual_schedule ? nlohmann::json(*sampler.usual_schedule) : nlohmann::json()},
-                   {"own_last_level", sampler.own_last_level},
-                   {"also", sampler.also},
-                   {"shortfalls", shortfalls_json(sampler)}});
+    all.push_back(
+        {{"name", sampler.name},
+         {"label", sampler.label},
+         {"order", sampler.order},
+         {"calls_a_step", sampler.calls_a_step},
+         {"eta", sampler.eta ? nlohmann::json(*sampler.eta) : nlohmann::json()},
+         {"churns", sampler.churns},
+         {"draws_noise", sampler.draws_noise()},
+         {"own_steps", sampler.own_steps},
+         {"adaptive", sampler.adaptive},
+         {"usual_schedule", sampler.usual_schedule ? nlohmann::json(*sampler.usual_schedule) : nlohmann::json()},
+         {"own_last_level", sampler.own_last_level},
+         {"also", sampler.also},
+         {"shortfalls", shortfalls_json(sampler)}});
   }
   return all;
 }
@@ -61,7 +62,8 @@ void print_other_names(const Sampler& sampler) {
     const std::string_view shortfall = shortfall_of(name);
     names.push_back(std::string(name) + (shortfall.empty() ? "" : "*"));
     if (shortfall.empty()) continue;
-    if (shortfalls.empty() || shortfalls.back().first != shortfall) shortfalls.emplace_back(shortfall, std::vector<std::string>());
+    if (shortfalls.empty() || shortfalls.back().first != shortfall)
+      shortfalls.emplace_back(shortfall, std::vector<std::string>());
     shortfalls.back().second.emplace_back(name);
   }
   constexpr size_t kColumn = 4;
@@ -87,9 +89,10 @@ int list_samplers(const CLI::App&, const SamplersFlags& flags) {
     return 0;
   }
   constexpr size_t kName = 18, kOrder = 5, kCalls = 7, kAbout = kName + kOrder + kCalls + 2;
-  const auto row = [](std::string_view name, const std::string& order, const std::string& calls, const std::string& text) {
-    std::cout << std::left << std::setw(kName) << name << std::right << std::setw(kOrder) << order << std::setw(kCalls) << calls
-              << "  " << folded(text, kAbout, kAbout);
+  const auto row = [](std::string_view name, const std::string& order, const std::string& calls,
+                      const std::string& text) {
+    std::cout << std::left << std::setw(kName) << name << std::right << std::setw(kOrder) << order << std::setw(kCalls)
+              << calls << "  " << folded(text, kAbout, kAbout);
   };
   row("name", "order", "calls", "(of the denoiser, a step)");
   for (const Sampler& sampler : samplers()) {
@@ -103,8 +106,8 @@ int list_samplers(const CLI::App&, const SamplersFlags& flags) {
 
 Command samplers_command() {
   return with_flags<SamplersFlags>(
-      {.name = "samplers", .about = "List the samplers, and what other tools call them", .group = CommandGroup::know}, add_flags,
-      list_samplers);
+      {.name = "samplers", .about = "List the samplers, and what other tools call them", .group = CommandGroup::know},
+      add_flags, list_samplers);
 }
 
 }  // namespace steplapse

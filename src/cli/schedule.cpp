@@ -54,7 +54,9 @@ int list_schedules(bool json) {
     return 0;
   }
   constexpr size_t kColumn = 18;
-  const auto more = [](const std::string& text) { std::cout << std::string(kColumn, ' ') << folded(text, kColumn, kColumn); };
+  const auto more = [](const std::string& text) {
+    std::cout << std::string(kColumn, ' ') << folded(text, kColumn, kColumn);
+  };
   for (const ScheduleRule& rule : schedules()) {
     std::cout << std::left << std::setw(kColumn) << rule.name << folded(rule.about, kColumn, kColumn);
     more(std::string(rule.source));
@@ -62,8 +64,10 @@ int list_schedules(bool json) {
     const std::vector<std::string> names(rule.also.begin(), rule.also.end());
     std::cout << std::string(kColumn, ' ') << folded_names("also ", names, kColumn, kColumn);
   }
-  std::cout << std::setw(kColumn) << "ays" << folded("ays_sdxl for a model of two text encoders, else ays_sd1", kColumn, kColumn);
-  std::cout << std::setw(kColumn) << "bundle" << folded("the bundle's own spacing, whatever the sampler's usual levels are", kColumn, kColumn);
+  std::cout << std::setw(kColumn) << "ays"
+            << folded("ays_sdxl for a model of two text encoders, else ays_sd1", kColumn, kColumn);
+  std::cout << std::setw(kColumn) << "bundle"
+            << folded("the bundle's own spacing, whatever the sampler's usual levels are", kColumn, kColumn);
   return 0;
 }
 
@@ -93,7 +97,8 @@ void add_flags(CLI::App& command, ShowScheduleFlags& flags) {
   add_level_flags(command, "Levels (defaults are the bundle's)", flags);
   command.add_option("--model", flags.model, "The bundle's folder")->type_name("DIR");
   command.add_flag("--json", flags.json, "As JSON");
-  command.add_option("--plot", flags.plot, "Draw them: sigma / alpha and timesteps over steps, as .svg or .png")->type_name("FILE");
+  command.add_option("--plot", flags.plot, "Draw them: sigma / alpha and timesteps over steps, as .svg or .png")
+      ->type_name("FILE");
   command.add_flag("--overwrite", flags.overwrite, "Replace the drawing that is there");
   command.add_flag("--list", flags.list, "The schedules there are");
 }
@@ -119,9 +124,10 @@ int show_schedule(const CLI::App& command, const ShowScheduleFlags& flags) {
 }  // namespace
 
 Command schedule_command() {
-  return with_flags<ShowScheduleFlags>(
-      {.name = "schedule", .about = "Show the noise levels of a run; --list: the schedules", .group = CommandGroup::know}, add_flags,
-      show_schedule);
+  return with_flags<ShowScheduleFlags>({.name = "schedule",
+                                        .about = "Show the noise levels of a run; --list: the schedules",
+                                        .group = CommandGroup::know},
+                                       add_flags, show_schedule);
 }
 
 }  // namespace steplapse

@@ -4,15 +4,15 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "base/shape_text.h"
-#include "steplapse/error.h"
 #include "base/file_io.h"
-#include "model/taught_prompts.h"
 #include "base/safetensors.h"
+#include "base/shape_text.h"
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
+#include "model/taught_prompts.h"
 #include "plan/plan.h"
+#include "steplapse/error.h"
 
 namespace steplapse {
 namespace {
@@ -128,7 +128,9 @@ struct TokensFlags {
 
 void add_flags(CLI::App& command, TokensFlags& flags) {
   command.description("What the network is given in place of a prompt: ids, pieces and weights, chunk by chunk");
-  command.add_option("PROMPT,--prompt", flags.prompt, "The prompt; - reads it from standard input")->type_name("")->required();
+  command.add_option("PROMPT,--prompt", flags.prompt, "The prompt; - reads it from standard input")
+      ->type_name("")
+      ->required();
   command.add_option("--negative-prompt", flags.negative_prompt, "What to steer away from")->type_name("TEXT");
   add_prompt_syntax(command, flags.prompt_syntax);
   command.add_option("--model", flags.model, "The bundle's folder")->type_name("DIR");

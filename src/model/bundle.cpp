@@ -11,14 +11,14 @@
 #include <future>
 #include <new>
 
+#include "base/machine.h"
+#include "base/safetensors.h"
+#include "base/shape_text.h"
+#include "base/text.h"
 #include "model/bundle_file.h"
 #include "model/cast_memory.h"
-#include "base/machine.h"
 #include "model/program.h"
-#include "base/shape_text.h"
 #include "steplapse/error.h"
-#include "base/safetensors.h"
-#include "base/text.h"
 
 namespace steplapse {
 namespace {

@@ -16,9 +16,9 @@
 #include <tuple>
 #include <unordered_map>
 
-#include "steplapse/error.h"
-#include "base/text.h"
 #include "base/strict_json.h"
+#include "base/text.h"
+#include "steplapse/error.h"
 
 namespace steplapse {
 namespace {

@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
-#include "steplapse/manifest.h"
 #include "model/tokenizer.h"
+#include "steplapse/manifest.h"
 
 namespace steplapse {
 
@@ -59,8 +59,8 @@ class ClipBpe {
   void append_word(std::span<const Character> word, std::vector<Piece>& pieces) const;
 
   std::vector<Spelled> tokens_;
-  std::vector<Merge> merges_;     // by left, then right
-  std::vector<Spelled> special_;  // bos, eos, pad
+  std::vector<Merge> merges_;                  // by left, then right
+  std::vector<Spelled> special_;               // bos, eos, pad
   std::array<Token, 256> bytes_, last_bytes_;  // the last of a word has tokens of its own
 };
 

@@ -10,9 +10,9 @@
 #include <stdexcept>
 
 #include "base/sha256.h"
-#include "steplapse/error.h"
-#include "base/text.h"
 #include "base/strict_json.h"
+#include "base/text.h"
+#include "steplapse/error.h"
 
 namespace steplapse {
 namespace {
@@ -40,7 +40,8 @@ class Value {
   const Value& with_keys(const std::set<std::string>& keys, const std::set<std::string>& optional = {}) const {
     if (!value_->is_object()) refuse("an object");
     for (const auto& [key, ignored] : value_->items()) {
-      if (!keys.contains(key) && !optional.contains(key)) throw BundleError(*file_ + ": unknown key '" + place_of(key) + "'");
+      if (!keys.contains(key) && !optional.contains(key))
+        throw BundleError(*file_ + ": unknown key '" + place_of(key) + "'");
     }
     for (const std::string& key : keys) {
       if (!value_->contains(key)) throw BundleError(*file_ + ": key '" + place_of(key) + "' is missing");
@@ -285,7 +286,8 @@ TrainingNoise noise_of(const Value& value) {
                    "clip_sample_range"});
   TrainingNoise noise;
   noise.alphas_cumprod = alphas_of(value["alphas_cumprod"]);
-  noise.prediction_type = prediction_type_named(value["prediction_type"].one_of({"epsilon", "v_prediction", "sample", "flow"}));
+  noise.prediction_type =
+      prediction_type_named(value["prediction_type"].one_of({"epsilon", "v_prediction", "sample", "flow"}));
   noise.timestep_spacing = value["timestep_spacing"].one_of({"leading", "linspace", "trailing"});
   noise.steps_offset = value["steps_offset"].integer(0, static_cast<int64_t>(noise.alphas_cumprod.size()));
   noise.final_alpha_cumprod = value["final_alpha_cumprod"].number(0, 1);
@@ -314,7 +316,8 @@ void check_format(const std::string& file, const json& root) {
   }
   const json version = root.value("version", json());
   if (version.is_number_integer() && version > kNewestVersion) {
-    throw BundleError(file + ": is of version " + shown(version) + ", this steplapse reads versions 1 and 2; use a newer one");
+    throw BundleError(file + ": is of version " + shown(version) +
+                      ", this steplapse reads versions 1 and 2; use a newer one");
   }
 }
 
@@ -338,9 +341,9 @@ Manifest manifest_of(const std::string& file, const json& root) {
   check_format(file, root);
   const Value value(file, "", root);
   const bool is_version_1 = value.has("version") && value["version"].integer(1, kNewestVersion) == 1;
-  value.with_keys({"format", "version", "name", "source", "licence", "files", "modules", "tokenizers",
-                   "max_chunks", "clip_skip", "latent_channels", "downscale", "sizes", "no_negative_prompt",
-                   "training_noise", "defaults", "verified", "prompts"},
+  value.with_keys({"format", "version", "name", "source", "licence", "files", "modules", "tokenizers", "max_chunks",
+                   "clip_skip", "latent_channels", "downscale", "sizes", "no_negative_prompt", "training_noise",
+                   "defaults", "verified", "prompts"},
                   is_version_1 ? std::set<std::string>() : kOptionalKeys);
   Manifest manifest;
   manifest.name = value["name"].text();
@@ -430,8 +433,8 @@ std::string noise_line(const TrainingNoise& noise) {
   }
   line << "training noise:   " << noise.alphas_cumprod.size() << " timesteps, alphas_cumprod "
        << noise.alphas_cumprod.front() << " to " << noise.alphas_cumprod.back() << ", prediction_type "
-       << name_of(noise.prediction_type) << ", timestep_spacing " << noise.timestep_spacing
-       << ", steps_offset " << noise.steps_offset << ", final_alpha_cumprod " << noise.final_alpha_cumprod;
+       << name_of(noise.prediction_type) << ", timestep_spacing " << noise.timestep_spacing << ", steps_offset "
+       << noise.steps_offset << ", final_alpha_cumprod " << noise.final_alpha_cumprod;
   if (noise.clip_sample_range) line << ", x0 clipped to ±" << *noise.clip_sample_range;
   line << "\n";
   return line.str();
@@ -470,9 +473,11 @@ std::vector<std::string> warnings_about(const Manifest& manifest) {
   constexpr double kWithinRange = 3;
   const auto& range = manifest.training_noise.clip_sample_range;
   if (manifest.downscale == 1 || !range || *range >= kWithinRange * manifest.x0_rms.value) return {};
-  return {"training_noise.clip_sample_range is " + plain(*range) + ", so ddim and ddpm cut off x0, whose root mean square is " +
-          plain(manifest.x0_rms.value) + (manifest.x0_rms.assumed ? " (assumed)" : "") +
-          "; export it again. If the warning stays, set clip_sample to false in the pipeline's scheduler_config.json first"};
+  return {"training_noise.clip_sample_range is " + plain(*range) +
+          ", so ddim and ddpm cut off x0, whose root mean square is " + plain(manifest.x0_rms.value) +
+          (manifest.x0_rms.assumed ? " (assumed)" : "") +
+          "; export it again. If the warning stays, set clip_sample to false in the pipeline's scheduler_config.json "
+          "first"};
 }
 
 std::string describe(const Manifest& manifest) {
@@ -485,14 +490,13 @@ std::string describe(const Manifest& manifest) {
        << module_line(manifest, "denoiser", manifest.denoiser);
   for (const auto& [name, module] : manifest.decoders) text << module_line(manifest, "decoders." + name, module);
   for (const auto& tokenizer : manifest.tokenizers) text << tokenizer_line(tokenizer);
-  text << "prompts:          at most " << counted(manifest.max_chunks, "chunk") << " of tokens, clip skip " << manifest.clip_skip
-       << "\nlatents:          " << counted(manifest.latent_channels, "channel")
-       << ", 1/" << manifest.downscale
-       << " of the picture's sides, rms " << manifest.x0_rms.value << (manifest.x0_rms.assumed ? " (assumed)" : "")
-       << "\nsizes:            " << text_of(manifest.default_size) << " by default; "
-       << sizes_text(manifest) << "\n"
-       << noise_line(manifest.training_noise) << "defaults:         " << counted(manifest.defaults.steps, "step") << ", "
-       << manifest.defaults.sampler << ", guidance scale " << manifest.defaults.guidance_scale
+  text << "prompts:          at most " << counted(manifest.max_chunks, "chunk") << " of tokens, clip skip "
+       << manifest.clip_skip << "\nlatents:          " << counted(manifest.latent_channels, "channel") << ", 1/"
+       << manifest.downscale << " of the picture's sides, rms " << manifest.x0_rms.value
+       << (manifest.x0_rms.assumed ? " (assumed)" : "") << "\nsizes:            " << text_of(manifest.default_size)
+       << " by default; " << sizes_text(manifest) << "\n"
+       << noise_line(manifest.training_noise) << "defaults:         " << counted(manifest.defaults.steps, "step")
+       << ", " << manifest.defaults.sampler << ", guidance scale " << manifest.defaults.guidance_scale
        << "\nno negative:      " << manifest.no_negative_prompt << "\nSHA-256 of model.json:\n  " << manifest.sha256
        << "\n";
   return text.str();

@@ -124,64 +124,35 @@ class Reader {
 
   void step(char opcode) {
     switch (opcode) {
-      case 'N':
-        return push(Value::None{});
-      case '\x88':
-        return push(true);
-      case '\x89':
-        return push(false);
-      case 'K':
-        return push(int64_t{take<uint8_t>()});
-      case 'M':
-        return push(int64_t{take<uint16_t>()});
-      case 'J':
-        return push(int64_t{take<int32_t>()});
-      case '\x8a':
-        return push(long_integer());
-      case 'G':
-        return push(big_endian_double());
-      case 'X':
-        return push(std::string(take(take<uint32_t>())));
-      case '(':
-        return marks_.push_back(stack_.size());
-      case ')':
-        return push(Value::Tuple{});
-      case '\x85':
-        return tuple_of(1);
-      case '\x86':
-        return tuple_of(2);
-      case '\x87':
-        return tuple_of(3);
-      case 't':
-        return push(Value::Tuple{pop_to_mark()});
-      case ']':
-        return push(Value::List{});
-      case 'e':
-        return append_items();
-      case '}':
-        return push(Value::Dict{});
-      case 'u':
-        return set_items();
-      case 'c':
-        return name();
-      case '\x81':
-        pop();
-        return;  // a new object: its class stays, its empty arguments go, its state comes with 'b'
+      case 'N': return push(Value::None{});
+      case '\x88': return push(true);
+      case '\x89': return push(false);
+      case 'K': return push(int64_t{take<uint8_t>()});
+      case 'M': return push(int64_t{take<uint16_t>()});
+      case 'J': return push(int64_t{take<int32_t>()});
+      case '\x8a': return push(long_integer());
+      case 'G': return push(big_endian_double());
+      case 'X': return push(std::string(take(take<uint32_t>())));
+      case '(': return marks_.push_back(stack_.size());
+      case ')': return push(Value::Tuple{});
+      case '\x85': return tuple_of(1);
+      case '\x86': return tuple_of(2);
+      case '\x87': return tuple_of(3);
+      case 't': return push(Value::Tuple{pop_to_mark()});
+      case ']': return push(Value::List{});
+      case 'e': return append_items();
+      case '}': return push(Value::Dict{});
+      case 'u': return set_items();
+      case 'c': return name();
+      case '\x81': pop(); return;  // a new object: its class stays, its empty arguments go, its state comes with 'b'
       case 'b':
-      case 'R':
-        return call();
-      case 'Q':
-        return push(Value::Storage{pop()});
-      case 'q':
-        return remember(take<uint8_t>());
-      case 'r':
-        return remember(take<uint32_t>());
-      case 'h':
-        return recall(take<uint8_t>());
-      case 'j':
-        return recall(take<uint32_t>());
-      default:
-        refuse("opcode " + std::to_string(static_cast<unsigned char>(opcode)) + " of no program");
+      case 'R': return call();
+      case 'Q': return push(Value::Storage{pop()});
+      case 'q': return remember(take<uint8_t>());
+      case 'r': return remember(take<uint32_t>());
+      case 'h': return recall(take<uint8_t>());
+      case 'j': return recall(take<uint32_t>());
+      default: refuse("opcode " + std::to_string(static_cast<unsigned char>(opcode)) + " of no program");
     }
   }
 

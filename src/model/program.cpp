@@ -16,9 +16,9 @@
 #include <vector>
 
 #include "allowed_operators.h"
+#include "base/text.h"
 #include "model/pickle.h"
 #include "steplapse/error.h"
-#include "base/text.h"
 
 namespace steplapse {
 namespace {
@@ -297,24 +297,15 @@ class Builder {
     if (depth > kDeepestNesting) throw Refused("its modules are nested too deep");
     if (value->get<Value::None>() && c10::NoneType::get()->isSubtypeOf(*type)) return {};
     switch (type->kind()) {
-      case c10::TypeKind::BoolType:
-        return as<bool>(value, "bool");
-      case c10::TypeKind::IntType:
-        return as<int64_t>(value, "whole number");
-      case c10::TypeKind::FloatType:
-        return as<double>(value, "number");
-      case c10::TypeKind::StringType:
-        return as<std::string>(value, "text");
-      case c10::TypeKind::TensorType:
-        return empty_tensor(value);
-      case c10::TypeKind::OptionalType:
-        return attribute_of(value, type->containedType(0), depth + 1);
-      case c10::TypeKind::ListType:
-        return list_of(value, type->containedType(0), depth + 1);
-      case c10::TypeKind::ClassType:
-        return object_of(value, type->expect<c10::ClassType>(), depth + 1);
-      default:
-        throw Refused("it has an attribute of type " + type->str() + ", which no bundle needs");
+      case c10::TypeKind::BoolType: return as<bool>(value, "bool");
+      case c10::TypeKind::IntType: return as<int64_t>(value, "whole number");
+      case c10::TypeKind::FloatType: return as<double>(value, "number");
+      case c10::TypeKind::StringType: return as<std::string>(value, "text");
+      case c10::TypeKind::TensorType: return empty_tensor(value);
+      case c10::TypeKind::OptionalType: return attribute_of(value, type->containedType(0), depth + 1);
+      case c10::TypeKind::ListType: return list_of(value, type->containedType(0), depth + 1);
+      case c10::TypeKind::ClassType: return object_of(value, type->expect<c10::ClassType>(), depth + 1);
+      default: throw Refused("it has an attribute of type " + type->str() + ", which no bundle needs");
     }
   }
 

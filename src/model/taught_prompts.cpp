@@ -5,9 +5,9 @@
 #include <set>
 #include <utility>
 
+#include "base/text.h"
 #include "model/bundle_file.h"
 #include "steplapse/error.h"
-#include "base/text.h"
 
 namespace steplapse {
 namespace {
@@ -116,7 +116,8 @@ std::optional<std::string> unknown_warning(const std::vector<TaughtPrompt>& taug
     return std::nullopt;
   const std::string names = nearest_names(taught, asked);
   return "the model was not taught any word of " + which + in_quotes(prompt) +
-         (names.empty() ? "; steplapse model prompts lists what it was" : "; nearest names: " + names + " (all: steplapse model prompts)");
+         (names.empty() ? "; steplapse model prompts lists what it was"
+                        : "; nearest names: " + names + " (all: steplapse model prompts)");
 }
 
 }  // namespace steplapse

@@ -6,10 +6,10 @@
 #include <utility>
 #include <variant>
 
+#include "base/text.h"
 #include "model/bundle_file.h"
 #include "model/clip_bpe.h"
 #include "steplapse/error.h"
-#include "base/text.h"
 
 namespace steplapse {
 namespace {

@@ -1,13 +1,12 @@
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 
-
-#include "model/bundle_file.h"
 #include "base/shape_text.h"
-#include "steplapse/bundle.h"
-#include "steplapse/error.h"
+#include "model/bundle_file.h"
 #include "model/taught_prompts.h"
 #include "model/tokenizer.h"
+#include "steplapse/bundle.h"
+#include "steplapse/error.h"
 
 namespace steplapse {
 namespace {

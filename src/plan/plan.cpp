@@ -7,10 +7,10 @@
 #include <iterator>
 #include <sstream>
 
-#include "plan/plan_levels.h"
 #include "base/shape_text.h"
-#include "steplapse/error.h"
 #include "base/text.h"
+#include "plan/plan_levels.h"
+#include "steplapse/error.h"
 
 namespace steplapse {
 namespace {
@@ -23,7 +23,8 @@ std::string checked_prompt(const std::string& flag, const std::string& text) {
                      " wanted");
   }
   if (!is_utf8(text)) throw UsageError(flag + ": not valid UTF-8");
-  if (text.find('\0') != std::string::npos) throw UsageError(flag + ": holds a NUL character, which no picture's text can");
+  if (text.find('\0') != std::string::npos)
+    throw UsageError(flag + ": holds a NUL character, which no picture's text can");
   return nfc(text);
 }
 
@@ -34,7 +35,8 @@ Tensor checked_latents(const Tensor& latents, const std::vector<int64_t>& wanted
   }
   // A copy: what was read may be a mapping of the user's file.
   const Tensor numbers = latents.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true).contiguous();
-  if (!at::isfinite(numbers).all().item<bool>()) throw UsageError("--latents: 'latents' holds numbers that are not finite");
+  if (!at::isfinite(numbers).all().item<bool>())
+    throw UsageError("--latents: 'latents' holds numbers that are not finite");
   return numbers;
 }
 
@@ -45,8 +47,8 @@ void warn_of_other_noise(const Tensor& latents, std::vector<std::string>& warnin
   const double rms = latents.to(at::kDouble).square().mean().sqrt().item<double>();
   if (std::abs(rms - 1) <= bound) return;
   std::ostringstream text;
-  text << "--latents: 'latents' has rms " << rms << " and does not look like unit noise, which has " << std::max(0.0, 1 - bound)
-       << " to " << 1 + bound << "; give it as it is before a sampler scales it";
+  text << "--latents: 'latents' has rms " << rms << " and does not look like unit noise, which has "
+       << std::max(0.0, 1 - bound) << " to " << 1 + bound << "; give it as it is before a sampler scales it";
   warnings.push_back(text.str());
 }
 
@@ -60,13 +62,14 @@ void plan_own_steps(const Sampler& sampler, const Settings& settings, const Sche
   if (sampler.adaptive && settings.steps) {
     plan.warnings.push_back("the sampler " + name + " chooses how many steps it makes, whatever --steps says");
   } else if (plan.made_steps && *plan.made_steps != schedule.steps()) {
-    plan.warnings.push_back("the sampler " + name + " makes " + counted(*plan.made_steps, "step") + " and asks the network " +
-                            counted(schedule.steps(), "time"));
+    plan.warnings.push_back("the sampler " + name + " makes " + counted(*plan.made_steps, "step") +
+                            " and asks the network " + counted(schedule.steps(), "time"));
   }
   if (settings.timesteps || settings.sigmas || settings.levels) {
     const bool short_restart = name == "restart" && schedule.steps() < 20;
     if (!short_restart) {
-      plan.warnings.push_back("the sampler " + name + " takes the ends of --" + plan.schedule + " and places its steps between them itself");
+      plan.warnings.push_back("the sampler " + name + " takes the ends of --" + plan.schedule +
+                              " and places its steps between them itself");
     }
   }
 }
@@ -85,8 +88,8 @@ Recipe make_recipe(const Manifest& manifest, const Settings& settings, const Pla
 
   const std::vector<int64_t> shape = latents_shape(manifest, {plan.width, plan.height});
   recipe.init_noise_given = settings.latents.defined();
-  recipe.init_noise = recipe.init_noise_given ? checked_latents(settings.latents, shape)
-                                              : Noise(recipe.rng, recipe.seed).draw(shape);
+  recipe.init_noise =
+      recipe.init_noise_given ? checked_latents(settings.latents, shape) : Noise(recipe.rng, recipe.seed).draw(shape);
   return recipe;
 }
 
@@ -95,12 +98,14 @@ Recipe make_recipe(const Manifest& manifest, const Settings& settings, const Pla
 void warn_of_guidance(const Settings& settings, Plan& plan) {
   const Recipe& recipe = plan.recipe;
   const bool negative = plan.negative_prompt && !plan.negative_prompt->empty();
-  const std::string scale = (settings.guidance_scale ? "--guidance-scale " : "the bundle's guidance scale ") + plain(recipe.guidance.scale);
+  const std::string scale =
+      (settings.guidance_scale ? "--guidance-scale " : "the bundle's guidance scale ") + plain(recipe.guidance.scale);
   if (recipe.guidance.scale < 1) {
     plan.warnings.push_back(scale +
-                            (recipe.guidance.scale > 0 ? " lies between no prompt, 0, and the prompt without guidance, 1"
-                             : negative                ? " ignores the prompt and draws the negative prompt"
-                                                       : " ignores the prompt") +
+                            (recipe.guidance.scale > 0
+                                 ? " lies between no prompt, 0, and the prompt without guidance, 1"
+                             : negative ? " ignores the prompt and draws the negative prompt"
+                                        : " ignores the prompt") +
                             "; what diffusers calls " + plain(recipe.guidance.scale) + " is 1 here");
   }
   if (!recipe.guidance.guides() && negative) {
@@ -112,7 +117,8 @@ void warn_of_guidance(const Settings& settings, Plan& plan) {
   const bool anywhere = std::any_of(questions.begin(), questions.end(), [&](const Walk::Question& question) {
     return recipe.guidance.asks_uncond(question.step, question.level);
   });
-  if (!anywhere) plan.warnings.push_back("--guidance-sigmas: none of the run's levels lies there, so there is no guidance");
+  if (!anywhere)
+    plan.warnings.push_back("--guidance-sigmas: none of the run's levels lies there, so there is no guidance");
 }
 
 constexpr const char *kPrompt = "PROMPT", *kNegativePrompt = "--negative-prompt";
@@ -161,7 +167,8 @@ Plan make_plan(const Manifest& manifest, const Settings& settings) {
   warn_of_guidance(settings, plan);
   if (plan.recipe.init_noise_given) warn_of_other_noise(plan.recipe.init_noise, plan.warnings);
   if (plan.recipe.rng == Rng::cpu && plan.recipe.seed > 0xffffffff) {
-    plan.warnings.push_back("seed " + std::to_string(plan.recipe.seed) + " is beyond 32 bits: the cpu generator uses its low 32, " +
+    plan.warnings.push_back("seed " + std::to_string(plan.recipe.seed) +
+                            " is beyond 32 bits: the cpu generator uses its low 32, " +
                             std::to_string(plan.recipe.seed & 0xffffffff));
   }
   return plan;

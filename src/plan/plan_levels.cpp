@@ -4,8 +4,8 @@
 #include <functional>
 #include <limits>
 
-#include "steplapse/error.h"
 #include "base/text.h"
+#include "steplapse/error.h"
 
 namespace steplapse {
 namespace {
@@ -14,8 +14,9 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 void check_number(const char* flag, double value, double least, double most) {
   if (value >= least && value <= most && std::isfinite(value)) return;
-  throw UsageError(flag + (" " + plain(value)) + ": wanted a number " +
-                   (std::isinf(most) ? "of " + plain(least) + " or more" : "from " + plain(least) + " to " + plain(most)));
+  throw UsageError(
+      flag + (" " + plain(value)) + ": wanted a number " +
+      (std::isinf(most) ? "of " + plain(least) + " or more" : "from " + plain(least) + " to " + plain(most)));
 }
 
 /// ", those that do: euler, heun" for the samplers or schedules that `fits`.
@@ -52,13 +53,17 @@ void refuse_two_ways(const Settings& settings) {
   const LevelFlag own[] = {{"--timesteps", settings.timesteps.has_value()},
                            {"--sigmas", settings.sigmas.has_value()},
                            {"--levels", settings.levels.has_value()}};
-  const LevelFlag made[] = {{"--steps", settings.steps.has_value()},         {"--schedule", settings.schedule.has_value()},
-                            {"--sigma-min", settings.sigma_min.has_value()}, {"--sigma-max", settings.sigma_max.has_value()},
-                            {"--rho", settings.rho.has_value()},             {"--shift", settings.shift.has_value()}};
+  const LevelFlag made[] = {{"--steps", settings.steps.has_value()},
+                            {"--schedule", settings.schedule.has_value()},
+                            {"--sigma-min", settings.sigma_min.has_value()},
+                            {"--sigma-max", settings.sigma_max.has_value()},
+                            {"--rho", settings.rho.has_value()},
+                            {"--shift", settings.shift.has_value()}};
   const LevelFlag* first = nullptr;
   for (const LevelFlag& flag : own) {
     if (!flag.given) continue;
-    if (first) throw UsageError(std::string(first->name) + " and " + flag.name + " both say which levels; leave one out");
+    if (first)
+      throw UsageError(std::string(first->name) + " and " + flag.name + " both say which levels; leave one out");
     first = &flag;
   }
   for (const LevelFlag& flag : made) {
@@ -121,7 +126,8 @@ void check_sigmas(const NoiseScale& scale, const Settings& settings) {
   };
   check("--sigma-min", settings.sigma_min);
   check("--sigma-max", settings.sigma_max);
-  const double least = settings.sigma_min.value_or(scale.sigma_min()), most = settings.sigma_max.value_or(scale.sigma_max());
+  const double least = settings.sigma_min.value_or(scale.sigma_min()),
+               most = settings.sigma_max.value_or(scale.sigma_max());
   if (least >= most && settings.sigma_min) {
     throw UsageError("--sigma-min " + plain(least) + ": not below the largest sigma, " + plain(most));
   }
@@ -160,7 +166,8 @@ RunEnd run_end(const Preset& preset) {
 /// zero terminal SNR and of trailing spacing were trained for a start elsewhere.
 bool takes_usual_schedule(const TrainingNoise& noise) {
   constexpr double kZeroSnr = 1e-6;  // alpha²; diffusers puts 2^-24 there, Stable Diffusion has 0.0047
-  return noise.prediction_type != PredictionType::flow && noise.timestep_spacing != "trailing" && noise.alphas_cumprod.back() > kZeroSnr;
+  return noise.prediction_type != PredictionType::flow && noise.timestep_spacing != "trailing" &&
+         noise.alphas_cumprod.back() > kZeroSnr;
 }
 
 Schedule by_rule(const Manifest& manifest, const Settings& settings, Preset preset, Plan& plan) {
@@ -193,11 +200,10 @@ void warn_of_little_noise(const TrainingNoise& noise, const Schedule& schedule, 
   const double first = schedule.levels.front().timestep.value();
   if (first >= static_cast<double>(noise.timesteps()) / 2) return;
   const bool own = plan.own_levels();
-  plan.warnings.push_back((own ? "--" + plan.schedule
-                               : "--schedule " + plan.schedule + " with " + counted(schedule.steps(), "step")) +
-                          " starts at timestep " + plain(first) + " of " + std::to_string(noise.timesteps()) +
-                          ", where the network expects little noise" +
-                          (own ? "" : "; --schedule trailing starts at the noisiest"));
+  plan.warnings.push_back(
+      (own ? "--" + plan.schedule : "--schedule " + plan.schedule + " with " + counted(schedule.steps(), "step")) +
+      " starts at timestep " + plain(first) + " of " + std::to_string(noise.timesteps()) +
+      ", where the network expects little noise" + (own ? "" : "; --schedule trailing starts at the noisiest"));
 }
 
 }  // namespace
@@ -226,7 +232,8 @@ SamplerOptions planned_options(const Sampler& sampler, const Settings& settings)
   if (settings.s_churn && !sampler.churns) refuse_churn("--s-churn", sampler);
   options.s_churn = settings.s_churn.value_or(0);
   check_number("--s-churn", options.s_churn, 0, kInfinity);
-  for (const auto& [flag, given] : {LevelFlag{"--s-tmin", settings.s_tmin.has_value()}, {"--s-tmax", settings.s_tmax.has_value()}}) {
+  for (const auto& [flag, given] :
+       {LevelFlag{"--s-tmin", settings.s_tmin.has_value()}, {"--s-tmax", settings.s_tmax.has_value()}}) {
     if (given && !sampler.churns) refuse_churn(flag, sampler);
     if (given && options.s_churn == 0) throw UsageError(std::string(flag) + ": means nothing without --s-churn");
   }
@@ -256,21 +263,25 @@ GuidanceRule planned_guidance(const Manifest& manifest, const Settings& settings
                                     {"--guidance-sigmas", settings.guidance_sigmas.has_value()},
                                     {"--guidance-rescale", settings.guidance_rescale.has_value()}}) {
     if (given && !rule.guides()) {
-      throw UsageError(std::string(flag) + ": there is no guidance at --guidance-scale " + plain(rule.scale) + "; wanted another");
+      throw UsageError(std::string(flag) + ": there is no guidance at --guidance-scale " + plain(rule.scale) +
+                       "; wanted another");
     }
   }
   if (const auto& interval = settings.guidance_interval) {
     rule.first_step = static_cast<int64_t>(interval->low);
     if (std::isfinite(interval->high)) rule.last_step = static_cast<int64_t>(interval->high);
-    const std::string said = "--guidance-interval " + plain(interval->low) + ".." + (std::isinf(interval->high) ? "" : plain(interval->high));
+    const std::string said = "--guidance-interval " + plain(interval->low) + ".." +
+                             (std::isinf(interval->high) ? "" : plain(interval->high));
     if (steps && (rule.first_step > *steps || (std::isfinite(interval->high) && rule.last_step > *steps))) {
       throw UsageError(said + ": the run has " + counted(*steps, "step"));
     }
-    if (rule.first_step < 1 || rule.first_step > rule.last_step) throw UsageError(said + ": wanted steps A..B from 1, A no greater than B");
+    if (rule.first_step < 1 || rule.first_step > rule.last_step)
+      throw UsageError(said + ": wanted steps A..B from 1, A no greater than B");
   }
   if (const auto& sigmas = settings.guidance_sigmas) {
     if (!(sigmas->low >= 0 && sigmas->low < sigmas->high)) {
-      throw UsageError("--guidance-sigmas " + plain(sigmas->low) + ".." + plain(sigmas->high) + ": wanted LOW..HIGH, LOW below HIGH");
+      throw UsageError("--guidance-sigmas " + plain(sigmas->low) + ".." + plain(sigmas->high) +
+                       ": wanted LOW..HIGH, LOW below HIGH");
     }
     rule.sigma_low = sigmas->low;
     rule.sigma_high = sigmas->high;
@@ -287,7 +298,8 @@ PlannedRule planned_rule(const Manifest& manifest, const Settings& settings, con
       rule_named(manifest, settings.schedule.value_or(preset.schedule.value_or(noise.timestep_spacing)), warnings);
   check_knows(rule, settings);
   check_sigmas(NoiseScale(noise), settings);
-  return {rule, noise,
+  return {rule,
+          noise,
           {.sigma_min = settings.sigma_min,
            .sigma_max = settings.sigma_max,
            .rho = settings.rho,
@@ -304,7 +316,8 @@ Schedule planned_schedule(const Manifest& manifest, const Settings& settings, co
   Schedule schedule;
   if (settings.timesteps) {
     plan.schedule = "timesteps";
-    schedule = of_flag("--timesteps", [&] { return schedule_of_timesteps(noise, *settings.timesteps, run_end(preset)); });
+    schedule =
+        of_flag("--timesteps", [&] { return schedule_of_timesteps(noise, *settings.timesteps, run_end(preset)); });
   } else if (settings.sigmas) {
     plan.schedule = "sigmas";
     schedule = of_flag("--sigmas", [&] { return schedule_of_sigmas(noise, *settings.sigmas); });

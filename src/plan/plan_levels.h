@@ -1,7 +1,7 @@
 #pragma once
 
-#include "plan/presets.h"
 #include "plan/plan.h"
+#include "plan/presets.h"
 
 namespace steplapse {
 

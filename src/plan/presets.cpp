@@ -82,7 +82,8 @@ const std::vector<Shortfall>& shortfalls() {
       {{"a1111:DDIM", "a1111:ddim", "a1111:PLMS"}, "ends at timestep 1, the last of its list: of 20 steps it makes 19"},
       {{"a1111:LMS", "a1111:k_lms", "k-diffusion:sample_lms", "diffusers:LMSDiscreteScheduler"},
        "the step to sigma 0 is x0; the tool extrapolates there too"},
-      {{"diffusers:PNDMScheduler"}, "makes no Runge-Kutta steps at the start, as with skip_prk_steps; of v-prediction it averages eps"},
+      {{"diffusers:PNDMScheduler"},
+       "makes no Runge-Kutta steps at the start, as with skip_prk_steps; of v-prediction it averages eps"},
       {{"diffusers:DEISMultistepScheduler"}, "keeps order 2 in the last step; diffusers takes 1 below 15 steps"},
       {{"diffusers:IPNDMScheduler"}, "has the levels of linspace_solver; diffusers' own ignore the model's training"},
       {{"a1111:UniPC"}, "has order 2 and B2(h), as diffusers; A1111 has order 3 and B1(h)"},
@@ -139,8 +140,11 @@ Preset preset_of(std::string_view tool, const Sampler& sampler) {
     if (habit.sampler == sampler.name) of_sampler = &habit;
   }
   const Habit& habit = of_sampler ? *of_sampler : *of_tool;
-  Preset preset{.sampler = std::string(sampler.name), .start = habit.start, .end = habit.end,
-                .drops_penultimate = habit.drops_penultimate, .eta = habit.eta};
+  Preset preset{.sampler = std::string(sampler.name),
+                .start = habit.start,
+                .end = habit.end,
+                .drops_penultimate = habit.drops_penultimate,
+                .eta = habit.eta};
   if (habit.schedule) preset.schedule = *habit.schedule;
   return preset;
 }
@@ -188,7 +192,8 @@ std::optional<TakenFor<Preset>> sampler_taken_for(std::string_view word, const s
   const auto all = [&](auto same) { return std::all_of(presets.begin(), presets.end(), same); };
   if (all([&](const Preset& other) { return other == first; })) return TakenFor<Preset>{first, names.front()};
   if (!all([&](const Preset& other) { return other.sampler == first.sampler; })) {
-    throw std::invalid_argument(in_quotes(word) + " is different samplers in different tools; write one of: " + joined(names, ", "));
+    throw std::invalid_argument(in_quotes(word) +
+                                " is different samplers in different tools; write one of: " + joined(names, ", "));
   }
   Preset common{.sampler = first.sampler};
   std::string as = first.sampler;
@@ -215,7 +220,8 @@ std::optional<TakenFor<std::string>> schedule_taken_for(std::string_view word) {
   }
   if (ours.empty()) return std::nullopt;
   if (ours.size() == 1) return TakenFor<std::string>{ours.front(), ours.front()};
-  throw std::invalid_argument(in_quotes(word) + " is different schedules in different tools; write one of: " + joined(names, ", "));
+  throw std::invalid_argument(in_quotes(word) +
+                              " is different schedules in different tools; write one of: " + joined(names, ", "));
 }
 
 std::string_view shortfall_of(std::string_view name) {
@@ -247,7 +253,8 @@ Preset preset_named(std::string_view name, const std::vector<Sampler>& table) {
 
 std::string schedule_of_other_tool(std::string_view name) {
   check_tool(name);
-  if (std::find(std::begin(kAlignYourSteps), std::end(kAlignYourSteps), name) != std::end(kAlignYourSteps)) return "ays";
+  if (std::find(std::begin(kAlignYourSteps), std::end(kAlignYourSteps), name) != std::end(kAlignYourSteps))
+    return "ays";
   if (const ScheduleRule* rule = find(schedules(), name)) return std::string(rule->name);
   refuse("schedule", name, schedule_names());
 }

@@ -14,7 +14,7 @@ namespace steplapse {
 struct Preset {
   std::string sampler;
   std::optional<std::string> schedule = std::nullopt;  ///< none: the bundle's own
-  std::optional<StartScale> start = std::nullopt;      ///< none, here and below: as the schedule and the sampler have it
+  std::optional<StartScale> start = std::nullopt;  ///< none, here and below: as the schedule and the sampler have it
   std::optional<RunEnd> end = std::nullopt;
   bool drops_penultimate = false;  ///< takes the levels for one step more, without the last but one
   std::optional<double> eta = std::nullopt;
@@ -44,7 +44,8 @@ struct TakenFor {
 /// all that do the same with it. Where they do not, the sampler (and the schedule, if the word names one) that they have in
 /// common. None where nobody has the word.
 /// @throws std::invalid_argument  the word is different samplers in different tools; the text has their names
-std::optional<TakenFor<Preset>> sampler_taken_for(std::string_view word, const std::vector<Sampler>& table = samplers());
+std::optional<TakenFor<Preset>> sampler_taken_for(std::string_view word,
+                                                  const std::vector<Sampler>& table = samplers());
 
 /// Our schedule likewise: "SGM Uniform".
 /// @throws std::invalid_argument  it is different ones in different tools: "Beta"

@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "model/tokenizer.h"
 #include "prompt/syntax.h"
 #include "steplapse/tensor.h"
-#include "model/tokenizer.h"
 
 namespace steplapse {
 
@@ -17,9 +17,9 @@ struct Chunk {
 };
 
 struct ChunkedPrompt {
-  std::vector<Chunk> chunks;   ///< at least one
-  std::string cut;             ///< the words that found no room
-  bool passed_break = false;   ///< words go on in the last chunk though a BREAK before them asked for another
+  std::vector<Chunk> chunks;  ///< at least one
+  std::string cut;            ///< the words that found no room
+  bool passed_break = false;  ///< words go on in the last chunk though a BREAK before them asked for another
 };
 
 /// Deals a prompt's pieces out to chunks. Each part is cut into pieces alone. Where a chunk fills up and its last comma

@@ -27,8 +27,8 @@ std::vector<std::vector<Chunk>> tokenized(const std::vector<Tokenizer>& tokenize
     ChunkedPrompt chunks = chunked(tokenizer, prompt, max_chunks);
     const std::string room = chunks_text(tokenizer.spec(), max_chunks);
     if (chunks.passed_break) {
-      add_once(warnings, "the " + what + " has a BREAK beyond the model's " + room +
-                             "; the words after it go on in the last");
+      add_once(warnings,
+               "the " + what + " has a BREAK beyond the model's " + room + "; the words after it go on in the last");
     }
     if (!chunks.cut.empty()) {
       add_once(warnings, "the " + what + " is longer than the model's " +
@@ -79,7 +79,8 @@ TokenizedPrompts tokenize_prompts(const Manifest& manifest, const std::vector<To
   prompts.prompt = tokenized(tokenizers, manifest.max_chunks, "prompt", request.prompt, prompts.warnings);
   const bool zeros = !request.has_negative && manifest.no_negative_prompt == "zeros";
   if (request.is_guided && !zeros) {
-    prompts.negative = tokenized(tokenizers, manifest.max_chunks, "negative prompt", request.negative, prompts.warnings);
+    prompts.negative =
+        tokenized(tokenizers, manifest.max_chunks, "negative prompt", request.negative, prompts.warnings);
   }
   pad_with_empty_chunks(prompts);
   return prompts;

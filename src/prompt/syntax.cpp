@@ -10,17 +10,17 @@
 #include <sstream>
 #include <stdexcept>
 
-#include "steplapse/error.h"
 #include "base/text.h"
+#include "steplapse/error.h"
 
 namespace steplapse {
 namespace {
 
 constexpr double kRound = 1.1, kSquare = 1 / 1.1;
 constexpr double kHeaviest = 100;
-constexpr size_t kDeepest = 100;      // brackets in brackets
-constexpr size_t kLongestTag = 256;   // bytes of <lora:...>
-constexpr size_t kShown = 40;         // characters of the prompt in a message
+constexpr size_t kDeepest = 100;     // brackets in brackets
+constexpr size_t kLongestTag = 256;  // bytes of <lora:...>
+constexpr size_t kShown = 40;        // characters of the prompt in a message
 constexpr size_t kNone = std::string_view::npos;
 
 constexpr std::string_view kSpaces = " \t\r\n\f\v";
@@ -93,9 +93,9 @@ struct Note {
 struct Token {
   enum Kind { text, opens_round, closes_round, opens_square, closes_square, colon, bar, starts_chunk };
   Kind kind;
-  size_t begin, end;       // bytes of the prompt
-  size_t partner = kNone;  // of a bracket
-  size_t part = 0;         // of an opening bracket: the first inside
+  size_t begin, end;           // bytes of the prompt
+  size_t partner = kNone;      // of a bracket
+  size_t part = 0;             // of an opening bracket: the first inside
   size_t first_colon = kNone;  // of an opening bracket: in it and in no other
 };
 
@@ -150,8 +150,9 @@ class Parser {
     for (const std::string_view name : {"<lora:", "<lyco:", "<hypernet:"}) {
       const size_t end = rest.find('>');
       if (!rest.starts_with(name) || end == kNone || end == name.size()) continue;
-      note("tag", at, in_quotes(rest.substr(0, end + 1), kShown) +
-                          " is left out: a LoRA is merged into the model when its bundle is exported");
+      note("tag", at,
+           in_quotes(rest.substr(0, end + 1), kShown) +
+               " is left out: a LoRA is merged into the model when its bundle is exported");
       return at + end + 1;
     }
     return push(Token::text, at, at + 1);
@@ -223,8 +224,8 @@ class Parser {
 
   void open(size_t i) {
     if (open_.size() == kDeepest) {
-      throw UsageError(location(tokens_[i].begin) + ": brackets more than " + std::to_string(kDeepest) +
-                       " deep; " + way_out(slice(tokens_[i])));
+      throw UsageError(location(tokens_[i].begin) + ": brackets more than " + std::to_string(kDeepest) + " deep; " +
+                       way_out(slice(tokens_[i])));
     }
     open_.push_back(i);
     tokens_[i].part = parts_.size();
@@ -263,8 +264,8 @@ class Parser {
     const Token& opening = tokens_[tokens_[closing].partner];
     const std::string_view brackets = prompt_.substr(opening.begin, tokens_[closing].end - opening.begin);
     throw UsageError(location(begin) + ": " + (found.empty() ? "nothing" : in_quotes(found, kShown)) +
-                     " after ':' in " + in_quotes(brackets, kShown) +
-                     ", wanted a weight as in (word:1.2); " + way_out(":"));
+                     " after ':' in " + in_quotes(brackets, kShown) + ", wanted a weight as in (word:1.2); " +
+                     way_out(":"));
   }
 
   /// (12:30) and (16:9) are weights to all who read this syntax, and mostly meant otherwise.
@@ -272,8 +273,8 @@ class Parser {
     const std::string_view said = between(colon, closing);
     const size_t begin = tokens_[colon].begin;
     if (!is_digit(prompt_[begin - 1]) || !std::all_of(said.begin(), said.end(), is_digit)) return;
-    note("time", begin, in_quotes(prompt_.substr(begin, said.size() + 1), kShown) +
-                            " is a weight; for a time or a ratio write '\\:'");
+    note("time", begin,
+         in_quotes(prompt_.substr(begin, said.size() + 1), kShown) + " is a weight; for a time or a ratio write '\\:'");
   }
 
   void refuse_editing(size_t closing) const {

@@ -11,7 +11,7 @@ namespace steplapse {
 
 /// A run of a prompt's words with one weight.
 struct PromptPart {
-  std::string text;           ///< without the syntax
+  std::string text;  ///< without the syntax
   double weight = 1;
   size_t begin = 0;           ///< the byte of the prompt where it starts
   bool starts_chunk = false;  ///< BREAK stands before it

@@ -22,7 +22,9 @@ struct Facts {
 
   /// The user's levels, without a schedule.
   bool own_levels() const { return schedule == "timesteps" || schedule == "sigmas" || schedule == "levels"; }
-  int64_t steps() const { return recipe.schedule.steps(); }  ///< as requested; some samplers read it as a number of calls
+  int64_t steps() const {
+    return recipe.schedule.steps();
+  }  ///< as requested; some samplers read it as a number of calls
 };
 
 /// Every setting under its name, in the order for people: a new setting is a row here. Infinity is null.

@@ -11,9 +11,9 @@
 #include <string>
 #include <utility>
 
-#include "steplapse/error.h"
 #include "base/file_io.h"
 #include "base/text.h"
+#include "steplapse/error.h"
 
 namespace steplapse {
 namespace {
@@ -21,8 +21,8 @@ namespace {
 namespace fs = std::filesystem;
 
 // Deleted in this order: the log, by which a folder is known to hold a run, goes last.
-constexpr std::array kRunFiles{"run.json", "steps.csv", "final.png", "final.safetensors", "run.sqlite-journal",
-                               "run.sqlite"};
+constexpr std::array kRunFiles{"run.json",          "steps.csv",          "final.png",
+                               "final.safetensors", "run.sqlite-journal", "run.sqlite"};
 constexpr std::array kFrameKinds{"x0", "xt"};
 
 /// @return whether it was not there before
@@ -39,7 +39,8 @@ int lock(const fs::path& path) {
   if (::flock(file, LOCK_EX | LOCK_NB) == 0) return file;
   const int why = errno;
   ::close(file);
-  if (why == EWOULDBLOCK) throw OutputError(path.string() + ": another steplapse is writing a run there; name another --out");
+  if (why == EWOULDBLOCK)
+    throw OutputError(path.string() + ": another steplapse is writing a run there; name another --out");
   throw OutputError((path / "run.lock").string() + ": cannot lock: " + std::strerror(why));
 }
 
@@ -50,7 +51,8 @@ constexpr const char* kUnfinished = ".part";
 bool is_frame(fs::path file) {
   if (file.extension() == kUnfinished) file = file.stem();
   const std::string digits = file.stem().string();
-  return file.extension() == ".png" && digits.size() >= 4 && digits.find_first_not_of("0123456789") == std::string::npos;
+  return file.extension() == ".png" && digits.size() >= 4 &&
+         digits.find_first_not_of("0123456789") == std::string::npos;
 }
 
 /// Deletes the files of a run, and no other: the folder may hold the user's own.
@@ -96,11 +98,13 @@ void refuse_existing_run(const fs::path& path, bool overwrite) {
   const bool has_log = fs::exists(path / "run.sqlite", unreadable);
   if (has_log && overwrite) return;
   if (has_log) {
-    throw OutputError(path.string() + ": holds a run already (run.sqlite); name another --out, or --overwrite to replace it");
+    throw OutputError(path.string() +
+                      ": holds a run already (run.sqlite); name another --out, or --overwrite to replace it");
   }
   for (const char* name : kRunFiles) {
     if (!fs::exists(path / name, unreadable)) continue;
-    throw OutputError(path.string() + ": holds " + name + " without a run's log, so it is not ours to replace; name another --out");
+    throw OutputError(path.string() + ": holds " + name +
+                      " without a run's log, so it is not ours to replace; name another --out");
   }
 }
 

@@ -45,7 +45,8 @@ Blob bytes_of(const std::vector<double>& numbers) {
 }
 
 std::vector<double> numbers_of(const std::string& bytes) {
-  if (bytes.size() % sizeof(double) != 0) throw std::runtime_error("a blob of " + std::to_string(bytes.size()) + " bytes");
+  if (bytes.size() % sizeof(double) != 0)
+    throw std::runtime_error("a blob of " + std::to_string(bytes.size()) + " bytes");
   std::vector<double> numbers(bytes.size() / sizeof(double));
   std::copy(bytes.begin(), bytes.end(), reinterpret_cast<char*>(numbers.data()));
   return numbers;
@@ -175,27 +176,26 @@ void RunLog::add_call(const Question& question, const Answer& answer) {
   };
   const Branch cond(answer.cond), uncond(answer.uncond);
   database_->write("INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", question.call, question.step,
-              question.level.timestep, question.level.alpha, question.level.sigma, checksum(x), shape_json(x),
-              cond.bytes, cond.sha256, uncond.bytes, uncond.sha256, answer.milliseconds);
+                   question.level.timestep, question.level.alpha, question.level.sigma, checksum(x), shape_json(x),
+                   cond.bytes, cond.sha256, uncond.bytes, uncond.sha256, answer.milliseconds);
 }
 
 void RunLog::add_step(const StepRow& row) {
   database_->write(
       "INSERT INTO steps (step, timestep, alpha, sigma, latents_rms_change, x0_rms_change, guidance_norm, "
-              "denoiser_calls, denoiser_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-              row.step, row.level.timestep, row.level.alpha, row.level.sigma, row.latents_rms_change, row.x0_rms_change,
-              row.guidance_norm, row.denoiser_calls, row.denoiser_ms);
+      "denoiser_calls, denoiser_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      row.step, row.level.timestep, row.level.alpha, row.level.sigma, row.latents_rms_change, row.x0_rms_change,
+      row.guidance_norm, row.denoiser_calls, row.denoiser_ms);
 }
 
 void RunLog::set_frame(int64_t step, const FrameTimes& times, const std::optional<FrameChange>& change) {
   database_->write(
       "UPDATE steps SET decode_ms = ifnull(decode_ms, 0) + ?, encode_ms = ifnull(encode_ms, 0) + ?, "
-              "write_ms = ifnull(write_ms, 0) + ? WHERE step = ?",
-              times.decode, times.encode, times.write, step);
+      "write_ms = ifnull(write_ms, 0) + ? WHERE step = ?",
+      times.decode, times.encode, times.write, step);
   if (!change) return;
-  database_->write(
-      "UPDATE steps SET x0_mean_abs_change = ?, x0_psnr_change = ?, x0_compared_step = ? WHERE step = ?",
-              change->mean_abs, change->psnr, change->compared_step, step);
+  database_->write("UPDATE steps SET x0_mean_abs_change = ?, x0_psnr_change = ?, x0_compared_step = ? WHERE step = ?",
+                   change->mean_abs, change->psnr, change->compared_step, step);
 }
 
 void RunLog::set_distances(const std::map<int64_t, double>& x0_rms_to_final) {
@@ -269,8 +269,8 @@ Recipe RunLog::recipe() const {
     recipe.init_noise_given = facts.at("init_noise_given") == 1;
     return recipe;
   } catch (const std::exception& error) {
-    throw OutputError(database_->path().string() + ": table 'run' is not as this program writes it: " +
-                      failure_of(error).message);
+    throw OutputError(database_->path().string() +
+                      ": table 'run' is not as this program writes it: " + failure_of(error).message);
   }
 }
 
@@ -310,8 +310,9 @@ std::optional<Answer> RunLog::recall(const Question& question) const {
                             std::to_string(question.step);
   const NoiseLevel logged{row.maybe_real(0), row.real(1), row.real(2)};
   if (logged != question.level) {
-    throw std::runtime_error(place + ": the log was asked at sigma " + exact_text(logged.sigma) + ", this run asks at sigma " +
-                             exact_text(question.level.sigma) + "; it is the log of another run");
+    throw std::runtime_error(place + ": the log was asked at sigma " + exact_text(logged.sigma) +
+                             ", this run asks at sigma " + exact_text(question.level.sigma) +
+                             "; it is the log of another run");
   }
   const std::string asked = checksum(question.x.contiguous()), known = row.text(3);
   if (asked != known) {

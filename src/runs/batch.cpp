@@ -10,20 +10,20 @@
 #include <mutex>
 #include <optional>
 
-#include "runs/batch_memory.h"
+#include "base/file_io.h"
 #include "base/machine.h"
-#include "plan/plan.h"
-#include "runs/progress.h"
-#include "runs/recorded_run.h"
 #include "base/signals.h"
 #include "base/standard_streams.h"
-#include "runs/step_cost.h"
-#include "base/file_io.h"
-#include "model/taught_prompts.h"
-#include "record/run_folder.h"
 #include "base/text.h"
-#include "version.h"
 #include "base/warnings.h"
+#include "model/taught_prompts.h"
+#include "plan/plan.h"
+#include "record/run_folder.h"
+#include "runs/batch_memory.h"
+#include "runs/progress.h"
+#include "runs/recorded_run.h"
+#include "runs/step_cost.h"
+#include "version.h"
 
 namespace steplapse {
 namespace {
@@ -62,7 +62,9 @@ int64_t frames_in(const FrameSelection& selection, int64_t steps) {
   return frames;
 }
 
-std::string in_place(const std::string& place, const std::string& text) { return place.empty() ? text : place + ": " + text; }
+std::string in_place(const std::string& place, const std::string& text) {
+  return place.empty() ? text : place + ": " + text;
+}
 
 Plan planned(const Manifest& manifest, const Options& options, const Request& request) {
   try {
@@ -93,7 +95,8 @@ void drop_drawn_noise(Recipe& recipe) {
 
 void draw_noise(const Manifest& manifest, Plan& plan) {
   if (plan.recipe.init_noise.defined()) return;
-  plan.recipe.init_noise = Noise(plan.recipe.rng, plan.recipe.seed).draw(latents_shape(manifest, {plan.width, plan.height}));
+  plan.recipe.init_noise =
+      Noise(plan.recipe.rng, plan.recipe.seed).draw(latents_shape(manifest, {plan.width, plan.height}));
 }
 
 /// A signal came before there was anything to finish.
@@ -106,7 +109,8 @@ void say_nothing_has_begun(Progress& progress, int signal) {
 /// The runs from the first denoiser call to the last closed log. At most as many are begun as share a call.
 class Batch {
  public:
-  Batch(const Options& options, const Bundle& bundle, const std::vector<Waiting>& runs, Warnings& warnings, Progress& progress)
+  Batch(const Options& options, const Bundle& bundle, const std::vector<Waiting>& runs, Warnings& warnings,
+        Progress& progress)
       : options_(options),
         bundle_(bundle),
         runs_(runs),
@@ -131,8 +135,8 @@ class Batch {
     say_batch_done();
     if (summary_.interrupted + summary_.not_begun > 0) return exit_code_of_signal(noted_signal());
     if (error_) {
-      throw Error(failure_of_error().code, std::to_string(summary_.failed) + " of " + std::to_string(runs_.size()) +
-                                               " runs failed, see above");
+      throw Error(failure_of_error().code,
+                  std::to_string(summary_.failed) + " of " + std::to_string(runs_.size()) + " runs failed, see above");
     }
     return 0;
   }
@@ -161,8 +165,8 @@ class Batch {
     watch_.give(options_.grace);
     const std::lock_guard guard(mutex_);
     const auto number = static_cast<int64_t>(run) + 1;
-    auto recorded = std::make_unique<RecordedRun>(number, options_, bundle_, std::move(plan), runs_[run].folder, provenance_,
-                                                  workers_, progress_);
+    auto recorded = std::make_unique<RecordedRun>(number, options_, bundle_, std::move(plan), runs_[run].folder,
+                                                  provenance_, workers_, progress_);
     const size_t index = engine_.add(start(recorded->plan().recipe), std::move(guidance), recorded->watcher());
     begun_[index] = {run, std::move(recorded)};
     has_begun_ = true;
@@ -288,7 +292,7 @@ class Batch {
   std::optional<PromptRequest> prompts_;  // the last ones, and what the network is told of them
   EncodedPrompts encoded_;
   int64_t most_pixels_ = 0;  // of a run that was looked at
-  int64_t largest_ = 0;  // numbers in one run's rows, of those that were measured
+  int64_t largest_ = 0;      // numbers in one run's rows, of those that were measured
   FrameWorkers workers_;
   std::map<size_t, Begun> begun_;  // by the engine's index
   Engine engine_;
@@ -315,7 +319,8 @@ std::vector<Waiting> checked(const Manifest& manifest, Options& options, Warning
       check_writable(options.picture, options.overwrite);
     }
     if (options.dry_run) {
-      progress.planned(static_cast<int64_t>(runs.size()) + 1, plan, manifest, folder, frames_in(options.frames, plan.made_steps.value_or(plan.steps())));
+      progress.planned(static_cast<int64_t>(runs.size()) + 1, plan, manifest, folder,
+                       frames_in(options.frames, plan.made_steps.value_or(plan.steps())));
     }
     steps += plan.made_steps.value_or(plan.steps());
     runs.push_back({request.place, std::move(plan), folder});

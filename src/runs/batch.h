@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "steplapse/error.h"
-#include "views/frames.h"
 #include "steplapse/settings.h"
+#include "views/frames.h"
 
 namespace steplapse {
 
@@ -25,13 +25,13 @@ struct Options {
   std::vector<Request> requests;  ///< at least one; those of several have seeds
   std::filesystem::path model;
   FrameSelection frames;
-  std::string decoder = "full";  ///< for the frames; the final picture is always by `full`
-  std::filesystem::path out;     ///< the run's folder, or that of several runs' folders; empty: default_run_folder
-  std::filesystem::path picture;  ///< where the final picture of a single run goes besides; empty: nowhere
+  std::string decoder = "full";      ///< for the frames; the final picture is always by `full`
+  std::filesystem::path out;         ///< the run's folder, or that of several runs' folders; empty: default_run_folder
+  std::filesystem::path picture;     ///< where the final picture of a single run goes besides; empty: nowhere
   std::optional<int64_t> max_batch;  ///< runs in one denoiser call; none: as many as fit into memory
   std::string device = "auto";
-  int threads = 0;               ///< 0: libtorch's own choice
-  double grace = 10;             ///< seconds that a run has to end its step after a signal; then it ends where it is
+  int threads = 0;    ///< 0: libtorch's own choice
+  double grace = 10;  ///< seconds that a run has to end its step after a signal; then it ends where it is
   bool dry_run = false;
   bool overwrite = false;
   ProgressMode progress = ProgressMode::automatic;

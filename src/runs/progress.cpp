@@ -10,10 +10,10 @@
 #include <mutex>
 #include <nlohmann/json.hpp>
 
-#include "sampling/levels_json.h"
 #include "base/progress_line.h"
-#include "base/text.h"
 #include "base/terminal.h"
+#include "base/text.h"
+#include "sampling/levels_json.h"
 
 namespace steplapse {
 namespace {
@@ -49,8 +49,8 @@ std::string on_schedule(const Plan& plan, const Manifest& manifest) {
 
 std::string starting_line(const Plan& plan, const Manifest& manifest, const std::filesystem::path& folder) {
   return in_quotes(plan.prompt) + ", seed " + std::to_string(plan.recipe.seed) + ", " + counted(plan.steps(), "step") +
-         " of " + plan.recipe.sampler + on_schedule(plan, manifest) + ", " + manifest.name + " " + std::to_string(plan.width) + "x" +
-         std::to_string(plan.height) + " -> " + folder.string();
+         " of " + plan.recipe.sampler + on_schedule(plan, manifest) + ", " + manifest.name + " " +
+         std::to_string(plan.width) + "x" + std::to_string(plan.height) + " -> " + folder.string();
 }
 
 /// How often the network will be asked.
@@ -59,7 +59,8 @@ std::string calls_text(const Plan& plan) {
   const Recipe& recipe = plan.recipe;
   int64_t guided = 0, plain = 0;
   for (const auto& question : walk(sampler_named(recipe.sampler), recipe.options, recipe.schedule).questions) {
-    const bool both = recipe.guidance.asks_uncond(question.step, question.level) && recipe.guidance.asks_cond(question.step, question.level);
+    const bool both = recipe.guidance.asks_uncond(question.step, question.level) &&
+                      recipe.guidance.asks_cond(question.step, question.level);
     ++(both ? guided : plain);
   }
   std::string text;
@@ -82,10 +83,13 @@ std::string left_text(const std::vector<std::string>& left) {
 
 std::string closing_lines(const Summary& summary) {
   std::string text = summary.status + ": ";
-  text += summary.left.empty() ? summary.picture.string() : summary.folder.string() + " lacks " + left_text(summary.left);
-  if (summary.frames > 0) text += " and " + counted(summary.frames, "frame") + " in " + (summary.folder / "frames").string();
+  text +=
+      summary.left.empty() ? summary.picture.string() : summary.folder.string() + " lacks " + left_text(summary.left);
+  if (summary.frames > 0)
+    text += " and " + counted(summary.frames, "frame") + " in " + (summary.folder / "frames").string();
   text += "\n" + counted(summary.steps, "step") + ", " + counted(summary.denoiser_calls, "denoiser call") +
-          format(", %.1f s in all: network %.1f s, frames %.1f s", summary.total_seconds, summary.network_seconds, summary.frame_seconds);
+          format(", %.1f s in all: network %.1f s, frames %.1f s", summary.total_seconds, summary.network_seconds,
+                 summary.frame_seconds);
   if (summary.frame_seconds > 0) {
     text += format(" (%.0f%% of it hidden behind the network)", 100 * summary.hidden_seconds / summary.frame_seconds);
   }
@@ -102,8 +106,8 @@ std::string closing_lines(const BatchSummary& summary) {
   add(summary.not_begun, " not begun");
   text += ", " + counted(summary.frames, "frame") + " in " + summary.folder.string();
   return text + "\n" + counted(summary.denoiser_calls, "denoiser call") + ", up to " + std::to_string(summary.at_once) +
-         format(" shared, %.1f s in all: network %.1f s; %.1f images a minute\n", summary.total_seconds, summary.network_seconds,
-                60 * static_cast<double>(summary.done) / summary.total_seconds);
+         format(" shared, %.1f s in all: network %.1f s; %.1f images a minute\n", summary.total_seconds,
+                summary.network_seconds, 60 * static_cast<double>(summary.done) / summary.total_seconds);
 }
 
 /// Counts, under a lock, since frames come from another thread.
@@ -328,12 +332,15 @@ class Json : public Progress {
 
 }  // namespace
 
-void Progress::planned(int64_t, const Plan& plan, const Manifest& manifest, const std::filesystem::path& folder, int64_t frames) {
+void Progress::planned(int64_t, const Plan& plan, const Manifest& manifest, const std::filesystem::path& folder,
+                       int64_t frames) {
   const Recipe& recipe = plan.recipe;
   std::cout << "would draw " << starting_line(plan, manifest, folder) << "\nschedule " << plan.schedule
-            << (plan.usual_schedule ? " (usual for " + recipe.sampler + "; --schedule bundle is " + manifest.training_noise.timestep_spacing + ")" : "")
-            << ", guidance scale " << recipe.guidance.scale << ", eta " << recipe.options.eta << ": " << calls_text(plan) << ", "
-            << counted(frames, "frame") << "\n";
+            << (plan.usual_schedule ? " (usual for " + recipe.sampler + "; --schedule bundle is " +
+                                          manifest.training_noise.timestep_spacing + ")"
+                                    : "")
+            << ", guidance scale " << recipe.guidance.scale << ", eta " << recipe.options.eta << ": "
+            << calls_text(plan) << ", " << counted(frames, "frame") << "\n";
 }
 
 void Progress::run_failed(int64_t, const std::filesystem::path& folder, const Failure& failure) {

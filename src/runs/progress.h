@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
-#include "views/frames.h"
 #include "plan/plan.h"
 #include "runs/batch.h"
 #include "steplapse/run_log.h"
+#include "views/frames.h"
 
 namespace steplapse {
 
@@ -32,7 +32,7 @@ struct BatchSummary {
   std::filesystem::path folder;
   int64_t done = 0, interrupted = 0, failed = 0, not_begun = 0;
   int64_t frames = 0;
-  int64_t at_once = 0;  ///< runs in one denoiser call, at most
+  int64_t at_once = 0;         ///< runs in one denoiser call, at most
   int64_t denoiser_calls = 0;  ///< of all runs, however many shared one
   double network_seconds = 0;
   double total_seconds = 0;

@@ -4,13 +4,13 @@
 
 #include <nlohmann/json.hpp>
 
-#include "views/picture_text.h"
-#include "views/run_tables.h"
-#include "base/signals.h"
-#include "steplapse/error.h"
 #include "base/file_io.h"
 #include "base/safetensors.h"
+#include "base/signals.h"
 #include "base/text.h"
+#include "steplapse/error.h"
+#include "views/picture_text.h"
+#include "views/run_tables.h"
 
 namespace steplapse {
 namespace {
@@ -98,7 +98,8 @@ std::optional<Summary> RecordedRun::abandon(int signal) {
   if (recorder_->in_a_step()) log_->add_stop(steps, name_of_signal(signal));
   Summary summary = summarise("interrupted");
   summary.left = left_undone();
-  mark_ended(summary, recorder_->in_a_step() ? "a signal, in step " + std::to_string(steps + 1) : "a signal, before final.png was written");
+  mark_ended(summary, recorder_->in_a_step() ? "a signal, in step " + std::to_string(steps + 1)
+                                             : "a signal, before final.png was written");
   return summary;
 }
 
@@ -108,9 +109,11 @@ void RecordedRun::warn_of_a_broken_picture() {
   const Manifest::X0Rms& usual = bundle_.manifest().x0_rms;
   const auto wide = recorder_->wider_than(kMost * usual.value);
   if (!wide) return;
-  const std::string text = "step " + std::to_string(wide->step) + ": x0 has rms " + plain(wide->rms) + ", more than " + plain(kMost) + " times the " +
-                           plain(usual.value) + " of clean latents" + (usual.assumed ? " (assumed: the bundle does not say)" : "") +
-                           ", so the picture may be broken; a lower guidance scale, guidance rescale, more steps or another sampler may help";
+  const std::string text = "step " + std::to_string(wide->step) + ": x0 has rms " + plain(wide->rms) + ", more than " +
+                           plain(kMost) + " times the " + plain(usual.value) + " of clean latents" +
+                           (usual.assumed ? " (assumed: the bundle does not say)" : "") +
+                           ", so the picture may be broken; a lower guidance scale, guidance rescale, more steps or "
+                           "another sampler may help";
   log_->set_texts({{"warning", text}});
   progress_.warning(options_.requests.size() > 1 ? folder_.path().filename().string() + ": " + text : text);
 }
@@ -130,8 +133,10 @@ void RecordedRun::each_frame(Visit visit) const {
 std::vector<std::string> RecordedRun::left_undone() const {
   std::vector<std::string> left;
   if (recorder_->in_a_step()) {
-    const int64_t next = recorder_->steps() + 1, last = plan_.made_steps.value_or(0);  // an adaptive sampler's is not known
-    left.push_back((last > next ? "steps " : "step ") + std::to_string(next) + (last > next ? " to " + std::to_string(last) : ""));
+    const int64_t next = recorder_->steps() + 1,
+                  last = plan_.made_steps.value_or(0);  // an adaptive sampler's is not known
+    left.push_back((last > next ? "steps " : "step ") + std::to_string(next) +
+                   (last > next ? " to " + std::to_string(last) : ""));
   }
   each_frame([&](const std::string&, int64_t, const std::string& file, bool is_written) {
     if (!is_written) left.push_back(file);
@@ -144,8 +149,17 @@ Summary RecordedRun::summarise(const std::string& status) const {
   const double frame_seconds = frame_ms_ / 1000;
   const double hidden = std::max(0.0, frame_seconds - frames_->waited_ms() / 1000);
   const std::chrono::duration<double> total = std::chrono::steady_clock::now() - start_;
-  return {status,        folder_.path(), recorder_->steps(), recorder_->calls(), frame_count_, recorder_->network_seconds(),
-          frame_seconds, hidden,         total.count(),   {},           options_.picture.empty() ? folder_.path() / "final.png" : options_.picture};
+  return {status,
+          folder_.path(),
+          recorder_->steps(),
+          recorder_->calls(),
+          frame_count_,
+          recorder_->network_seconds(),
+          frame_seconds,
+          hidden,
+          total.count(),
+          {},
+          options_.picture.empty() ? folder_.path() / "final.png" : options_.picture};
 }
 
 void RecordedRun::log_frame_steps() {

@@ -10,13 +10,13 @@
 #include <string>
 #include <vector>
 
+#include "record/run_folder.h"
+#include "runs/batch.h"
 #include "runs/progress.h"
 #include "runs/recorder.h"
 #include "steplapse/bundle.h"
-#include "views/frames.h"
-#include "runs/batch.h"
-#include "record/run_folder.h"
 #include "steplapse/run_log.h"
+#include "views/frames.h"
 
 namespace steplapse {
 
@@ -27,8 +27,9 @@ class RecordedRun {
   /// @param provenance  goes into the log beside the plan
   /// The bundle, the workers and the progress must outlive it.
   /// @throws OutputError  the folder can't be made ready; nothing is left of it then
-  RecordedRun(int64_t number, const Options& options, const Bundle& bundle, Plan plan, const std::filesystem::path& folder,
-              const std::map<std::string, std::string>& provenance, FrameWorkers& workers, Progress& progress);
+  RecordedRun(int64_t number, const Options& options, const Bundle& bundle, Plan plan,
+              const std::filesystem::path& folder, const std::map<std::string, std::string>& provenance,
+              FrameWorkers& workers, Progress& progress);
 
   const Plan& plan() const { return plan_; }
   Watcher* watcher() { return &*recorder_; }

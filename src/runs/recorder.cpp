@@ -22,7 +22,8 @@ void Recorder::answered(const Question& question, const Answer& answer) {
   const std::lock_guard guard(ending_);
   if (!first_asked_) {
     first_asked_ = question.level;
-    if (answer.cond.defined() && answer.uncond.defined()) guidance_norm_ = (answer.cond - answer.uncond).norm().item<double>();
+    if (answer.cond.defined() && answer.uncond.defined())
+      guidance_norm_ = (answer.cond - answer.uncond).norm().item<double>();
   }
   ++calls_;
   denoiser_ms_ += answer.milliseconds;

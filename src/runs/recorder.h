@@ -7,12 +7,12 @@
 #include <string>
 #include <vector>
 
+#include "base/work_queue.h"
+#include "plan/plan.h"
 #include "runs/progress.h"
 #include "steplapse/engine.h"
-#include "views/frames.h"
-#include "plan/plan.h"
 #include "steplapse/run_log.h"
-#include "base/work_queue.h"
+#include "views/frames.h"
 
 namespace steplapse {
 

@@ -10,10 +10,10 @@
 #include <string_view>
 #include <variant>
 
-#include "runs/batch_memory.h"
 #include "base/machine.h"
-#include "steplapse/error.h"
 #include "base/text.h"
+#include "runs/batch_memory.h"
+#include "steplapse/error.h"
 
 namespace steplapse {
 namespace {
@@ -148,7 +148,8 @@ std::string rough_time(double seconds) {
 
 std::vector<std::string> check_bytes(const std::string& what, int64_t bytes, int64_t available, int64_t with_swap) {
   if (bytes <= available) return {};
-  const std::string text = what + " takes " + gigabytes(bytes) + " of memory beside the weights or more, and " + gigabytes(available) + " are free";
+  const std::string text = what + " takes " + gigabytes(bytes) + " of memory beside the weights or more, and " +
+                           gigabytes(available) + " are free";
   if (bytes <= with_swap) return {text + ": it will swap, which is slow; a smaller --size needs less"};
   throw MemoryError(text + "; a smaller --size or a bundle exported with a smaller --dtype needs less");
 }
@@ -185,7 +186,8 @@ std::vector<std::string> check_cost(const Bundle& bundle, const Plan& plan, cons
     check("decoding a picture of ", decoded);
   }
   const double seconds = sampler_named(plan.recipe.sampler).calls_a_step * seconds_at(cells, asked.back());
-  if (seconds > 60) warnings.push_back("a step at " + place + " will take " + rough_time(seconds) + "; a smaller --size takes less");
+  if (seconds > 60)
+    warnings.push_back("a step at " + place + " will take " + rough_time(seconds) + "; a smaller --size takes less");
   return warnings;
 }
 

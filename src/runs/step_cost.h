@@ -5,15 +5,15 @@
 #include <string>
 #include <vector>
 
+#include "plan/plan.h"
 #include "steplapse/bundle.h"
 #include "steplapse/engine.h"
-#include "plan/plan.h"
 
 namespace steplapse {
 
 /// What a call of a network took.
 struct Taken {
-  int64_t cells = 0;             ///< of its latents: height times width
+  int64_t cells = 0;  ///< of its latents: height times width
   double seconds = 0;
   double attention_seconds = 0;  ///< the part in which each cell attends to all: it grows with the cells squared
   int64_t bytes = 0;             ///< of the tensors that its operators gave and that lived at one time, at most

@@ -39,7 +39,8 @@ bool alike(const std::vector<Tensor>& left, const std::vector<Tensor>& right) {
 void refuse_what_is_not_finite(const Question& question, const Tensor& answer) {
   if (at::isfinite(answer).all().item<bool>()) return;
   std::ostringstream text;
-  text << "step " << question.step << ": the denoiser answered " << (at::isnan(answer).any().item<bool>() ? "NaN" : "infinity");
+  text << "step " << question.step << ": the denoiser answered "
+       << (at::isnan(answer).any().item<bool>() ? "NaN" : "infinity");
   if (question.level.timestep) text << " at timestep " << *question.level.timestep;
   text << ", sigma " << question.level.sigma << "; a smaller guidance scale or another compute dtype may help";
   throw std::runtime_error(text.str());
@@ -55,7 +56,9 @@ bool GuidanceRule::asks_uncond(int64_t step, const NoiseLevel& level) const {
   return guides() && step >= first_step && step <= last_step && sigma > sigma_low && sigma <= sigma_high;
 }
 
-bool GuidanceRule::asks_cond(int64_t step, const NoiseLevel& level) const { return needs_cond() || !asks_uncond(step, level); }
+bool GuidanceRule::asks_cond(int64_t step, const NoiseLevel& level) const {
+  return needs_cond() || !asks_uncond(step, level);
+}
 
 Tensor GuidanceRule::combined(const Tensor& cond, const Tensor& uncond) const {
   const Tensor guided = uncond + scale * (cond - uncond);
@@ -139,7 +142,9 @@ void Engine::tell(Job& job, const Answer& answer) {
   if ((cond && !answer.cond.defined()) || (uncond && !answer.uncond.defined())) {
     throw std::runtime_error("step " + std::to_string(question.step) + ": the answer to one of the prompts is missing");
   }
-  const Tensor output = cond && uncond ? job.guidance.rule.combined(answer.cond, answer.uncond) : cond ? answer.cond : answer.uncond;
+  const Tensor output = cond && uncond ? job.guidance.rule.combined(answer.cond, answer.uncond)
+                        : cond         ? answer.cond
+                                       : answer.uncond;
   refuse_what_is_not_finite(question, output);
   ++job.calls;
   job.trajectory.answer(prediction_of(prediction_type_, question.x, output, question.level));
@@ -150,8 +155,9 @@ std::vector<Engine::Job*> Engine::next_batch() {
   std::vector<Job*> batch;
   for (Job& job : jobs_) {
     if (batch.size() == static_cast<size_t>(max_batch_)) break;
-    const bool fits = batch.empty() || (alike({batch.front()->trajectory.question()->x}, {job.trajectory.question()->x}) &&
-                                        alike(batch.front()->guidance.cond, job.guidance.cond));
+    const bool fits =
+        batch.empty() || (alike({batch.front()->trajectory.question()->x}, {job.trajectory.question()->x}) &&
+                          alike(batch.front()->guidance.cond, job.guidance.cond));
     if (fits) batch.push_back(&job);
   }
   return batch;

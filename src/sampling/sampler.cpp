@@ -73,12 +73,10 @@ Prediction prediction_of(PredictionType type, const Tensor& x, const Tensor& out
   const double alpha = level.alpha, sigma = level.sigma;
   if (sigma == 0 || (alpha == 0 && type == PredictionType::epsilon)) refuse_level(type, level);
   switch (type) {
-    case PredictionType::epsilon:
-      return {(x - sigma * output) / alpha, output};
+    case PredictionType::epsilon: return {(x - sigma * output) / alpha, output};
     case PredictionType::v_prediction:  // with alpha² + sigma² = 1, as training noise has it
       return {alpha * x - sigma * output, alpha * output + sigma * x};
-    case PredictionType::sample:
-      return {output, (x - alpha * output) / sigma};
+    case PredictionType::sample: return {output, (x - alpha * output) / sigma};
     case PredictionType::flow:  // x = alpha x0 + sigma eps with alpha + sigma = 1, and output = eps - x0
       return {x - sigma * output, x + alpha * output};
   }

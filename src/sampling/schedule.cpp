@@ -37,7 +37,8 @@ std::string in_timesteps(const TrainingNoise& noise) {
 }
 
 /// @param working  what may be asked; "": 1 to the number of timesteps
-void check_steps(const TrainingNoise& noise, int64_t steps, const std::function<std::string()>& working = [] { return ""; }) {
+void check_steps(
+    const TrainingNoise& noise, int64_t steps, const std::function<std::string()>& working = [] { return ""; }) {
   if (steps >= 1 && steps <= noise.timesteps()) return;
   const std::string some = working();
   throw std::invalid_argument(std::to_string(steps) + " steps asked, " + in_timesteps(noise) + ": use " +
@@ -47,7 +48,8 @@ void check_steps(const TrainingNoise& noise, int64_t steps, const std::function<
 void check_range(const NoiseScale& scale, const ScheduleRequest& request) {
   if (request.sigma_min) check_sigma(scale, *request.sigma_min);
   if (request.sigma_max) check_sigma(scale, *request.sigma_max);
-  const double least = request.sigma_min.value_or(scale.sigma_min()), most = request.sigma_max.value_or(scale.sigma_max());
+  const double least = request.sigma_min.value_or(scale.sigma_min()),
+               most = request.sigma_max.value_or(scale.sigma_max());
   if (least >= most && (request.sigma_min || request.sigma_max)) {
     throw std::invalid_argument("sigma_min " + plain(least) + " is not below sigma_max " + plain(most));
   }
@@ -102,8 +104,8 @@ NoiseLevel NoiseScale::at_timestep(double timestep) const {
 
 void check_sigma(const NoiseScale& scale, double sigma) {
   if (sigma >= scale.sigma_min() * (1 - kRounding) && sigma <= scale.sigma_max() * (1 + kRounding)) return;
-  throw std::invalid_argument(plain(sigma) + ": the model was trained at sigmas from " + plain(scale.sigma_min()) + " to " +
-                              plain(scale.sigma_max()));
+  throw std::invalid_argument(plain(sigma) + ": the model was trained at sigmas from " + plain(scale.sigma_min()) +
+                              " to " + plain(scale.sigma_max()));
 }
 
 double init_scale(StartScale start, const NoiseScale& scale, const std::vector<NoiseLevel>& levels) {
@@ -115,7 +117,8 @@ double init_scale(StartScale start, const NoiseScale& scale, const std::vector<N
 
 namespace {
 
-Schedule made(const TrainingNoise& noise, const NoiseScale& scale, const ScheduleRule& rule, const ScheduleRequest& request) {
+Schedule made(const TrainingNoise& noise, const NoiseScale& scale, const ScheduleRule& rule,
+              const ScheduleRequest& request) {
   ScheduleRequest of_rule = request;
   of_rule.steps += request.drops_penultimate;
   Schedule schedule{rule.levels(scale, of_rule), 1, noise.alphas_cumprod};
@@ -128,7 +131,8 @@ Schedule made(const TrainingNoise& noise, const NoiseScale& scale, const Schedul
 }
 
 /// "1 to 500 or 1000": the numbers of steps that the rule makes levels for.
-std::string working_steps(const TrainingNoise& noise, const NoiseScale& scale, const ScheduleRule& rule, ScheduleRequest request) {
+std::string working_steps(const TrainingNoise& noise, const NoiseScale& scale, const ScheduleRule& rule,
+                          ScheduleRequest request) {
   const auto works = [&](int64_t steps) {
     request.steps = steps;
     try {
@@ -167,7 +171,8 @@ Schedule schedule_of_timesteps(const TrainingNoise& noise, const std::vector<dou
   Schedule schedule{{}, 1, noise.alphas_cumprod};
   for (const double timestep : timesteps) {
     if (!(timestep >= least && timestep <= most)) {
-      throw std::invalid_argument(plain(timestep) + ": the model was trained on timesteps " + plain(least) + " to " + plain(most));
+      throw std::invalid_argument(plain(timestep) + ": the model was trained on timesteps " + plain(least) + " to " +
+                                  plain(most));
     }
     schedule.levels.push_back(scale.is_flow() ? scale.at_sigma(timestep / 1000) : scale.at_timestep(timestep));
   }
@@ -183,7 +188,8 @@ Schedule schedule_of_sigmas(const TrainingNoise& noise, const std::vector<double
   Schedule schedule{{}, 1, noise.alphas_cumprod};
   check_falls(sigmas);
   if (sigmas.back() != 0) {
-    throw std::invalid_argument("ends at " + plain(sigmas.back()) + ", which would leave noise in the picture; wanted 0 at the end");
+    throw std::invalid_argument("ends at " + plain(sigmas.back()) +
+                                ", which would leave noise in the picture; wanted 0 at the end");
   }
   for (size_t i = 0; i + 1 < sigmas.size(); ++i) {
     check_sigma(scale, sigmas[i]);
@@ -205,11 +211,12 @@ Schedule schedule_of_levels(const TrainingNoise& noise, Schedule schedule) {
   for (size_t i = 0; i < schedule.levels.size(); ++i) {
     const auto& [timestep, alpha, sigma] = schedule.levels[i];
     const bool asked = i + 1 < schedule.levels.size();
-    if (asked && !timestep) throw std::invalid_argument(level_name(i) + " has no timestep, and the network is asked there");
+    if (asked && !timestep)
+      throw std::invalid_argument(level_name(i) + " has no timestep, and the network is asked there");
     if (asked && sigma == 0) throw std::invalid_argument(level_name(i) + " has sigma 0, which only the last may have");
     if (timestep && !(*timestep >= 0 && *timestep <= most)) {
-      throw std::invalid_argument(level_name(i) + " has timestep " + plain(*timestep) + ": the model was trained on timesteps 0 to " +
-                                  plain(most));
+      throw std::invalid_argument(level_name(i) + " has timestep " + plain(*timestep) +
+                                  ": the model was trained on timesteps 0 to " + plain(most));
     }
     const double sum = flow ? alpha + sigma : alpha * alpha + sigma * sigma;
     if (std::abs(sum - 1) > 1e-3) {
@@ -273,7 +280,8 @@ const std::vector<ScheduleRule>& schedules() {
        .source = "k-diffusion's DiscreteSchedule; ComfyUI",
        .levels = normal_levels,
        .knows = kBoth,
-       .also = {"a1111:Normal", "a1111:Uniform", "a1111:Automatic", "comfyui:normal", "sd.cpp:discrete", "k-diffusion:get_sigmas"}},
+       .also = {"a1111:Normal", "a1111:Uniform", "a1111:Automatic", "comfyui:normal", "sd.cpp:discrete",
+                "k-diffusion:get_sigmas"}},
       {.name = "simple",
        .label = "Simple",
        .about = "every so manyth timestep, from the noisiest",
@@ -300,7 +308,8 @@ const std::vector<ScheduleRule>& schedules() {
        .source = "Karras et al. 2022, arXiv:2206.00364, eq. 5",
        .levels = karras_levels,
        .knows = {.sigma_min = true, .sigma_max = true, .rho = 7},
-       .also = {"a1111:Karras", "comfyui:karras", "sd.cpp:karras", "k-diffusion:get_sigmas_karras", "diffusers:use_karras_sigmas"}},
+       .also = {"a1111:Karras", "comfyui:karras", "sd.cpp:karras", "k-diffusion:get_sigmas_karras",
+                "diffusers:use_karras_sigmas"}},
       {.name = "exponential",
        .label = "Exponential",
        .about = "even in log sigma",
@@ -380,8 +389,9 @@ const ScheduleRule& schedule_named(std::string_view name) {
     names.emplace_back(rule.name);
   }
   const auto meant = nearest(std::string(name), names);
-  throw std::invalid_argument("unknown schedule " + in_quotes(std::string(name)) +
-                              (meant ? ", did you mean " + in_quotes(*meant) + "?" : ", see steplapse schedule --list"));
+  throw std::invalid_argument(
+      "unknown schedule " + in_quotes(std::string(name)) +
+      (meant ? ", did you mean " + in_quotes(*meant) + "?" : ", see steplapse schedule --list"));
 }
 
 }  // namespace steplapse

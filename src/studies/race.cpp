@@ -9,8 +9,8 @@
 #include <sstream>
 #include <stdexcept>
 
-#include "steplapse/error.h"
 #include "base/text.h"
+#include "steplapse/error.h"
 
 namespace steplapse {
 namespace {
@@ -62,10 +62,13 @@ Trajectory start_of(const Contender& contender, const Lane& lane) {
 }
 
 /// Runs all entries to their ends, the longest first: they would else go on alone when the others have ended.
-void run_together(std::vector<Entry>& entries, Denoiser denoiser, int64_t max_batch, const std::function<void()>& called) {
+void run_together(std::vector<Entry>& entries, Denoiser denoiser, int64_t max_batch,
+                  const std::function<void()>& called) {
   std::vector<Entry*> order;
   for (Entry& entry : entries) order.push_back(&entry);
-  const auto length = [](const Entry* entry) { return entry->contender->calls.value_or(std::numeric_limits<int64_t>::max()); };
+  const auto length = [](const Entry* entry) {
+    return entry->contender->calls.value_or(std::numeric_limits<int64_t>::max());
+  };
   std::stable_sort(order.begin(), order.end(), [&](const Entry* a, const Entry* b) { return length(a) > length(b); });
 
   Engine engine(std::move(denoiser), entries.front().lane->recipe.prediction_type, max_batch);
@@ -87,7 +90,8 @@ double rms(const Tensor& x) { return x.to(at::kDouble).square().mean().sqrt().it
 /// An end that others are measured from: its picture is decoded once.
 class Mark {
  public:
-  Mark(Tensor latents, const RaceDecoder& decode) : latents_(std::move(latents)), decode_(decode), picture_(pixels_of(latents_)) {}
+  Mark(Tensor latents, const RaceDecoder& decode)
+      : latents_(std::move(latents)), decode_(decode), picture_(pixels_of(latents_)) {}
 
   Distance to(const Tensor& latents) const {
     return {rms(latents - latents_) / rms(latents_), rms(pixels_of(latents) - picture_)};
@@ -220,7 +224,8 @@ Standings standings_of(const Race& race, const RaceResult& result) {
     }
     const Spread distance = spread_over(runs, [](const RaceRun& run) { return run.distance.latents; });
     standings.contenders.push_back({contender, spread_over(runs, [](const RaceRun& run) { return run.steps; }).mean,
-                                    spread_over(runs, [](const RaceRun& run) { return run.denoiser_calls; }).mean, distance,
+                                    spread_over(runs, [](const RaceRun& run) { return run.denoiser_calls; }).mean,
+                                    distance,
                                     spread_over(runs, [](const RaceRun& run) { return run.distance.picture; }),
                                     distance.mean >= kToldApart * standings.reference_latents.mean});
   }

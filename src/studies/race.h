@@ -16,8 +16,9 @@ struct Contender {
   std::string sampler;  ///< of samplers()
   SamplerOptions options = {};
   Schedule schedule = {};
-  std::optional<int64_t> calls = std::nullopt;  ///< how often it may ask the denoiser; none: adaptive, as often as it likes
-  int64_t denoiser_calls = 0;                   ///< how often it will; 0 where only the run can tell
+  std::optional<int64_t> calls =
+      std::nullopt;            ///< how often it may ask the denoiser; none: adaptive, as often as it likes
+  int64_t denoiser_calls = 0;  ///< how often it will; 0 where only the run can tell
 };
 
 /// The levels for a number of steps. @throws std::invalid_argument  they can't be had
@@ -55,7 +56,7 @@ struct Distance {
 
 /// One contender in one lane.
 struct RaceRun {
-  size_t contender, lane;  ///< of the race
+  size_t contender, lane;      ///< of the race
   int64_t steps = 0;           ///< of its schedule; an adaptive one's own
   int64_t denoiser_calls = 0;  ///< as often as it did ask
   Distance distance = {};      ///< to the reference
@@ -73,8 +74,9 @@ using RaceDecoder = std::function<Tensor(const Tensor& latents)>;
 /// @param max_batch  runs in one denoiser call, at most
 /// @param called  told of every answer to a contender that is not adaptive, or to a reference
 /// @throws Error  the first run that failed: which, and why
-RaceResult run_race(const Race& race, Denoiser denoiser, const RaceDecoder& decode, int64_t max_batch = 16,
-                    const std::function<void()>& called = [] {});
+RaceResult run_race(
+    const Race& race, Denoiser denoiser, const RaceDecoder& decode, int64_t max_batch = 16,
+    const std::function<void()>& called = [] {});
 
 /// How many answers `called` is told of.
 int64_t calls_in(const Race& race);
@@ -90,7 +92,7 @@ struct Standing {
   size_t contender;
   double steps, denoiser_calls;  ///< means: an adaptive one's differ from lane to lane
   Spread latents, picture;       ///< of its distances
-  bool told_apart;               ///< from the reference: the mean of the latents is kToldApart times the reference's own error
+  bool told_apart;  ///< from the reference: the mean of the latents is kToldApart times the reference's own error
 };
 
 /// From less than this many times the reference's own error nothing can be read: for a reference of order 2, whose distance to

@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <memory>
 
-#include "steplapse/error.h"
 #include "runs/batch.h"
+#include "steplapse/error.h"
 
 namespace steplapse {
 

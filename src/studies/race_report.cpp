@@ -68,7 +68,8 @@ class Table {
     heading();
     std::vector<std::optional<int64_t>> budgets;  // in the order of the race, the adaptive last
     for (const Contender& contender : report_.race.contenders) {
-      if (std::find(budgets.begin(), budgets.end(), contender.calls) == budgets.end()) budgets.push_back(contender.calls);
+      if (std::find(budgets.begin(), budgets.end(), contender.calls) == budgets.end())
+        budgets.push_back(contender.calls);
     }
     for (const auto& calls : budgets) block(calls);
     notes();
@@ -92,7 +93,8 @@ class Table {
       if (contender(standing).calls == calls) rows.push_back(standing);
     }
     std::stable_sort(rows.begin(), rows.end(), [&](const Standing& a, const Standing& b) {
-      return std::pair(is_stochastic(contender(a)), a.latents.mean) < std::pair(is_stochastic(contender(b)), b.latents.mean);
+      return std::pair(is_stochastic(contender(a)), a.latents.mean) <
+             std::pair(is_stochastic(contender(b)), b.latents.mean);
     });
     for (const Standing& standing : rows) row(standing);
   }
@@ -114,17 +116,22 @@ class Table {
   void notes() {
     const size_t lanes = report_.race.lanes.size();
     out_ << '\n'
-         << folded("latents: root mean square of the difference between the final latents and the reference's, over that of "
-                    "the reference's themselves. picture: root mean square of the difference of pixels, 0 to 255. " +
-                    (lanes > 1 ? "Means of " + std::to_string(lanes) + " runs; spread is the standard deviation among them."
-                               : std::string("One run each: more --seed or prompts give a spread.")));
+         << folded(
+                "latents: root mean square of the difference between the final latents and the reference's, over that "
+                "of "
+                "the reference's themselves. picture: root mean square of the difference of pixels, 0 to 255. " +
+                (lanes > 1 ? "Means of " + std::to_string(lanes) + " runs; spread is the standard deviation among them."
+                           : std::string("One run each: more --seed or prompts give a spread.")));
     if (any_too_near_) {
-      out_ << folded("= less than " + rounded(kToldApart, 2) + " times the reference's own error: can't be told apart from the reference, "
-                      "nor from others with this mark; a --reference of more calls can.");
+      out_ << folded("= less than " + rounded(kToldApart, 2) +
+                     " times the reference's own error: can't be told apart from the reference, "
+                     "nor from others with this mark; a --reference of more calls can.");
     }
     if (any_stochastic_) {
-      out_ << folded("~ draws fresh noise and ends elsewhere on purpose, at another picture of the same prompt: its distance says how "
-                      "different, not how good.");
+      out_ << folded(
+          "~ draws fresh noise and ends elsewhere on purpose, at another picture of the same prompt: its distance says "
+          "how "
+          "different, not how good.");
     }
   }
 
@@ -175,10 +182,11 @@ std::string race_csv(const RaceReport& report) {
     const Contender& contender = race.contenders[run.contender];
     const Lane& lane = race.lanes[run.lane];
     const Distance& error = report.result.reference_errors[run.lane];
-    out << contender.sampler << ',' << is_stochastic(contender) << ',' << (contender.calls ? std::to_string(*contender.calls) : "")
-        << ',' << run.denoiser_calls << ',' << run.steps << ',' << csv_text(lane.prompt) << ',' << lane.recipe.seed << ','
-        << exact(run.distance.latents) << ',' << exact(run.distance.picture) << ',' << race.reference.sampler << ','
-        << race.reference.denoiser_calls << ',' << exact(error.latents) << ',' << exact(error.picture) << '\n';
+    out << contender.sampler << ',' << is_stochastic(contender) << ','
+        << (contender.calls ? std::to_string(*contender.calls) : "") << ',' << run.denoiser_calls << ',' << run.steps
+        << ',' << csv_text(lane.prompt) << ',' << lane.recipe.seed << ',' << exact(run.distance.latents) << ','
+        << exact(run.distance.picture) << ',' << race.reference.sampler << ',' << race.reference.denoiser_calls << ','
+        << exact(error.latents) << ',' << exact(error.picture) << '\n';
   }
   return out.str();
 }
@@ -236,17 +244,20 @@ std::string race_json(const RaceReport& report) {
 
 Plot race_plot(const RaceReport& report) {
   const Race& race = report.race;
-  Plot plot{.title = setting_line(report),
-            .x = {"denoiser calls", true},
-            .y = {"latents: distance to " + race.reference.sampler + ", " + counted(race.reference.denoiser_calls, "call"), true},
-            .series = {}};
+  Plot plot{
+      .title = setting_line(report),
+      .x = {"denoiser calls", true},
+      .y = {"latents: distance to " + race.reference.sampler + ", " + counted(race.reference.denoiser_calls, "call"),
+            true},
+      .series = {}};
   double first = std::numeric_limits<double>::infinity(), last = 0;
   for (const Standing& standing : report.standings.contenders) {
     const Contender& contender = race.contenders[standing.contender];
     auto series = std::find_if(plot.series.begin(), plot.series.end(),
                                [&](const Plot::Series& known) { return known.name == contender.sampler; });
     if (series == plot.series.end()) {
-      series = plot.series.insert(series, {.name = contender.sampler, .x = {}, .y = {}, .dashed = is_stochastic(contender)});
+      series =
+          plot.series.insert(series, {.name = contender.sampler, .x = {}, .y = {}, .dashed = is_stochastic(contender)});
     }
     series->x.push_back(standing.denoiser_calls);
     series->y.push_back(standing.latents.mean);
@@ -257,7 +268,8 @@ Plot race_plot(const RaceReport& report) {
     if (contender.calls && (plot.x.ticks.empty() || plot.x.ticks.back() < x)) plot.x.ticks.push_back(x);
   }
   const double least = kToldApart * report.standings.reference_latents.mean;
-  plot.series.push_back({.name = "below: not told apart", .x = {first, last}, .y = {least, least}, .dashed = true, .guide = true});
+  plot.series.push_back(
+      {.name = "below: not told apart", .x = {first, last}, .y = {least, least}, .dashed = true, .guide = true});
   return plot;
 }
 

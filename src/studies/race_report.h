@@ -3,10 +3,10 @@
 #include <string>
 #include <vector>
 
-#include "steplapse/manifest.h"
 #include "plan/plan.h"
-#include "views/plot.h"
+#include "steplapse/manifest.h"
 #include "studies/race.h"
+#include "views/plot.h"
 
 namespace steplapse {
 
@@ -21,7 +21,7 @@ struct RaceReport {
 
 /// For people: 78 columns of numbers, with text folded to `columns`.
 std::string race_table(const RaceReport& report, size_t columns);
-std::string race_csv(const RaceReport& report);    ///< a row a run; docs/race.md has the columns
+std::string race_csv(const RaceReport& report);  ///< a row a run; docs/race.md has the columns
 std::string race_json(const RaceReport& report);
 Plot race_plot(const RaceReport& report);  ///< distance of the latents over denoiser calls, a line a sampler
 

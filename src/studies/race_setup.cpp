@@ -5,22 +5,22 @@
 #include <limits>
 #include <stdexcept>
 
-#include "runs/batch_memory.h"
+#include "base/file_io.h"
 #include "base/machine.h"
-#include "plan/plan_levels.h"
-#include "studies/race_progress.h"
-#include "studies/race_report.h"
 #include "base/signals.h"
 #include "base/standard_streams.h"
-#include "runs/step_cost.h"
 #include "base/terminal.h"
-#include "steplapse/bundle.h"
-#include "steplapse/error.h"
-#include "base/file_io.h"
-#include "plan/presets.h"
-#include "model/taught_prompts.h"
 #include "base/text.h"
 #include "base/warnings.h"
+#include "model/taught_prompts.h"
+#include "plan/plan_levels.h"
+#include "plan/presets.h"
+#include "runs/batch_memory.h"
+#include "runs/step_cost.h"
+#include "steplapse/bundle.h"
+#include "steplapse/error.h"
+#include "studies/race_progress.h"
+#include "studies/race_report.h"
 
 namespace steplapse {
 namespace {
@@ -86,7 +86,8 @@ class Field {
   const Sampler& sampler_of(const std::string& name) {
     const Preset preset = planned_preset(name, warnings_);
     if (preset.drops_penultimate || (preset.schedule && *preset.schedule != schedule())) {
-      warnings_.push_back(name + " races as " + preset.sampler + " on --schedule " + schedule() + ", not on its tool's own levels");
+      warnings_.push_back(name + " races as " + preset.sampler + " on --schedule " + schedule() +
+                          ", not on its tool's own levels");
     }
     if (preset.eta) {
       warnings_.push_back(name + " races with the eta of " + preset.sampler + ", not with its tool's own");
@@ -101,8 +102,8 @@ class Field {
       for (const auto& [other, same] : known) {
         if (same != &sampler) continue;
         throw UsageError("--samplers: " + (name == other ? in_quotes(name) + " is given twice"
-                                                         : in_quotes(other) + " and " + in_quotes(name) + " are the same, " +
-                                                               std::string(sampler.name)));
+                                                         : in_quotes(other) + " and " + in_quotes(name) +
+                                                               " are the same, " + std::string(sampler.name)));
       }
       known.emplace_back(name, &sampler);
     }
@@ -125,9 +126,10 @@ class Field {
     const std::string name = options_.reference ? options_.reference->sampler : kRaceReference;
     const Sampler& sampler = sampler_of(name);
     if (sampler.draws_noise() || sampler.adaptive) {
-      throw UsageError("--reference " + in_quotes(name) + ": " +
-                       (sampler.adaptive ? "has no number of calls to double" : "draws fresh noise, and ends elsewhere each time") +
-                       "; wanted one of: " + deterministic_samplers());
+      throw UsageError(
+          "--reference " + in_quotes(name) + ": " +
+          (sampler.adaptive ? "has no number of calls to double" : "draws fresh noise, and ends elsewhere each time") +
+          "; wanted one of: " + deterministic_samplers());
     }
     const auto calls = options_.reference ? options_.reference->calls : std::nullopt;
     if (calls) {
@@ -149,8 +151,9 @@ class Field {
       } catch (const std::invalid_argument&) {
       }
     }
-    throw UsageError("--calls " + std::to_string(options_.calls.back()) + ": --schedule " + schedule() + " has too few levels for " +
-                     std::string(sampler.name) + " to be a reference of twice as many; name another with --reference SAMPLER:CALLS");
+    throw UsageError("--calls " + std::to_string(options_.calls.back()) + ": --schedule " + schedule() +
+                     " has too few levels for " + std::string(sampler.name) +
+                     " to be a reference of twice as many; name another with --reference SAMPLER:CALLS");
   }
 
   const RaceOptions& options_;
@@ -176,7 +179,8 @@ std::vector<Plan> plan_lanes(const Manifest& manifest, const RaceOptions& option
   return plans;
 }
 
-void warn_of_unknown_words(const Manifest& manifest, const RaceOptions& options, const std::vector<Plan>& plans, Warnings& warnings) {
+void warn_of_unknown_words(const Manifest& manifest, const RaceOptions& options, const std::vector<Plan>& plans,
+                           Warnings& warnings) {
   if (!manifest.prompts) return;
   const auto taught = taught_prompts(options.model, manifest);
   for (const Plan& plan : plans) warnings.add(unknown_warnings(taught, plan.prompts));
@@ -241,12 +245,15 @@ int race_reporting(const RaceOptions& options, RaceProgress& progress) {
   const Manifest manifest = read_manifest(options.model);
   RaceOptions asked = options;
   if (!asked.settings.schedule) {
-    asked.settings.schedule = manifest.training_noise.prediction_type == PredictionType::flow ? kFlowRaceSchedule : kRaceSchedule;
+    asked.settings.schedule =
+        manifest.training_noise.prediction_type == PredictionType::flow ? kFlowRaceSchedule : kRaceSchedule;
   }
   Field field(manifest, asked);
   Race race = field.race();
   const std::vector<Plan> plans = plan_lanes(manifest, asked, race.reference);
-  Warnings warnings([&](const std::string& text) { progress.warning(text); });  // not before all is known to be right: what is wrong is one line
+  Warnings warnings([&](const std::string& text) {
+    progress.warning(text);
+  });  // not before all is known to be right: what is wrong is one line
   warnings.add(field.warnings());
   for (const Plan& plan : plans) warnings.add(plan.warnings);
   warn_of_unknown_words(manifest, asked, plans, warnings);
@@ -272,7 +279,8 @@ int race_reporting(const RaceOptions& options, RaceProgress& progress) {
   progress.done();
 
   const RaceReport report{manifest, plans.front(), race, result, standings_of(race, result)};
-  std::cout << (options.json ? race_json(report) : race_table(report, output_columns())) << std::flush;  // first: a disk may be full
+  std::cout << (options.json ? race_json(report) : race_table(report, output_columns()))
+            << std::flush;  // first: a disk may be full
   if (!options.csv.empty()) write_whole(options.csv, race_csv(report));
   if (!options.plot.empty()) write_plots(options.plot, {race_plot(report)});
   return 0;

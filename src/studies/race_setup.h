@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "steplapse/settings.h"
 #include "runs/batch.h"
+#include "steplapse/settings.h"
 
 namespace steplapse {
 
@@ -28,9 +28,9 @@ struct RaceOptions {
   bool overwrite = false;
   bool json = false;  ///< in place of the table
   std::string device = "auto";
-  int threads = 0;  ///< 0: libtorch's own choice
+  int threads = 0;                   ///< 0: libtorch's own choice
   std::optional<int64_t> max_batch;  ///< runs in one denoiser call; none: as many as fit into memory
-  double grace = 10;  ///< seconds that a denoiser call has to end after a signal
+  double grace = 10;                 ///< seconds that a denoiser call has to end after a signal
   ProgressMode progress = ProgressMode::automatic;
 };
 

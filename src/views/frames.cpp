@@ -11,9 +11,9 @@
 #include <exception>
 #include <mutex>
 
-#include "steplapse/error.h"
 #include "base/file_io.h"
 #include "base/text.h"
+#include "steplapse/error.h"
 
 namespace steplapse {
 namespace {

@@ -10,11 +10,11 @@
 #include <string>
 #include <vector>
 
+#include "base/png.h"
+#include "base/work_queue.h"
 #include "steplapse/noise_level.h"
 #include "steplapse/step_row.h"
-#include "base/png.h"
 #include "steplapse/tensor.h"
-#include "base/work_queue.h"
 
 namespace steplapse {
 
@@ -52,7 +52,7 @@ struct FrameOrder {
   std::string kind;  ///< x0, xt or final
   int64_t step;
   NoiseLevel level;
-  Tensor latents;  ///< [1, C, h, w]
+  Tensor latents;                      ///< [1, C, h, w]
   std::optional<int64_t> number = {};  ///< of its file; none: the step
 };
 
@@ -103,8 +103,9 @@ class FrameWriter {
 
   void submit(FrameOrder order);  ///< waits where too many do already
   void finish();                  ///< until all that was submitted is written
-  void write_decoded(std::chrono::milliseconds limit);  ///< waits so long until those that are decoded are written; from any thread
-  double waited_ms() const;       ///< how long `submit` and `finish` held their caller
+  void write_decoded(
+      std::chrono::milliseconds limit);  ///< waits so long until those that are decoded are written; from any thread
+  double waited_ms() const;              ///< how long `submit` and `finish` held their caller
 
  private:
   struct Frames;

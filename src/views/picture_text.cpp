@@ -56,7 +56,8 @@ std::string guidance_words(const Facts& facts) {
   const GuidanceRule& rule = facts.recipe.guidance;
   std::string text;
   if (rule.first_step > 1 || rule.stops_early()) {
-    text += ", CFG steps: " + std::to_string(rule.first_step) + "-" + (rule.stops_early() ? std::to_string(rule.last_step) : "");
+    text += ", CFG steps: " + std::to_string(rule.first_step) + "-" +
+            (rule.stops_early() ? std::to_string(rule.last_step) : "");
   }
   if (rule.sigma_low > 0 || std::isfinite(rule.sigma_high)) {
     text += ", CFG sigmas: " + plain(rule.sigma_low) + "-" + plain(rule.sigma_high);
@@ -69,10 +70,11 @@ std::string parameters(const Manifest& manifest, const Facts& facts, const Frame
   const Recipe& recipe = facts.recipe;
   std::ostringstream text;
   text << facts.prompt << '\n';
-  if (facts.negative_prompt && !facts.negative_prompt->empty()) text << "Negative prompt: " << *facts.negative_prompt << '\n';
-  text << "Steps: " << facts.steps() << ", Sampler: " << sampler_named(recipe.sampler).label
-       << schedule_type(facts) << ", CFG scale: " << plain(recipe.guidance.scale) << guidance_words(facts) << ", Seed: " << recipe.seed << ", Size: " << facts.width
-       << 'x' << facts.height << ", Model hash: " << manifest.sha256.substr(0, 10)
+  if (facts.negative_prompt && !facts.negative_prompt->empty())
+    text << "Negative prompt: " << *facts.negative_prompt << '\n';
+  text << "Steps: " << facts.steps() << ", Sampler: " << sampler_named(recipe.sampler).label << schedule_type(facts)
+       << ", CFG scale: " << plain(recipe.guidance.scale) << guidance_words(facts) << ", Seed: " << recipe.seed
+       << ", Size: " << facts.width << 'x' << facts.height << ", Model hash: " << manifest.sha256.substr(0, 10)
        << ", Model: " << listed(manifest.name);
   if (manifest.clip_skip != 1) text << ", Clip skip: " << manifest.clip_skip;
   if (facts.prompt_syntax == "plain" && has_brackets(facts)) text << ", Emphasis: None";

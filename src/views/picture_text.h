@@ -3,10 +3,10 @@
 #include <string>
 #include <vector>
 
+#include "base/png.h"
+#include "record/facts.h"
 #include "steplapse/manifest.h"
 #include "views/frames.h"
-#include "record/facts.h"
-#include "base/png.h"
 
 namespace steplapse {
 

@@ -10,10 +10,10 @@
 #include <stdexcept>
 #include <utility>
 
-#include "steplapse/error.h"
 #include "base/file_io.h"
 #include "base/png.h"
 #include "base/text.h"
+#include "steplapse/error.h"
 
 namespace steplapse {
 namespace {
@@ -28,7 +28,8 @@ struct Colour {
 };
 constexpr Colour kInk{40, 40, 40}, kGuide{130, 130, 130}, kGrid{220, 220, 220};
 // Okabe and Ito's, which are told apart with any kind of colour vision.
-constexpr std::array<Colour, 7> kColours{{{0, 114, 178}, {213, 94, 0}, {0, 158, 115}, {204, 121, 167}, {230, 159, 0}, {86, 180, 233}, {0, 0, 0}}};
+constexpr std::array<Colour, 7> kColours{
+    {{0, 114, 178}, {213, 94, 0}, {0, 158, 115}, {204, 121, 167}, {230, 159, 0}, {86, 180, 233}, {0, 0, 0}}};
 
 struct Point {
   double x, y;
@@ -49,7 +50,8 @@ Style style_of(const Plot::Series& series, size_t number) {
 
 std::vector<Point> corners(Point centre, double radius, Shape shape) {
   const auto [x, y] = centre;
-  if (shape == Shape::diamond) return {{x - 1.4 * radius, y}, {x, y - 1.4 * radius}, {x + 1.4 * radius, y}, {x, y + 1.4 * radius}};
+  if (shape == Shape::diamond)
+    return {{x - 1.4 * radius, y}, {x, y - 1.4 * radius}, {x + 1.4 * radius, y}, {x, y + 1.4 * radius}};
   return {{x - radius, y - radius}, {x + radius, y - radius}, {x + radius, y + radius}, {x - radius, y + radius}};
 }
 
@@ -66,8 +68,9 @@ class Canvas {
 class SvgCanvas : public Canvas {
  public:
   explicit SvgCanvas(double height) {
-    out_ << "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"" << kWidth << "\" height=\"" << height << "\" viewBox=\"0 0 "
-         << kWidth << ' ' << height << "\" font-family=\"sans-serif\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n";
+    out_ << "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"" << kWidth << "\" height=\"" << height
+         << "\" viewBox=\"0 0 " << kWidth << ' ' << height
+         << "\" font-family=\"sans-serif\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n";
   }
   void line(const std::vector<Point>& points, Colour colour, double width, bool dashed) override {
     out_ << "<polyline fill=\"none\" stroke=\"" << name(colour) << "\" stroke-width=\"" << width << '"';
@@ -111,10 +114,14 @@ class SvgCanvas : public Canvas {
   static std::string in_xml(const std::string& text) {
     std::string safe;
     for (const char character : escaped(text, 200)) {
-      if (character == '&') safe += "&amp;";
-      else if (character == '<') safe += "&lt;";
-      else if (character == '>') safe += "&gt;";
-      else safe += character;
+      if (character == '&')
+        safe += "&amp;";
+      else if (character == '<')
+        safe += "&lt;";
+      else if (character == '>')
+        safe += "&gt;";
+      else
+        safe += character;
     }
     return safe;
   }
@@ -125,7 +132,8 @@ class SvgCanvas : public Canvas {
 class PngCanvas : public Canvas {
  public:
   explicit PngCanvas(double height)
-      : surface_(cairo_image_surface_create(CAIRO_FORMAT_RGB24, static_cast<int>(kWidth), static_cast<int>(height)), cairo_surface_destroy),
+      : surface_(cairo_image_surface_create(CAIRO_FORMAT_RGB24, static_cast<int>(kWidth), static_cast<int>(height)),
+                 cairo_surface_destroy),
         cairo_(cairo_create(surface_.get()), cairo_destroy) {
     if (cairo_status(cairo_.get()) != CAIRO_STATUS_SUCCESS) throw std::bad_alloc();
     cairo_set_source_rgb(cairo_.get(), 1, 1, 1);
@@ -172,11 +180,13 @@ class PngCanvas : public Canvas {
   }
   std::string finish() {
     cairo_surface_flush(surface_.get());
-    const int width = cairo_image_surface_get_width(surface_.get()), height = cairo_image_surface_get_height(surface_.get());
+    const int width = cairo_image_surface_get_width(surface_.get()),
+              height = cairo_image_surface_get_height(surface_.get());
     const unsigned char* rows = cairo_image_surface_get_data(surface_.get());
     std::vector<uint8_t> pixels;
     for (int y = 0; y < height; ++y) {
-      const auto* row = reinterpret_cast<const uint32_t*>(rows + static_cast<ptrdiff_t>(y) * cairo_image_surface_get_stride(surface_.get()));
+      const auto* row = reinterpret_cast<const uint32_t*>(rows + static_cast<ptrdiff_t>(y) *
+                                                                     cairo_image_surface_get_stride(surface_.get()));
       for (int x = 0; x < width; ++x) {
         for (const int shift : {16, 8, 0}) pixels.push_back(static_cast<uint8_t>(row[x] >> shift));
       }
@@ -185,7 +195,9 @@ class PngCanvas : public Canvas {
   }
 
  private:
-  void set(Colour colour) { cairo_set_source_rgb(cairo_.get(), colour.red / 255.0, colour.green / 255.0, colour.blue / 255.0); }
+  void set(Colour colour) {
+    cairo_set_source_rgb(cairo_.get(), colour.red / 255.0, colour.green / 255.0, colour.blue / 255.0);
+  }
 
   std::unique_ptr<cairo_surface_t, decltype(&cairo_surface_destroy)> surface_;
   std::unique_ptr<cairo_t, decltype(&cairo_destroy)> cairo_;
@@ -211,7 +223,9 @@ class Range {
 
   double lowest() const { return value(low_); }
 
-  std::vector<double> ticks() const { return !log_ || high_ - low_ <= 1 ? even() : high_ - low_ <= 3 ? parts() : decades(); }
+  std::vector<double> ticks() const {
+    return !log_ || high_ - low_ <= 1 ? even() : high_ - low_ <= 3 ? parts() : decades();
+  }
 
  private:
   double place(double value) const { return log_ ? std::log10(value) : value; }
@@ -250,8 +264,8 @@ class Range {
 
 void check_lengths(const Plot::Series& series) {
   const auto refuse = [&](size_t found, const char* what) {
-    throw std::invalid_argument("series " + in_quotes(series.name) + " has " + std::to_string(series.x.size()) + " x and " +
-                                std::to_string(found) + what);
+    throw std::invalid_argument("series " + in_quotes(series.name) + " has " + std::to_string(series.x.size()) +
+                                " x and " + std::to_string(found) + what);
   };
   if (series.x.size() != series.y.size()) refuse(series.y.size(), " y");
   if (!series.spread.empty() && series.spread.size() != series.x.size()) refuse(series.spread.size(), " spreads");
@@ -287,7 +301,8 @@ std::pair<Range, Range> ranges_of(const Plot& plot) {
 bool has_legend(const Plot& plot) { return plot.series.size() > 1; }
 
 double height_of(const Plot& plot) {
-  return has_legend(plot) ? std::max(kHeight, kTop + kBottom + kLegendLine * static_cast<double>(plot.series.size())) : kHeight;
+  return has_legend(plot) ? std::max(kHeight, kTop + kBottom + kLegendLine * static_cast<double>(plot.series.size()))
+                          : kHeight;
 }
 
 /// A plot's axes on the canvas: where numbers come.
@@ -317,7 +332,8 @@ void draw_axes(Canvas& canvas, const Plot& plot, const Axes& axes) {
 
 void draw_bar(Canvas& canvas, const Axes& axes, double x, double y, double spread, Colour colour) {
   constexpr double kCap = 3;
-  const double middle = axes.at_x(x), top = axes.at_y(y + spread), foot = axes.at_y(std::max(y - spread, axes.y.lowest()));
+  const double middle = axes.at_x(x), top = axes.at_y(y + spread),
+               foot = axes.at_y(std::max(y - spread, axes.y.lowest()));
   canvas.line({{middle, top}, {middle, foot}}, colour, 0.7);
   canvas.line({{middle - kCap, top}, {middle + kCap, top}}, colour, 0.7);
   if (y - spread > axes.y.lowest()) canvas.line({{middle - kCap, foot}, {middle + kCap, foot}}, colour, 0.7);

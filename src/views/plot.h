@@ -22,7 +22,8 @@ struct Plot {
   };
   std::string title;
   Axis x, y;
-  std::vector<Series> series;  ///< a point that an axis can't show (not finite, 0 or less on a logarithmic one) is left out
+  std::vector<Series>
+      series;  ///< a point that an axis can't show (not finite, 0 or less on a logarithmic one) is left out
 };
 
 /// Draws the plots below each other. Same input, same bytes.

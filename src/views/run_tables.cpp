@@ -24,7 +24,8 @@ std::string field(const std::optional<double>& value) {
 std::map<int64_t, std::string> frame_files(const nlohmann::json& facts, const std::string& kind) {
   std::map<int64_t, std::string> files;
   if (!facts.contains("frame_steps")) return files;
-  const auto steps = nlohmann::json::parse(facts.at("frame_steps").get<std::string>()).value(kind, std::vector<int64_t>());
+  const auto steps =
+      nlohmann::json::parse(facts.at("frame_steps").get<std::string>()).value(kind, std::vector<int64_t>());
   const bool counted = facts.at("number") == "frames";
   for (size_t i = 0; i < steps.size(); ++i) {
     files[steps[i]] = frame_file(kind, counted ? static_cast<int64_t>(i) + 1 : steps[i]);
@@ -39,24 +40,27 @@ std::string csv_of(const std::vector<StepRow>& rows, const nlohmann::json& facts
          "x0_compared_step,guidance_norm,denoiser_calls,denoiser_ms,decode_ms,encode_ms,write_ms,x0_file,xt_file\n";
   for (const StepRow& row : rows) {
     const auto change = [&](auto member) { return row.change ? std::optional(*row.change.*member) : std::nullopt; };
-    const auto frame_ms = [&](auto member) { return row.frame_ms ? std::optional(*row.frame_ms.*member) : std::nullopt; };
+    const auto frame_ms = [&](auto member) {
+      return row.frame_ms ? std::optional(*row.frame_ms.*member) : std::nullopt;
+    };
     const auto file_in = [&](const std::map<int64_t, std::string>& files) {
       return files.contains(row.step) ? files.at(row.step) : "";
     };
-    csv << row.step << ',' << field(row.level.timestep) << ',' << field(row.level.alpha) << ',' << field(row.level.sigma)
-        << ',' << field(row.latents_rms_change) << ',' << field(row.x0_rms_change) << ',' << field(row.x0_rms_to_final)
-        << ',' << field(change(&FrameChange::mean_abs)) << ',' << field(change(&FrameChange::psnr)) << ','
-        << (row.change ? std::to_string(row.change->compared_step) : "") << ',' << field(row.guidance_norm) << ','
-        << row.denoiser_calls << ',' << field(row.denoiser_ms) << ',' << field(frame_ms(&FrameTimes::decode)) << ','
-        << field(frame_ms(&FrameTimes::encode)) << ',' << field(frame_ms(&FrameTimes::write)) << ',' << file_in(x0_files) << ',' << file_in(xt_files)
-        << '\n';
+    csv << row.step << ',' << field(row.level.timestep) << ',' << field(row.level.alpha) << ','
+        << field(row.level.sigma) << ',' << field(row.latents_rms_change) << ',' << field(row.x0_rms_change) << ','
+        << field(row.x0_rms_to_final) << ',' << field(change(&FrameChange::mean_abs)) << ','
+        << field(change(&FrameChange::psnr)) << ',' << (row.change ? std::to_string(row.change->compared_step) : "")
+        << ',' << field(row.guidance_norm) << ',' << row.denoiser_calls << ',' << field(row.denoiser_ms) << ','
+        << field(frame_ms(&FrameTimes::decode)) << ',' << field(frame_ms(&FrameTimes::encode)) << ','
+        << field(frame_ms(&FrameTimes::write)) << ',' << file_in(x0_files) << ',' << file_in(xt_files) << '\n';
   }
   return csv.str();
 }
 
 /// What people look for comes first, the long lists last, and between them all the rest by name.
-constexpr std::array kFirst{"prompt", "negative_prompt", "seed", "sampler", "steps", "schedule", "guidance_scale", "width",
-                            "height", "model", "ended", "ended_reason", "started", "total_seconds", "network_seconds"};
+constexpr std::array kFirst{"prompt",   "negative_prompt", "seed",    "sampler",       "steps",
+                            "schedule", "guidance_scale",  "width",   "height",        "model",
+                            "ended",    "ended_reason",    "started", "total_seconds", "network_seconds"};
 constexpr std::array kLast{"frame_steps", "levels"};
 
 nlohmann::ordered_json for_people(nlohmann::json facts) {

@@ -22,7 +22,8 @@ struct Renewal {
 };
 
 /// By way of sigma / alpha = k_down; no lower than `to`: nothing is renewed.
-inline Renewal renewal_by(double k_down, const Schedule& schedule, const NoiseLevel& to, const SamplerOptions& options) {
+inline Renewal renewal_by(double k_down, const Schedule& schedule, const NoiseLevel& to,
+                          const SamplerOptions& options) {
   if (k_down >= noise_ratio(to)) return {to, 1, 0};
   const NoiseLevel down = schedule.at(k_down);
   const double kept = to.alpha * k_down;  // of to.sigma² = kept² + fresh²

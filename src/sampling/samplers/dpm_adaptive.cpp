@@ -17,9 +17,7 @@ double error_of(const Tensor& low, const Tensor& high, const Tensor& before) {
 }
 
 /// What to multiply h by: the error falls with h^order. Bounded, as k-diffusion does it.
-double factor_for(double error, double order) {
-  return 1 + std::atan(std::pow(1 / (error + 1e-8), 1 / order) - 1);
-}
+double factor_for(double error, double order) { return 1 + std::atan(std::pow(1 / (error + 1e-8), 1 / order) - 1); }
 
 }  // namespace
 

@@ -58,14 +58,10 @@ struct SdeStep {
 /// the formulas of Adams and Bashforth, of the order of their number.
 inline at::Tensor adams_bashforth(const std::deque<at::Tensor>& e) {
   switch (e.size()) {
-    case 1:
-      return e[0];
-    case 2:
-      return (3 * e[0] - e[1]) / 2;
-    case 3:
-      return (23 * e[0] - 16 * e[1] + 5 * e[2]) / 12;
-    default:
-      return (55 * e[0] - 59 * e[1] + 37 * e[2] - 9 * e[3]) / 24;
+    case 1: return e[0];
+    case 2: return (3 * e[0] - e[1]) / 2;
+    case 3: return (23 * e[0] - 16 * e[1] + 5 * e[2]) / 12;
+    default: return (55 * e[0] - 59 * e[1] + 37 * e[2] - 9 * e[3]) / 24;
   }
 }
 

@@ -1,10 +1,9 @@
-#include "sampling/samplers/samplers.h"
-
 #include <ATen/ATen.h>
 
 #include <stdexcept>
 
 #include "base/text.h"
+#include "sampling/samplers/samplers.h"
 
 namespace steplapse {
 

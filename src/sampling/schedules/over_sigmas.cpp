@@ -11,7 +11,8 @@ namespace {
 
 /// `steps` sigmas from the largest to the smallest, even in function(sigma).
 template <typename Function, typename Inverse>
-std::vector<double> even_in(const NoiseScale& scale, const ScheduleRequest& request, Function function, Inverse inverse) {
+std::vector<double> even_in(const NoiseScale& scale, const ScheduleRequest& request, Function function,
+                            Inverse inverse) {
   const double largest = request.sigma_max.value_or(scale.sigma_max());
   const double smallest = request.sigma_min.value_or(scale.sigma_min());
   std::vector<double> sigmas = even(function(largest), function(smallest), request.steps);
@@ -24,14 +25,16 @@ std::vector<double> even_in(const NoiseScale& scale, const ScheduleRequest& requ
 // Karras et al. 2022 (arXiv:2206.00364), eq. 5.
 std::vector<NoiseLevel> karras_levels(const NoiseScale& scale, const ScheduleRequest& request) {
   const double rho = request.rho.value_or(7);
-  return at_sigmas(scale, even_in(scale, request, [&](double sigma) { return std::pow(sigma, 1 / rho); },
-                                  [&](double root) { return std::pow(root, rho); }));
+  return at_sigmas(scale, even_in(
+                              scale, request, [&](double sigma) { return std::pow(sigma, 1 / rho); },
+                              [&](double root) { return std::pow(root, rho); }));
 }
 
 // k-diffusion's get_sigmas_exponential: even in log sigma.
 std::vector<NoiseLevel> exponential_levels(const NoiseScale& scale, const ScheduleRequest& request) {
-  return at_sigmas(scale, even_in(scale, request, [](double sigma) { return std::log(sigma); },
-                                  [](double log_sigma) { return std::exp(log_sigma); }));
+  return at_sigmas(scale, even_in(
+                              scale, request, [](double sigma) { return std::log(sigma); },
+                              [](double log_sigma) { return std::exp(log_sigma); }));
 }
 
 // k-diffusion's get_sigmas_polyexponential: log sigma follows a power of the step.
@@ -48,8 +51,9 @@ std::vector<NoiseLevel> polyexponential_levels(const NoiseScale& scale, const Sc
 // Sabour et al. 2024 (arXiv:2404.14507), theorem 3.1: even in arctan sigma is the best in KL divergence
 // for normal data. ComfyUI's kl_optimal.
 std::vector<NoiseLevel> kl_optimal_levels(const NoiseScale& scale, const ScheduleRequest& request) {
-  return at_sigmas(scale, even_in(scale, request, [](double sigma) { return std::atan(sigma); },
-                                  [](double angle) { return std::tan(angle); }));
+  return at_sigmas(scale, even_in(
+                              scale, request, [](double sigma) { return std::atan(sigma); },
+                              [](double angle) { return std::tan(angle); }));
 }
 
 // Hang et al. 2024 (arXiv:2407.03297): log sigma at the quantiles of a Laplace distribution about mu. ComfyUI's numbers:

@@ -106,7 +106,8 @@ std::vector<NoiseLevel> leading_solver_levels(const NoiseScale& scale, const Sch
     timesteps.push_back(static_cast<double>(between * i + scale.noise().steps_offset));
   }
   if (between == 0 || timesteps.front() > static_cast<double>(scale.timesteps() - 1)) {
-    throw std::invalid_argument("leading_solver has no place for " + std::to_string(request.steps) + " steps; use trailing");
+    throw std::invalid_argument("leading_solver has no place for " + std::to_string(request.steps) +
+                                " steps; use trailing");
   }
   return at_timesteps(scale, timesteps);
 }
@@ -164,8 +165,8 @@ std::vector<NoiseLevel> lcm_levels(const NoiseScale& scale, const ScheduleReques
   constexpr int64_t kDistilled = 50;
   const int64_t most = std::min(kDistilled, scale.timesteps());
   if (request.steps > most) {
-    throw std::invalid_argument("lcm picks from the " + std::to_string(most) + " timesteps of the distillation; use at most " +
-                                std::to_string(most) + " steps");
+    throw std::invalid_argument("lcm picks from the " + std::to_string(most) +
+                                " timesteps of the distillation; use at most " + std::to_string(most) + " steps");
   }
   const double between = static_cast<double>(most) / static_cast<double>(request.steps);
   std::vector<double> timesteps;

@@ -18,12 +18,14 @@ constexpr std::array<double, 11> kStableDiffusionXl{14.615, 6.315, 3.771, 2.181,
                                                     0.555,  0.380, 0.234, 0.113, 0.029};
 
 std::vector<NoiseLevel> stretched(const std::array<double, 11>& list, const NoiseScale& scale, int64_t steps) {
-  if (scale.is_flow()) throw std::invalid_argument("ays is a list for Stable Diffusion's noise, not for flow models; use simple");
+  if (scale.is_flow())
+    throw std::invalid_argument("ays is a list for Stable Diffusion's noise, not for flow models; use simple");
   std::vector<double> sigmas;
   for (double place : even(0, static_cast<double>(list.size() - 1), steps + 1)) {
     const auto before = std::min(static_cast<size_t>(place), list.size() - 2);
     const double share = place - static_cast<double>(before);
-    sigmas.push_back(share == 0 ? list[before] : std::exp((1 - share) * std::log(list[before]) + share * std::log(list[before + 1])));
+    sigmas.push_back(share == 0 ? list[before]
+                                : std::exp((1 - share) * std::log(list[before]) + share * std::log(list[before + 1])));
   }
   sigmas.pop_back();
   return at_sigmas(scale, sigmas);

@@ -108,8 +108,8 @@ TEST_F(FileIo, WriteSaysWhyItCannot) {
 TEST_F(FileIo, WhatIsNoRegularFileStays) {
   const auto refuses = [&](const std::string& name, const std::string& what) {
     EXPECT_THAT([&] { write_whole(folder_ / name, "x"); },
-                ThrowsMessage<OutputError>(StrEq((folder_ / name).string() + ": is " + what +
-                                                 ", wanted a regular file or a new name")));
+                ThrowsMessage<OutputError>(
+                    StrEq((folder_ / name).string() + ": is " + what + ", wanted a regular file or a new name")));
   };
   fs::create_directories(folder_ / "folder" / "inside");
   ASSERT_EQ(mkfifo((folder_ / "pipe").c_str(), 0600), 0);

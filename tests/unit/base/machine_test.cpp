@@ -37,9 +37,7 @@ TEST(Machine, CountsEachCoreItMayUseOnce) {
   EXPECT_EQ(cores_with([](int) { return "0-255"; }), 1);
 }
 
-TEST(Machine, EachCpuIsACoreWhereNothingIsSaidOfThem) {
-  EXPECT_EQ(physical_cores("/nowhere"), cpus_of_this_process());
-}
+TEST(Machine, EachCpuIsACoreWhereNothingIsSaidOfThem) { EXPECT_EQ(physical_cores("/nowhere"), cpus_of_this_process()); }
 
 /// A machine with 8 GiB available, a process in the group a/b, and no limits yet.
 class MachineMemory : public ::testing::Test {

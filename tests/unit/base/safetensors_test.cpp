@@ -12,9 +12,9 @@
 namespace steplapse {
 namespace {
 
+using test_support::TemporaryFolder;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
-using test_support::TemporaryFolder;
 
 std::string file_of(const std::string& header, const std::string& data, std::optional<uint64_t> length = {}) {
   const uint64_t number = length.value_or(header.size());

@@ -1,7 +1,6 @@
 #include "cli/commands.h"
 
 #include <fstream>
-
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
@@ -18,15 +17,12 @@ Command row(const char* name, const char* arguments, const char* about, int (*ru
   return {.name = name, .arguments = arguments, .about = about, .run = run};
 }
 
-const std::vector<Command> kCommands{row("generate", "PROMPT", "Draw", misfit),
-                                     row("race", "PROMPT", "Compare", misfit),
-                                     row("schedule", "", "Levels", nothing),
-                                     row("samplers", "", "Names", nothing),
-                                     row("tokens", "PROMPT", "Ids", nothing),
-                                     row("model inspect", "[DIR]", "Look", misfit),
-                                     row("model verify", "DIR", "Check", nothing),
-                                     row("help", "", "This", nothing),
-                                     row("version", "", "That", nothing)};
+const std::vector<Command> kCommands{
+    row("generate", "PROMPT", "Draw", misfit),    row("race", "PROMPT", "Compare", misfit),
+    row("schedule", "", "Levels", nothing),       row("samplers", "", "Names", nothing),
+    row("tokens", "PROMPT", "Ids", nothing),      row("model inspect", "[DIR]", "Look", misfit),
+    row("model verify", "DIR", "Check", nothing), row("help", "", "This", nothing),
+    row("version", "", "That", nothing)};
 
 std::string refusal(const std::vector<std::string>& arguments) {
   try {
@@ -46,10 +42,12 @@ TEST(Commands, AreFoundByOneWordOrTwo) {
 }
 
 TEST(Commands, AMisspeltOneIsRefusedWithBothWaysOut) {
-  EXPECT_EQ(refusal({"sampler"}), "unknown command 'sampler', did you mean: steplapse samplers? (to draw the prompt 'sampler': "
-                                  "steplapse generate sampler)");
-  for (const auto& [word, meant] : {std::pair("schedules", "schedule"), std::pair("ganerate", "generate"), std::pair("moddel", "model"),
-                                    std::pair("token", "tokens"), std::pair("verify", "model verify")}) {
+  EXPECT_EQ(refusal({"sampler"}),
+            "unknown command 'sampler', did you mean: steplapse samplers? (to draw the prompt 'sampler': "
+            "steplapse generate sampler)");
+  for (const auto& [word, meant] :
+       {std::pair("schedules", "schedule"), std::pair("ganerate", "generate"), std::pair("moddel", "model"),
+        std::pair("token", "tokens"), std::pair("verify", "model verify")}) {
     EXPECT_THAT(refusal({word}), testing::HasSubstr(std::string("did you mean: steplapse ") + meant + "?"));
   }
 }
@@ -63,11 +61,13 @@ TEST(Commands, WhatOtherVersionsHaveIsRefused) {
 TEST(Commands, TheFirstWordOfTwoNamesTheSecond) {
   const std::string wanted = "steplapse model wants one of: inspect [DIR], verify DIR (to draw the prompt ";
   EXPECT_EQ(refusal({"model"}), wanted + "'model': steplapse generate model)");
-  EXPECT_EQ(refusal({"model", "ship"}), "unknown command 'model ship'; " + wanted + "'model ship': steplapse generate \"model ship\")");
+  EXPECT_EQ(refusal({"model", "ship"}),
+            "unknown command 'model ship'; " + wanted + "'model ship': steplapse generate \"model ship\")");
 }
 
 TEST(Commands, WhatIsNearNoneIsDrawn) {
-  for (const char* prompt : {"", "castle", "a sampler", "Film", "--seed", "rice", "lace", "kelp"}) EXPECT_EQ(refusal({prompt}), "") << prompt;
+  for (const char* prompt : {"", "castle", "a sampler", "Film", "--seed", "rice", "lace", "kelp"})
+    EXPECT_EQ(refusal({prompt}), "") << prompt;
 }
 
 TEST(Commands, EveryNameThatTheModelWasTaughtIsDrawn) {
@@ -82,9 +82,11 @@ TEST(Commands, EveryNameThatTheModelWasTaughtIsDrawn) {
 
 TEST(Commands, ArgumentsThatDoNotFitMayHaveBeenAPrompt) {
   EXPECT_THAT([] { run_command(kCommands[1], {"race", "car", "--steps", "3"}); },
-              testing::ThrowsMessage<UsageError>(StrEq("no PROMPT (to draw the prompt 'race car': steplapse generate \"race car\")")));
+              testing::ThrowsMessage<UsageError>(
+                  StrEq("no PROMPT (to draw the prompt 'race car': steplapse generate \"race car\")")));
   EXPECT_THAT([] { run_command(kCommands[0], {"generate"}); }, testing::ThrowsMessage<UsageError>(StrEq("no PROMPT")));
-  EXPECT_THAT([] { run_command(kCommands[5], {"model", "inspect", "x"}); }, testing::ThrowsMessage<UsageError>(StrEq("no PROMPT")));
+  EXPECT_THAT([] { run_command(kCommands[5], {"model", "inspect", "x"}); },
+              testing::ThrowsMessage<UsageError>(StrEq("no PROMPT")));
 }
 
 TEST(Commands, AreListedALineEach) {

@@ -27,11 +27,13 @@ TEST(WholeNumber, IsDigitsBetweenItsEnds) {
 }
 
 TEST(WholeNumber, SaysWhatWasWanted) {
-  for (const std::string text : {"0", "-5", "1001", "3.5", "1e9", "99999999999999999999", "", " 30", "30 ", "+30", "0x1e", "ten"}) {
+  for (const std::string text :
+       {"0", "-5", "1001", "3.5", "1e9", "99999999999999999999", "", " 30", "30 ", "+30", "0x1e", "ten"}) {
     EXPECT_THAT([&] { whole_number("--steps", text, 1, 1000); },
                 refuses("--steps '" + text + "': wanted a whole number from 1 to 1000"));
   }
-  EXPECT_THAT([] { whole_number("--every", "0", 1, kMost); }, refuses("--every '0': wanted a whole number of 1 or more"));
+  EXPECT_THAT([] { whole_number("--every", "0", 1, kMost); },
+              refuses("--every '0': wanted a whole number of 1 or more"));
 }
 
 TEST(Seed, HasSixtyFourBits) {
@@ -39,8 +41,9 @@ TEST(Seed, HasSixtyFourBits) {
   EXPECT_EQ(seed_number("--seed", "948574399"), 948574399u);
   EXPECT_EQ(seed_number("--seed", "18446744073709551615"), 0xffff'ffff'ffff'ffffu);
   for (const std::string text : {"-2", "18446744073709551616", "1.0", "", "random"}) {
-    EXPECT_THAT([&] { seed_number("--seed", text); },
-                refuses("--seed '" + text + "': wanted a whole number from 0 to 18446744073709551615, or -1 for a random one"));
+    EXPECT_THAT(
+        [&] { seed_number("--seed", text); },
+        refuses("--seed '" + text + "': wanted a whole number from 0 to 18446744073709551615, or -1 for a random one"));
   }
 }
 
@@ -53,7 +56,8 @@ TEST(RealNumber, IsFiniteAndBetweenItsEnds) {
 
 TEST(RealNumber, SaysWhatWasWanted) {
   for (const std::string text : {"1.5", "-0.1", "nan", "inf", "0,5", "", "half", "0.5 "}) {
-    EXPECT_THAT([&] { real_number("--eta", text, 0, 1); }, refuses("--eta '" + text + "': wanted a number from 0 to 1"));
+    EXPECT_THAT([&] { real_number("--eta", text, 0, 1); },
+                refuses("--eta '" + text + "': wanted a number from 0 to 1"));
   }
   for (const std::string text : {"nan", "inf", "-inf", "1e999", "-1"}) {
     EXPECT_THAT([&] { real_number("--guidance-scale", text, 0, kInfinity); },

@@ -32,23 +32,26 @@ TEST(PromptsFile, HasAPromptALine) {
 TEST(PromptsFile, ByteOrderMarkIsNoPartOfThePrompt) { EXPECT_EQ(read("\xEF\xBB\xBFred apple")[0].prompt, "red apple"); }
 
 TEST(PromptsFile, ALineOfJsonHasItsOwnSettingsAsFlagsHaveThem) {
-  const auto lines = read(R"({"prompt": "{pear}", "steps": 30, "seed": [1, 2], "timesteps": [999, 0.5], "negative_prompt": null})");
+  const auto lines =
+      read(R"({"prompt": "{pear}", "steps": 30, "seed": [1, 2], "timesteps": [999, 0.5], "negative_prompt": null})");
   ASSERT_EQ(lines.size(), 1u);
   EXPECT_EQ(lines[0].prompt, "{pear}");
   EXPECT_THAT(lines[0].settings, ElementsAre(Pair("negative_prompt", std::nullopt), Pair("seed", "1,2"),
-                                              Pair("steps", "30"), Pair("timesteps", "999,0.5")));
+                                             Pair("steps", "30"), Pair("timesteps", "999,0.5")));
 }
 
 TEST(PromptsFile, WhatIsWrongIsSaidWithItsLine) {
   const auto refused = [](const std::string& text, const std::string& message) {
     EXPECT_THAT([&] { read("good\n" + text); }, ThrowsMessage<UsageError>(StrEq("list.txt:2: " + message)));
   };
-  refused("{red|green} apple", "is not JSON: wrong at byte 2 of 17; a line that begins with { is taken for JSON, a prompt that begins "
-                               "so is written {\"prompt\": \"{...\"}");
+  refused("{red|green} apple",
+          "is not JSON: wrong at byte 2 of 17; a line that begins with { is taken for JSON, a prompt that begins "
+          "so is written {\"prompt\": \"{...\"}");
   refused(R"({"steps": 3})", "no text 'prompt' in it");
   refused(R"({"prompt": 3})", "no text 'prompt' in it");
   refused(R"({"prompt": "a", "stpes": 3})", "unknown key 'stpes', did you mean 'steps'?");
-  refused(R"({"prompt": "a", "out": "b"})", "unknown key 'out'; there are: prompt, negative_prompt, seed, steps, timesteps");
+  refused(R"({"prompt": "a", "out": "b"})",
+          "unknown key 'out'; there are: prompt, negative_prompt, seed, steps, timesteps");
   refused(R"({"prompt": "a", "steps": true})", "'steps' is true, wanted a number, a text or a list of them");
   refused(R"({"prompt": "a", "seed": []})", "'seed' is a list of 0, wanted a number, a text or a list of them");
   refused(R"({"prompt": "a", "seed": [[1]]})", "'seed' is a list of 1, wanted a flat list");

@@ -6,8 +6,8 @@
 
 #include <functional>
 
-#include "support/bundle_maker.h"
 #include "steplapse/error.h"
+#include "support/bundle_maker.h"
 
 namespace steplapse {
 namespace {
@@ -258,9 +258,10 @@ TEST(Bundle, SaysWhenMemoryIsShort) {
       "  def forward(self: __torch__.M, x: Tensor) -> Tensor:\n"
       "    return torch.contiguous(torch.expand(self.sign, [4611686018427387]))\n";
   const Bundle bundle = load_bundle(maker.write());
-  EXPECT_THAT([&] { bundle.decode("full", at::ones({1, 4, 4, 4})); },
-              ThrowsMessage<MemoryError>(StrEq("decoder 'full': out of memory, 1.84e+07 GB more needed; a smaller --size "
-                                               "or a bundle exported with a smaller --dtype needs less")));
+  EXPECT_THAT(
+      [&] { bundle.decode("full", at::ones({1, 4, 4, 4})); },
+      ThrowsMessage<MemoryError>(StrEq("decoder 'full': out of memory, 1.84e+07 GB more needed; a smaller --size "
+                                       "or a bundle exported with a smaller --dtype needs less")));
 }
 
 TEST(Bundle, RefusesAnswersThatAreNotFloat32) {
@@ -289,7 +290,8 @@ TEST(VerifyBundle, NamesEveryFileThatIsNotWhatItSays) {
   maker.manifest["files"]["tokenizer.model"]["size"] = 3;
   maker.manifest["files"]["denoiser.pt"]["size"] = 4;
   EXPECT_THAT(verify_bundle(maker.write(), {}),
-              ElementsAre(HasSubstr("denoiser.pt: has "), HasSubstr("tokenizer.model: has " + std::to_string(kModel.size()) + " bytes")));
+              ElementsAre(HasSubstr("denoiser.pt: has "),
+                          HasSubstr("tokenizer.model: has " + std::to_string(kModel.size()) + " bytes")));
 }
 
 TEST(VerifyBundle, NamesATokenizerThatCannotBeRead) {

@@ -3,8 +3,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "steplapse/error.h"
 #include "model/tokenizer.h"
+#include "steplapse/error.h"
 
 namespace steplapse {
 namespace {
@@ -69,7 +69,7 @@ std::vector<Piece> pieces(std::string_view text, int64_t pad = kEnd) {
 }
 
 template <class Member>
-auto each(const std::vector<Piece>& pieces, Member Piece::*member) {
+auto each(const std::vector<Piece>& pieces, Member Piece::* member) {
   std::vector<Member> values;
   for (const Piece& piece : pieces) values.push_back(piece.*member);
   return values;
@@ -102,9 +102,9 @@ TEST(ClipBpe, CutsBetweenLettersNumbersAndSymbols) {
 
 TEST(ClipBpe, ComposesThenLowersEachCharacterOnItsOwn) {
   EXPECT_THAT(texts("CAT"), ElementsAre("cat</w>"));
-  EXPECT_THAT(ids("E\u0301"), ElementsAre(0xc3, kLast + 0xa9));                  // é
+  EXPECT_THAT(ids("E\u0301"), ElementsAre(0xc3, kLast + 0xa9));                   // é
   EXPECT_THAT(ids("\u0391\u03a3"), ElementsAre(0xce, 0xb1, 0xcf, kLast + 0x83));  // the last sigma is as any other
-  EXPECT_THAT(ids("\u0130"), ElementsAre('i' + kLast, 0xcc, kLast + 0x87));      // i and a dot, which is no letter
+  EXPECT_THAT(ids("\u0130"), ElementsAre('i' + kLast, 0xcc, kLast + 0x87));       // i and a dot, which is no letter
 }
 
 // U+08D3 came with Unicode 11 as a mark below letters, which an accent above passes to join its letter. Not so in 9.0.
@@ -115,9 +115,9 @@ TEST(ClipBpe, ComposesAsUnicode9Does) {
 
 TEST(ClipBpe, SaysWhereAPieceStarts) {
   EXPECT_THAT(each(pieces("lowest  cat's"), &Piece::begin), ElementsAre(0, 3, 8, 11));
-  EXPECT_THAT(each(pieces("\u00e9 cat"), &Piece::begin), ElementsAre(0, 0, 3));         // both of é's bytes
+  EXPECT_THAT(each(pieces("\u00e9 cat"), &Piece::begin), ElementsAre(0, 0, 3));            // both of é's bytes
   EXPECT_THAT(each(pieces("cae\u0301t cat"), &Piece::begin), ElementsAre(0, 2, 2, 5, 7));  // composed: one byte less
-  EXPECT_THAT(each(pieces("\u0130x"), &Piece::begin), ElementsAre(0, 0, 0, 2));         // a byte more
+  EXPECT_THAT(each(pieces("\u0130x"), &Piece::begin), ElementsAre(0, 0, 0, 2));            // a byte more
 }
 
 TEST(ClipBpe, SpecialTokensAreTokensInsideAPrompt) {
@@ -158,12 +158,10 @@ TEST(ClipBpe, RefusesAVocabularyThatIsNone) {
                  "vocab.json: the id of 'd\\ng' is \"7\", wanted a whole number from 0 to 2147483647");
   expect_refused(with("dog", uint64_t{1} << 63), "",
                  "vocab.json: the id of 'dog' is 9223372036854775808, wanted a whole number from 0 to 2147483647");
-  expect_refused(with("dog", 512), "",
-                 "vocab.json: 'dog' and 'es' both have the id 512, wanted one token for each id");
+  expect_refused(with("dog", 512), "", "vocab.json: 'dog' and 'es' both have the id 512, wanted one token for each id");
   expect_refused(without("\u0120</w>"), "",
                  "vocab.json: has no token '\u0120</w>' for byte 32, wanted each byte, on its own and with '</w>'");
-  expect_refused(without("<|startoftext|>"), kMerges,
-                 "vocab.json: no token has the id 600, model.json's bos");
+  expect_refused(without("<|startoftext|>"), kMerges, "vocab.json: no token has the id 600, model.json's bos");
   expect_refused(without("<|endoftext|>"), kMerges, "vocab.json: no token has the id 601, model.json's eos");
   EXPECT_THAT([] { pieces("", 602); },
               ThrowsMessage<BundleError>(StrEq("vocab.json: no token has the id 602, model.json's pad")));

@@ -16,12 +16,12 @@ namespace steplapse {
 namespace {
 
 using nlohmann::json;
+using test_support::TemporaryFolder;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 using ::testing::StrEq;
-using test_support::TemporaryFolder;
 
 /// The example of docs/bundle.md: what the page shows must be what the program reads.
 json documented() {
@@ -297,9 +297,10 @@ TEST(WarningsAboutAManifest, NameAClipRangeThatCutsOffLatents) {
     manifest["downscale"] = downscale;
     return warnings_about(read(manifest.dump()));
   };
-  EXPECT_THAT(said(1, 1, 4), ElementsAre("training_noise.clip_sample_range is 1, so ddim and ddpm cut off x0, whose root mean "
-                                         "square is 1 (assumed); export it again. If the warning stays, set clip_sample to "
-                                         "false in the pipeline's scheduler_config.json first"));
+  EXPECT_THAT(said(1, 1, 4),
+              ElementsAre("training_noise.clip_sample_range is 1, so ddim and ddpm cut off x0, whose root mean "
+                          "square is 1 (assumed); export it again. If the warning stays, set clip_sample to "
+                          "false in the pipeline's scheduler_config.json first"));
   EXPECT_THAT(said(3, 1.01, 4), SizeIs(1));
   EXPECT_THAT(said(3, 1, 4), IsEmpty());
   EXPECT_THAT(said(1, 0.3, 4), IsEmpty());
@@ -309,9 +310,10 @@ TEST(WarningsAboutAManifest, NameAClipRangeThatCutsOffLatents) {
 
 TEST(DescribeManifest, HasWhatPeopleAskFor) {
   const std::string text = describe(read(documented().dump()));
-  for (const std::string part : {"tiny", "random weights, made for the tests", "Apache-2.0",
-                                 "0.00 M parameters, 0.01 MB of F32", "decoders.linear", "sentencepiece, 20 tokens",
-                                 "float32", "16x16", "epsilon", "leading", "2 steps, ddim, guidance scale 5", "rms 0.93\n", "family:           sd1"}) {
+  for (const std::string part :
+       {"tiny", "random weights, made for the tests", "Apache-2.0", "0.00 M parameters, 0.01 MB of F32",
+        "decoders.linear", "sentencepiece, 20 tokens", "float32", "16x16", "epsilon", "leading",
+        "2 steps, ddim, guidance scale 5", "rms 0.93\n", "family:           sd1"}) {
     EXPECT_THAT(text, HasSubstr(part));
   }
 }

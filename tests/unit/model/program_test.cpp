@@ -8,8 +8,8 @@
 
 #include <filesystem>
 
-#include "support/archive_maker.h"
 #include "steplapse/error.h"
+#include "support/archive_maker.h"
 
 namespace steplapse {
 namespace {

@@ -74,8 +74,9 @@ TEST(Prompts, WarnsOfAPromptItKnowsNothingOf) {
 
 // The nearest is rocket, 5 letters of 8 away.
 TEST(Prompts, NamesNoneWhereNoneIsNear) {
-  EXPECT_THAT(unknown_warning(taught(), "rrrrckzz"),
-              Optional(StrEq("the model was not taught any word of 'rrrrckzz'; steplapse model prompts lists what it was")));
+  EXPECT_THAT(
+      unknown_warning(taught(), "rrrrckzz"),
+      Optional(StrEq("the model was not taught any word of 'rrrrckzz'; steplapse model prompts lists what it was")));
 }
 
 TEST(Prompts, NamesThreeAtMost) {

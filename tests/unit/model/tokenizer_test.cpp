@@ -3,9 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "support/sentencepiece_model.h"
 #include "base/sha256.h"
 #include "steplapse/error.h"
+#include "support/sentencepiece_model.h"
 #include "support/temporary_folder.h"
 
 namespace steplapse {
@@ -23,14 +23,15 @@ Manifest::Tokenizer spec() { return {"sentencepiece", {"tokenizer.model"}, 20, 1
 std::vector<Piece> pieces(std::string_view text) { return Tokenizer(spec(), {kModel}).pieces(text); }
 
 template <class Member>
-auto each(const std::vector<Piece>& pieces, Member Piece::*member) {
+auto each(const std::vector<Piece>& pieces, Member Piece::* member) {
   std::vector<Member> values;
   for (const Piece& piece : pieces) values.push_back(piece.*member);
   return values;
 }
 
 TEST(Tokenizer, CutsAtTheGreatestScore) {
-  EXPECT_THAT(each(pieces("red apples"), &Piece::text), ElementsAre(_ + "red", _ + "app", "le", "s"));  // app + le: -6, apple: -7
+  EXPECT_THAT(each(pieces("red apples"), &Piece::text),
+              ElementsAre(_ + "red", _ + "app", "le", "s"));  // app + le: -6, apple: -7
   EXPECT_THAT(each(pieces("red apples"), &Piece::id), ElementsAre(3, 4, 5, 7));
   EXPECT_THAT(pieces(""), IsEmpty());
 }

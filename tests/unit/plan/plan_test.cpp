@@ -17,8 +17,8 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::Optional;
-using testing::StrEq;
 using testing::StartsWith;
+using testing::StrEq;
 using testing::ThrowsMessage;
 
 /// A model of 16 x 16 and 24 x 16 pictures, latents of a quarter of their sides, 1000 training timesteps.
@@ -103,7 +103,9 @@ TEST(Plan, AnEmptyNegativePromptIsNotNone) {
   EXPECT_THAT(make_plan(toy(), with([](Settings& s) { s.negative_prompt = ""; })).negative_prompt, Optional(StrEq("")));
 }
 
-TEST(Plan, AnEmptyPromptIsAllowed) { EXPECT_EQ(make_plan(toy(), with([](Settings& s) { s.prompt = ""; })).prompt, ""); }
+TEST(Plan, AnEmptyPromptIsAllowed) {
+  EXPECT_EQ(make_plan(toy(), with([](Settings& s) { s.prompt = ""; })).prompt, "");
+}
 
 TEST(Plan, PromptsAreComposed) {
   const Plan plan = make_plan(toy(), with([](Settings& settings) {
@@ -130,15 +132,19 @@ TEST(Plan, PromptsAreKeptAsTheyWereWritten) {
 
 TEST(Plan, WarnsOfAGuidanceScaleBelow1) {
   const auto warnings = [](double scale, const char* negative) {
-    return make_plan(toy(), with([&](Settings& s) { s.guidance_scale = scale, s.negative_prompt = negative; })).warnings;
+    return make_plan(toy(), with([&](Settings& s) { s.guidance_scale = scale, s.negative_prompt = negative; }))
+        .warnings;
   };
   EXPECT_THAT(warnings(0, ""), ElementsAre("--guidance-scale 0 ignores the prompt; what diffusers calls 0 is 1 here"));
-  EXPECT_THAT(warnings(0, "blue"), ElementsAre("--guidance-scale 0 ignores the prompt and draws the negative prompt; what "
-                                               "diffusers calls 0 is 1 here"));
-  EXPECT_THAT(warnings(0.5, "blue"), ElementsAre("--guidance-scale 0.5 lies between no prompt, 0, and the prompt without "
-                                                 "guidance, 1; what diffusers calls 0.5 is 1 here"));
+  EXPECT_THAT(warnings(0, "blue"),
+              ElementsAre("--guidance-scale 0 ignores the prompt and draws the negative prompt; what "
+                          "diffusers calls 0 is 1 here"));
+  EXPECT_THAT(warnings(0.5, "blue"),
+              ElementsAre("--guidance-scale 0.5 lies between no prompt, 0, and the prompt without "
+                          "guidance, 1; what diffusers calls 0.5 is 1 here"));
   EXPECT_THAT(warnings(1, ""), IsEmpty());
-  EXPECT_THAT(warnings(1, "blue"), ElementsAre("--negative-prompt has no effect at guidance scale 1; raise --guidance-scale"));
+  EXPECT_THAT(warnings(1, "blue"),
+              ElementsAre("--negative-prompt has no effect at guidance scale 1; raise --guidance-scale"));
   EXPECT_THAT(warnings(1.5, "blue"), IsEmpty());
   Manifest distilled = toy();
   distilled.defaults.guidance_scale = 0;
@@ -150,13 +156,16 @@ TEST(Plan, WarnsOfUnknownWordsOfBothPromptsWithoutTheSyntax) {
   const std::vector<TaughtPrompt> taught{{"apple", {}}};
   const auto warnings = [&](double scale) {
     return unknown_warnings(taught, make_plan(toy(), with([&](Settings& s) {
-                                                s.prompt = "(pear:1.4)", s.negative_prompt = "[plum]", s.guidance_scale = scale;
-                                              })).prompts);
+                                                s.prompt = "(pear:1.4)", s.negative_prompt = "[plum]",
+                                                s.guidance_scale = scale;
+                                              }))
+                                        .prompts);
   };
   EXPECT_THAT(warnings(2), ElementsAre(StartsWith("the model was not taught any word of 'pear';"),
                                        StartsWith("the model was not taught any word of the negative prompt 'plum';")));
   EXPECT_THAT(warnings(0), testing::SizeIs(2));
-  EXPECT_THAT(warnings(1), ElementsAre(StartsWith("the model was not taught any word of 'pear';")));  // the other is not asked
+  EXPECT_THAT(warnings(1),
+              ElementsAre(StartsWith("the model was not taught any word of 'pear';")));  // the other is not asked
 }
 
 // ---- levels that nobody named -------------------------------------------------------------------------------------
@@ -168,10 +177,12 @@ Manifest leading() {
   return manifest;
 }
 
-std::string schedule_of(const Manifest& manifest, const std::string& sampler, const std::optional<std::string>& schedule = {}) {
+std::string schedule_of(const Manifest& manifest, const std::string& sampler,
+                        const std::optional<std::string>& schedule = {}) {
   const Plan plan = make_plan(manifest, with([&](Settings& s) { s.sampler = sampler, s.schedule = schedule; }));
   EXPECT_EQ(plan.usual_schedule, !schedule && plan.schedule != "leading" && sampler.find(':') == std::string::npos &&
-                                   plan.schedule != manifest.training_noise.timestep_spacing) << sampler;
+                                     plan.schedule != manifest.training_noise.timestep_spacing)
+      << sampler;
   return plan.schedule;
 }
 
@@ -184,7 +195,8 @@ TEST(Plan, ASamplerBringsItsUsualLevels) {
   Manifest by_default = leading();
   by_default.defaults.sampler = "dpmpp_2m";
   EXPECT_EQ(make_plan(by_default, seeded()).schedule, "karras");
-  EXPECT_EQ(make_plan(leading(), with([](Settings& s) { s.sampler = "dpmpp_2m", s.sigmas = {{4, 1, 0}}; })).schedule, "sigmas");
+  EXPECT_EQ(make_plan(leading(), with([](Settings& s) { s.sampler = "dpmpp_2m", s.sigmas = {{4, 1, 0}}; })).schedule,
+            "sigmas");
 }
 
 TEST(Plan, OtherToolsNamesKeepTheirToolsLevels) {
@@ -212,7 +224,8 @@ TEST(Plan, StartsAtTheFirstDrawOfTheSeedsStream) {
     const Recipe recipe = make_plan(toy(), with([&](Settings& settings) {
                                       settings.rng = rng;
                                       settings.size = Manifest::Size{24, 16};
-                                    })).recipe;
+                                    }))
+                              .recipe;
     EXPECT_TRUE(at::equal(recipe.init_noise, Noise(rng, 7).draw({1, 4, 4, 6}))) << name_of(rng);
     EXPECT_FALSE(recipe.init_noise_given);
   }
@@ -280,9 +293,11 @@ TEST(Plan, WarnsOfLatentsThatAreNoUnitNoise) {
   };
   EXPECT_THAT(warnings(1.6), IsEmpty());
   EXPECT_THAT(warnings(0.4), IsEmpty());
-  EXPECT_THAT(warnings(14.6), ElementsAre("--latents: 'latents' has rms 14.6 and does not look like unit noise, which has 0.381282 to "
-                                          "1.61872; give it as it is before a sampler scales it"));
-  EXPECT_THAT(warnings(0.25), ElementsAre(StartsWith("--latents: 'latents' has rms 0.25 and does not look like unit noise")));
+  EXPECT_THAT(warnings(14.6),
+              ElementsAre("--latents: 'latents' has rms 14.6 and does not look like unit noise, which has 0.381282 to "
+                          "1.61872; give it as it is before a sampler scales it"));
+  EXPECT_THAT(warnings(0.25),
+              ElementsAre(StartsWith("--latents: 'latents' has rms 0.25 and does not look like unit noise")));
 }
 
 // ---- warnings -----------------------------------------------------------------------------------------------------
@@ -294,22 +309,26 @@ TEST(Plan, WarnsOfBitsOfASeedThatTheCpuGeneratorLeavesOut) {
   EXPECT_THAT(make_plan(toy(), with([](Settings& settings) {
                           settings.seed = 0x1'0000'0005;
                           settings.rng = Rng::philox;
-                        })).warnings,
+                        }))
+                  .warnings,
               IsEmpty());
 }
 
 TEST(Plan, WarnsWhereTheStartWouldHaveLittleNoise) {
-  EXPECT_THAT(make_plan(toy(), with([](Settings& settings) {
-                          settings.steps = 1;
-                          settings.schedule = "leading";
-                        })).warnings,
-              ElementsAre("--schedule leading with 1 step starts at timestep 1 of 1000, where the network expects little "
-                          "noise; --schedule trailing starts at the noisiest"));
+  EXPECT_THAT(
+      make_plan(toy(), with([](Settings& settings) {
+                  settings.steps = 1;
+                  settings.schedule = "leading";
+                }))
+          .warnings,
+      ElementsAre("--schedule leading with 1 step starts at timestep 1 of 1000, where the network expects little "
+                  "noise; --schedule trailing starts at the noisiest"));
   EXPECT_THAT(make_plan(toy(), with([](Settings& settings) { settings.steps = 1; })).warnings, IsEmpty());
   EXPECT_THAT(make_plan(toy(), with([](Settings& settings) {
                           settings.steps = 2;  // at 501
                           settings.schedule = "leading";
-                        })).warnings,
+                        }))
+                  .warnings,
               IsEmpty());
 }
 
@@ -322,7 +341,8 @@ void expect_refusal(Change change, const std::string& message) {
 
 TEST(Plan, RefusesPromptsThatAreTooLongOrNoText) {
   EXPECT_NO_THROW(make_plan(toy(), with([](Settings& s) { s.prompt = std::string(100'000, 'a'); })));
-  expect_refusal([](Settings& s) { s.prompt = std::string(1'000'000, 'a'); }, "PROMPT: 1000000 bytes, at most 100000 wanted");
+  expect_refusal([](Settings& s) { s.prompt = std::string(1'000'000, 'a'); },
+                 "PROMPT: 1000000 bytes, at most 100000 wanted");
   expect_refusal([](Settings& s) { s.negative_prompt = std::string(100'001, 'a'); },
                  "--negative-prompt: 100001 bytes, at most 100000 wanted");
   expect_refusal([](Settings& s) { s.prompt = "caf\xe9"; }, "PROMPT: not valid UTF-8");
@@ -330,12 +350,14 @@ TEST(Plan, RefusesPromptsThatAreTooLongOrNoText) {
 }
 
 TEST(Plan, RefusesSyntaxThatIsNoneInEitherPrompt) {
-  expect_refusal([](Settings& s) { s.prompt = "(red:big)"; },
-                 "PROMPT, column 6: 'big' after ':' in '(red:big)', wanted a weight as in (word:1.2); for the text itself write "
-                 "'\\:', or --prompt-syntax plain");
-  expect_refusal([](Settings& s) { s.negative_prompt = "[red|blue]"; },
-                 "--negative-prompt, column 1: '[red|blue]' asks for alternating words, which steplapse does not do; for the text "
-                 "itself write '\\|', or --prompt-syntax plain");
+  expect_refusal(
+      [](Settings& s) { s.prompt = "(red:big)"; },
+      "PROMPT, column 6: 'big' after ':' in '(red:big)', wanted a weight as in (word:1.2); for the text itself write "
+      "'\\:', or --prompt-syntax plain");
+  expect_refusal(
+      [](Settings& s) { s.negative_prompt = "[red|blue]"; },
+      "--negative-prompt, column 1: '[red|blue]' asks for alternating words, which steplapse does not do; for the text "
+      "itself write '\\|', or --prompt-syntax plain");
 }
 
 TEST(Plan, RefusesSchedulesThatTheModelCantRun) {
@@ -348,7 +370,8 @@ TEST(Plan, RefusesSchedulesThatTheModelCantRun) {
         s.steps = 600;
         s.schedule = "leading";
       },
-      "--steps 600: leading with 600 steps would start at timestep 600, not at the noisiest, 999; use at most 500 steps, or "
+      "--steps 600: leading with 600 steps would start at timestep 600, not at the noisiest, 999; use at most 500 "
+      "steps, or "
       "trailing or linspace");
 }
 
@@ -358,17 +381,20 @@ TEST(Plan, RefusesASamplerThatIsNone) {
 
 TEST(Plan, RefusesNumbersOutOfTheirRange) {
   for (const auto& [eta, text] : {std::pair(-0.1, "-0.1"), {1.1, "1.1"}, {std::nan(""), "nan"}}) {
-    expect_refusal([eta = eta](Settings& s) { s.eta = eta; }, std::string("--eta ") + text + ": wanted a number from 0 to 1");
+    expect_refusal([eta = eta](Settings& s) { s.eta = eta; },
+                   std::string("--eta ") + text + ": wanted a number from 0 to 1");
   }
   expect_refusal([](Settings& s) { s.guidance_scale = -1; }, "--guidance-scale -1: wanted a number of 0 or more");
-  expect_refusal([](Settings& s) { s.guidance_scale = std::nan(""); }, "--guidance-scale nan: wanted a number of 0 or more");
+  expect_refusal([](Settings& s) { s.guidance_scale = std::nan(""); },
+                 "--guidance-scale nan: wanted a number of 0 or more");
   expect_refusal([](Settings& s) { s.guidance_scale = std::numeric_limits<double>::infinity(); },
                  "--guidance-scale inf: wanted a number of 0 or more");
 }
 
 /// A sampler that knows nothing but what is said here.
 Sampler sampler_with(std::optional<double> eta, bool churns, bool fresh_noise) {
-  return {.name = "plain", .label = "Plain", .start = nullptr, .eta = eta, .churns = churns, .fresh_noise = fresh_noise};
+  return {
+      .name = "plain", .label = "Plain", .start = nullptr, .eta = eta, .churns = churns, .fresh_noise = fresh_noise};
 }
 
 TEST(SamplerOptions, AreTheSamplersOwnWhereNotSaid) {
@@ -398,8 +424,10 @@ TEST(SamplerOptions, ThatTheSamplerDoesNotKnowAreRefused) {
   const Sampler plain = sampler_with({}, false, false), churning = sampler_with({}, true, false);
   EXPECT_THAT(said(plain, [](Settings& s) { s.eta = 0; }),
               StartsWith("--eta: the sampler 'plain' knows no eta; those that do: ddim"));
-  EXPECT_THAT(said(plain, [](Settings& s) { s.s_churn = 1; }), StartsWith("--s-churn: the sampler 'plain' does not churn"));
-  EXPECT_THAT(said(plain, [](Settings& s) { s.s_tmax = 1; }), StartsWith("--s-tmax: the sampler 'plain' does not churn"));
+  EXPECT_THAT(said(plain, [](Settings& s) { s.s_churn = 1; }),
+              StartsWith("--s-churn: the sampler 'plain' does not churn"));
+  EXPECT_THAT(said(plain, [](Settings& s) { s.s_tmax = 1; }),
+              StartsWith("--s-tmax: the sampler 'plain' does not churn"));
   EXPECT_EQ(said(plain, [](Settings& s) { s.s_noise = 1; }), "--s-noise: the sampler 'plain' draws no fresh noise");
   EXPECT_EQ(said(churning, [](Settings& s) { s.s_noise = 1; }),
             "--s-noise: the sampler 'plain' draws no fresh noise without --s-churn");
@@ -417,13 +445,15 @@ TEST(SamplerOptions, ThatTheSamplerDoesNotKnowAreRefused) {
 }
 
 TEST(Plan, RefusesASizeThatTheModelDoesNotMake) {
-  expect_refusal([](Settings& s) { s.size = Manifest::Size{16, 24}; }, "--size 16x24: the model 'toy' makes 16x16, 24x16");
+  expect_refusal([](Settings& s) { s.size = Manifest::Size{16, 24}; },
+                 "--size 16x24: the model 'toy' makes 16x16, 24x16");
   Manifest ranged = toy();
   ranged.allowed_sizes = Manifest::SizeRange{16, 64, 8};
   for (const Manifest::Size size : {Manifest::Size{12, 16}, {16, 72}, {20, 16}, {16, 8}}) {
-    EXPECT_THAT([&] { make_plan(ranged, with([&](Settings& s) { s.size = size; })); },
-                ThrowsMessage<UsageError>(StrEq("--size " + std::to_string(size.width) + "x" + std::to_string(size.height) +
-                                                ": the model 'toy' makes sides from 16 to 64, multiples of 8")));
+    EXPECT_THAT(
+        [&] { make_plan(ranged, with([&](Settings& s) { s.size = size; })); },
+        ThrowsMessage<UsageError>(StrEq("--size " + std::to_string(size.width) + "x" + std::to_string(size.height) +
+                                        ": the model 'toy' makes sides from 16 to 64, multiples of 8")));
   }
   EXPECT_NO_THROW(make_plan(ranged, with([](Settings& s) { s.size = Manifest::Size{64, 24}; })));
 }

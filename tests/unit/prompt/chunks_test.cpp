@@ -78,10 +78,12 @@ TEST(Chunks, AnEmptyPromptIsOneChunk) {
 TEST(Chunks, TensorsHaveARowAChunk) {
   const Tokenizer two = tokenizer(2);
   const std::vector<Chunk> chunks = chunked(two, parts("red [red] red"), 2).chunks;
-  EXPECT_TRUE(at::equal(ids_tensor(two.spec(), chunks), at::tensor({1, 3, 3, 2, 1, 3, 2, 40}, at::kLong).view({1, 2, 4})));
+  EXPECT_TRUE(
+      at::equal(ids_tensor(two.spec(), chunks), at::tensor({1, 3, 3, 2, 1, 3, 2, 40}, at::kLong).view({1, 2, 4})));
   const Tensor weights = weights_tensor(two.spec(), chunks);
   EXPECT_EQ(weights.scalar_type(), at::kFloat);
-  EXPECT_TRUE(at::allclose(weights, at::tensor({1.0, 1.0, 1 / 1.1, 1.0, 1.0, 1.0, 1.0, 1.0}).to(at::kFloat).view({1, 2, 4})));
+  EXPECT_TRUE(
+      at::allclose(weights, at::tensor({1.0, 1.0, 1 / 1.1, 1.0, 1.0, 1.0, 1.0, 1.0}).to(at::kFloat).view({1, 2, 4})));
 }
 
 TEST(Chunks, PartsAreCutIntoPiecesAlone) {
@@ -119,7 +121,8 @@ TEST(Chunks, ACommaFartherBackThanTwentyPiecesIsPassedOver) {
 
 // As in the web UI: the comma that finds the chunk full opens the next one, and is not remembered there.
 TEST(Chunks, ACommaAtTheStartOfAChunkIsPassedOver) {
-  EXPECT_THAT(texts(dealt(reds(3) + ", " + reds(3), 3, 3)), ElementsAre(red_pieces(3), "," + red_pieces(2), red_pieces(1)));
+  EXPECT_THAT(texts(dealt(reds(3) + ", " + reds(3), 3, 3)),
+              ElementsAre(red_pieces(3), "," + red_pieces(2), red_pieces(1)));
 }
 
 TEST(Chunks, NoWordIsLostForAComma) {
@@ -153,8 +156,8 @@ TEST(Chunks, InTheLastChunkBreakIsPassedOver) {
 // ---- nothing is lost
 
 std::string random_prompt(std::mt19937& random) {
-  static const std::vector<std::string> kBits = {"red", "apple", "pie", "s", "a", ",", ", ", " ", " ", "(red:1.3)", "((a))",
-                                                 "[pie]", " BREAK ", "\\(", "\u00e9"};
+  static const std::vector<std::string> kBits = {"red", "apple",     "pie",   "s",     "a",       ",",   ", ",    " ",
+                                                 " ",   "(red:1.3)", "((a))", "[pie]", " BREAK ", "\\(", "\u00e9"};
   std::string prompt;
   for (size_t count = random() % 40; count > 0; --count) prompt += kBits[random() % kBits.size()];
   return prompt;

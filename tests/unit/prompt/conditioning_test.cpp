@@ -2,8 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "support/bundle_maker.h"
 #include "plan/plan.h"
+#include "support/bundle_maker.h"
 
 namespace steplapse {
 namespace {
@@ -97,8 +97,10 @@ TEST(EncodePrompts, WarnsOfWhatIsLeftOut) {
               ElementsAre("the prompt is longer than the model's 4 tokens; left out: 'red s'"));
   EXPECT_THAT(encode("zeros", prompting("red BREAK red", "red red red red red"), 2).warnings,
               ElementsAre("the negative prompt is longer than the model's 2 chunks of 4 tokens; left out: 'red'"));
-  EXPECT_THAT(encode("zeros", prompting("red BREAK red"), 1).warnings,
-              ElementsAre("the prompt has a BREAK beyond the model's 1 chunk of 4 tokens; the words after it go on in the last"));
+  EXPECT_THAT(
+      encode("zeros", prompting("red BREAK red"), 1).warnings,
+      ElementsAre(
+          "the prompt has a BREAK beyond the model's 1 chunk of 4 tokens; the words after it go on in the last"));
 }
 
 }  // namespace

@@ -20,7 +20,9 @@ using testing::IsEmpty;
 using testing::StrEq;
 using testing::ThrowsMessage;
 
-std::vector<PromptPart> parts(std::string_view prompt) { return parse_syntax(prompt, PromptSyntax::weights, "PROMPT").parts; }
+std::vector<PromptPart> parts(std::string_view prompt) {
+  return parse_syntax(prompt, PromptSyntax::weights, "PROMPT").parts;
+}
 std::vector<std::string> warnings(std::string_view prompt) {
   return parse_syntax(prompt, PromptSyntax::weights, "PROMPT").warnings;
 }
@@ -44,7 +46,8 @@ TEST(PromptSyntax, TextWithoutSyntaxIsOnePart) {
 }
 
 TEST(PromptSyntax, RoundBracketsRaiseAndSquareOnesLower) {
-  EXPECT_THAT(parts("an (important) word"), ElementsAre(weighs("an ", 1), weighs("important", 1.1), weighs(" word", 1)));
+  EXPECT_THAT(parts("an (important) word"),
+              ElementsAre(weighs("an ", 1), weighs("important", 1.1), weighs(" word", 1)));
   EXPECT_THAT(parts("((word))"), ElementsAre(weighs("word", 1.21)));
   EXPECT_THAT(parts("[word]"), ElementsAre(weighs("word", 1 / 1.1)));
   EXPECT_THAT(parts("([word])"), ElementsAre(weighs("word", 1)));
@@ -54,16 +57,24 @@ TEST(PromptSyntax, RoundBracketsRaiseAndSquareOnesLower) {
 TEST(PromptSyntax, AWeightTakesThePlaceOfOnePointOneAndMultipliesTheOuterOnes) {
   EXPECT_THAT(parts("(red:1.4) apple"), ElementsAre(weighs("red", 1.4), weighs(" apple", 1)));
   EXPECT_THAT(parts("a (((house:1.3)) [on] a (hill:0.5), sun, (((sky)))).").size(), 9u);
-  EXPECT_THAT(parts("a (((house:1.3)) [on] a (hill:0.5), sun, (((sky))))."),
-              ElementsAre(weighs("a ", 1), weighs("house", 1.573), weighs(" ", 1.1), weighs("on", 1), weighs(" a ", 1.1),
-                          weighs("hill", 0.55), weighs(", sun, ", 1.1), weighs("sky", 1.4641), weighs(".", 1)));
+  EXPECT_THAT(
+      parts("a (((house:1.3)) [on] a (hill:0.5), sun, (((sky))))."),
+      ElementsAre(weighs("a ", 1), weighs("house", 1.573), weighs(" ", 1.1), weighs("on", 1), weighs(" a ", 1.1),
+                  weighs("hill", 0.55), weighs(", sun, ", 1.1), weighs("sky", 1.4641), weighs(".", 1)));
   EXPECT_THAT(parts("([x:y] z:2)"), ElementsAre(weighs("x:y", 2 / 1.1), weighs(" z", 2)));
 }
 
 TEST(PromptSyntax, NumbersMayLackASideOfTheirPointAndHaveASign) {
-  for (const auto& [text, weight] : std::vector<std::pair<std::string, double>>{
-           {"1.", 1}, {".5", 0.5}, {"+1.5", 1.5}, {"-1", -1}, {"0", 0}, {" 1.2 ", 1.2}, {"\t2\n", 2}, {"100", 100},
-           {"-.25", -0.25}, {"01.5", 1.5}}) {
+  for (const auto& [text, weight] : std::vector<std::pair<std::string, double>>{{"1.", 1},
+                                                                                {".5", 0.5},
+                                                                                {"+1.5", 1.5},
+                                                                                {"-1", -1},
+                                                                                {"0", 0},
+                                                                                {" 1.2 ", 1.2},
+                                                                                {"\t2\n", 2},
+                                                                                {"100", 100},
+                                                                                {"-.25", -0.25},
+                                                                                {"01.5", 1.5}}) {
     EXPECT_THAT(parts("(x:" + text + ")"), ElementsAre(weighs("x", weight))) << text;
   }
 }
@@ -132,7 +143,8 @@ TEST(PromptSyntax, WeightsReachOverABreak) {
 }
 
 TEST(PromptSyntax, BreakInAWordIsNone) {
-  for (const char* prompt : {"BREAKFAST", "Break", "break", "BREAK_", "\u00c9BREAK", "BREAK\u00c9", "\\BREAK", "5BREAK"}) {
+  for (const char* prompt :
+       {"BREAKFAST", "Break", "break", "BREAK_", "\u00c9BREAK", "BREAK\u00c9", "\\BREAK", "5BREAK"}) {
     EXPECT_EQ(parts(prompt).size(), 1u) << prompt;
     EXPECT_FALSE(parts(prompt)[0].starts_chunk) << prompt;
   }
@@ -151,13 +163,16 @@ TEST(PromptSyntax, ABracketWithoutPartnerIsText) {
   EXPECT_THAT(parts("x:1.3)"), ElementsAre(PromptPart{"x:1.3)"}));
   EXPECT_THAT(warnings("\u00e9 (unbalanced"),
               ElementsAre("PROMPT, column 3: '(' has no partner and is text; where it is meant so, write '\\('"));
-  EXPECT_THAT(warnings("a\nb] [[((c)"),
-              ElementsAre("PROMPT, line 2, column 2: ']' has no partner and is text; where it is meant so, write '\\]' (and 3 more)"));
+  EXPECT_THAT(
+      warnings("a\nb] [[((c)"),
+      ElementsAre(
+          "PROMPT, line 2, column 2: ']' has no partner and is text; where it is meant so, write '\\]' (and 3 more)"));
 }
 
 TEST(PromptSyntax, TimesAndRatiosInBracketsAreWeightsWithAWarning) {
   EXPECT_THAT(parts("(12:30)"), ElementsAre(weighs("12", 30)));
-  EXPECT_THAT(warnings("(12:30)"), ElementsAre("PROMPT, column 4: ':30' is a weight; for a time or a ratio write '\\:'"));
+  EXPECT_THAT(warnings("(12:30)"),
+              ElementsAre("PROMPT, column 4: ':30' is a weight; for a time or a ratio write '\\:'"));
   EXPECT_THAT(warnings("(area 51:1.2)"), IsEmpty());
 }
 
@@ -169,21 +184,24 @@ TEST(PromptSyntax, AColonInSquareBracketsIsTextWithAWarning) {
   EXPECT_THAT(warnings("([red:(blue)]) [x:y]"),
               ElementsAre("PROMPT, column 6: ':' in '[red:(blue)]'" + meant + " (and 1 more)"));
   for (const char* prompt : {"[red\\:blue]", "[(red:1.2) blue]", "a: [b] :c", "[a [b] c", "red:blue]"}) {
-    for (const std::string& warning : warnings(prompt)) EXPECT_THAT(warning, testing::HasSubstr("no partner")) << prompt;
+    for (const std::string& warning : warnings(prompt))
+      EXPECT_THAT(warning, testing::HasSubstr("no partner")) << prompt;
   }
 }
 
 TEST(PromptSyntax, TagsOfLorasAreLeftOut) {
   EXPECT_THAT(parts("apple<lora:add_detail:0.8>"), ElementsAre(PromptPart{"apple"}));
-  EXPECT_THAT(warnings("a <lora:\x1b:0.8> <lyco:y:1>"),
-              ElementsAre("PROMPT, column 3: '<lora:\\u{1b}:0.8>' is left out: a LoRA is merged into the model when its bundle "
-                          "is exported (and 1 more)"));
+  EXPECT_THAT(
+      warnings("a <lora:\x1b:0.8> <lyco:y:1>"),
+      ElementsAre("PROMPT, column 3: '<lora:\\u{1b}:0.8>' is left out: a LoRA is merged into the model when its bundle "
+                  "is exported (and 1 more)"));
   EXPECT_THAT(parts("<lora:> <lora: <b>"), ElementsAre(PromptPart{"<lora:> ", 1, 0, false}));
 }
 
 TEST(PromptSyntax, AndIsAWord) {
   EXPECT_THAT(parts("salt AND pepper"), ElementsAre(PromptPart{"salt AND pepper"}));
-  EXPECT_THAT(warnings("salt AND pepper"), ElementsAre("PROMPT, column 6: AND is a word here, prompts are not composed"));
+  EXPECT_THAT(warnings("salt AND pepper"),
+              ElementsAre("PROMPT, column 6: AND is a word here, prompts are not composed"));
   EXPECT_THAT(warnings("BRAND and ANDES"), IsEmpty());
 }
 
@@ -201,11 +219,12 @@ void expect_refusal(const std::string& prompt, const std::string& message) {
 }
 
 TEST(PromptSyntax, AWeightThatIsNoNumberIsRefusedAtItsPlace) {
-  const std::string way_out = ", wanted a weight as in (word:1.2); for the text itself write '\\:', or --prompt-syntax plain";
+  const std::string way_out =
+      ", wanted a weight as in (word:1.2); for the text itself write '\\:', or --prompt-syntax plain";
   expect_refusal("a (red: big) b", "PROMPT, column 9: 'big' after ':' in '(red: big)'" + way_out);
   expect_refusal("a\n\u00e9 (x:)", "PROMPT, line 2, column 6: nothing after ':' in '(x:)'" + way_out);
-  for (const std::string text : {"inf", "nan", "1e3", "1.2.3", "1,2", "--1", "+-1", "0x1", ".", "-", "1.2 3", "1|2", "\\(1",
-                                 "\u0661"}) {
+  for (const std::string text :
+       {"inf", "nan", "1e3", "1.2.3", "1,2", "--1", "+-1", "0x1", ".", "-", "1.2 3", "1|2", "\\(1", "\u0661"}) {
     expect_refusal("(x:" + text + ")", "PROMPT, column 4: '" + text + "' after ':' in '(x:" + text + ")'" + way_out);
   }
   const std::string digits(400, '9');
@@ -213,8 +232,9 @@ TEST(PromptSyntax, AWeightThatIsNoNumberIsRefusedAtItsPlace) {
 }
 
 TEST(PromptSyntax, WhatIsShownIsEscaped) {
-  expect_refusal("(x:\x1b[31m)", "PROMPT, column 4: '\\u{1b}[31m' after ':' in '(x:\\u{1b}[31m)', wanted a weight as in "
-                                 "(word:1.2); for the text itself write '\\:', or --prompt-syntax plain");
+  expect_refusal("(x:\x1b[31m)",
+                 "PROMPT, column 4: '\\u{1b}[31m' after ':' in '(x:\\u{1b}[31m)', wanted a weight as in "
+                 "(word:1.2); for the text itself write '\\:', or --prompt-syntax plain");
 }
 
 TEST(PromptSyntax, WeightsBeyondAHundredAreRefused) {
@@ -228,7 +248,8 @@ TEST(PromptSyntax, WeightsBeyondAHundredAreRefused) {
 
 TEST(PromptSyntax, WordsThatChangeOnTheWayAreRefused) {
   const std::string way_out = " steplapse does not do; for the text itself write '\\";
-  const std::string editing = " asks for prompt editing (words that change on the way), which" + way_out + ":', or --prompt-syntax plain";
+  const std::string editing =
+      " asks for prompt editing (words that change on the way), which" + way_out + ":', or --prompt-syntax plain";
   for (const std::string bracket : {"[red:blue:0.5]", "[red::4]", "[:blue: 1e1 ]", "[blue:3]", "[(red:1.2):+.5]"}) {
     expect_refusal("a " + bracket + " b", "PROMPT, column 3: '" + bracket + "'" + editing);
   }
@@ -242,8 +263,9 @@ TEST(PromptSyntax, WordsThatChangeOnTheWayAreRefused) {
 TEST(PromptSyntax, BracketsNestAHundredDeep) {
   const auto nested = [](size_t depth) { return std::string(depth, '[') + "x" + std::string(depth, ']'); };
   EXPECT_THAT(parts(nested(100)), ElementsAre(weighs("x", std::pow(1.1, -100))));
-  expect_refusal(nested(101), "PROMPT, column 101: brackets more than 100 deep; for the text itself write '\\[', or "
-                              "--prompt-syntax plain");
+  expect_refusal(nested(101),
+                 "PROMPT, column 101: brackets more than 100 deep; for the text itself write '\\[', or "
+                 "--prompt-syntax plain");
   EXPECT_THROW(parts(nested(50'000)), UsageError);
 }
 
@@ -256,8 +278,9 @@ TEST(PromptSyntax, LongPromptsTakeNoTime) {
     return prompt;
   };
   const auto start = std::chrono::steady_clock::now();
-  for (const char* text : {"(", ")", "[", "]", "\\", "\\(", ":", "(a)", "[a](b)", "a BREAK ", "BREAK", "<lora:", "<lora:x>",
-                           "AND ", "(a:1)", "a:", "|", "a ", "([)]", "(1:2)", "\xf0\x9f\x8d\x8e"}) {
+  for (const char* text :
+       {"(",      ")",        "[",    "]",     "\\", "\\(", ":",  "(a)",  "[a](b)", "a BREAK ",        "BREAK",
+        "<lora:", "<lora:x>", "AND ", "(a:1)", "a:", "|",   "a ", "([)]", "(1:2)",  "\xf0\x9f\x8d\x8e"}) {
     const auto found = parts(repeated(text));
     EXPECT_FALSE(found.empty()) << text;
   }

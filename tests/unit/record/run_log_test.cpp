@@ -9,11 +9,10 @@
 #include <filesystem>
 #include <fstream>
 #include <limits>
-
-#include "record/facts.h"
 #include <nlohmann/json.hpp>
 
 #include "base/sha256.h"
+#include "record/facts.h"
 #include "steplapse/error.h"
 #include "support/toy_denoiser.h"
 
@@ -37,7 +36,8 @@ Tensor network(const Tensor& x, const Tensor& angles, const std::vector<Tensor>&
 }
 
 Recipe recipe_of(double eta, double guidance_scale, Rng rng = Rng::cpu, uint64_t seed = 7) {
-  Recipe recipe{"ddim", {.eta = eta}, circle(kSteps, kNoisy, kClean), PredictionType::epsilon, {guidance_scale}, rng, seed, {}};
+  Recipe recipe{
+      "ddim", {.eta = eta}, circle(kSteps, kNoisy, kClean), PredictionType::epsilon, {guidance_scale}, rng, seed, {}};
   recipe.init_noise = Noise(rng, seed).draw({1, 2, 3, 3});
   return recipe;
 }
@@ -80,7 +80,8 @@ class Log : public testing::Test {
 
   RunLog create(const Recipe& recipe) {
     fs::remove(path_);
-    return RunLog::create(path_, {"red apple", "blue", "plain", 16, 16, "leading", {}, {}, {}, {}, recipe}, {{"version", "1.2"}});
+    return RunLog::create(path_, {"red apple", "blue", "plain", 16, 16, "leading", {}, {}, {}, {}, recipe},
+                          {{"version", "1.2"}});
   }
 
   /// Writes the log of a run and gives what it ended with.
@@ -178,7 +179,8 @@ TEST_F(Log, RefeedsAStoppedRunToItsStop) {
 TEST_F(Log, GivesItsRecipeBackToTheBit) {
   Recipe recipe = recipe_of(0.1, 7.3, Rng::philox, std::numeric_limits<uint64_t>::max());
   recipe.options = {.eta = 0.1, .s_churn = 3, .s_tmin = 0.2, .s_tmax = 20, .s_noise = 1.003, .clip_sample_range = 0.1};
-  recipe.guidance = {.scale = 7.3, .first_step = 2, .last_step = 4, .sigma_low = 0.28, .sigma_high = 5.42, .rescale = 0.7};
+  recipe.guidance = {
+      .scale = 7.3, .first_step = 2, .last_step = 4, .sigma_low = 0.28, .sigma_high = 5.42, .rescale = 0.7};
   recipe.schedule.alphas_cumprod = {0.99, 0.5, 1.0 / 3};
   recipe.schedule.levels.back().timestep.reset();
   record(recipe, 2);
@@ -199,8 +201,11 @@ TEST_F(Log, GivesItsRecipeBackToTheBit) {
 TEST_F(Log, OfVersion1IsReadAsItsProgramMeantIt) {
   const Tensor latents = record(recipe_of(0.7, 2));
   edit("DELETE FROM run WHERE key LIKE 'guidance_%' AND key <> 'guidance_scale'");
-  edit("DELETE FROM run WHERE key IN ('s_churn', 's_tmin', 's_tmax', 's_noise', 'alphas_cumprod', 'sigma_min', 'sigma_max', 'rho', 'shift')");
-  EXPECT_THAT([&] { refeed_file(); }, ThrowsMessage<OutputError>(StartsWith(path_.string() + ": table 'run' is not as")));
+  edit(
+      "DELETE FROM run WHERE key IN ('s_churn', 's_tmin', 's_tmax', 's_noise', 'alphas_cumprod', 'sigma_min', "
+      "'sigma_max', 'rho', 'shift')");
+  EXPECT_THAT([&] { refeed_file(); },
+              ThrowsMessage<OutputError>(StartsWith(path_.string() + ": table 'run' is not as")));
   edit("PRAGMA user_version = 1");
   EXPECT_TRUE(at::equal(refeed_file(), latents));
 }
@@ -209,7 +214,8 @@ TEST_F(Log, OfVersion1IsReadAsItsProgramMeantIt) {
 TEST_F(Log, OfVersion2WithAScaleBelow1IsFedByItsOwnRule) {
   const Tensor latents = record(recipe_of(0.7, 1));
   edit("UPDATE run SET value = 0.5 WHERE key = 'guidance_scale'");
-  EXPECT_THAT([&] { refeed_file(); }, ThrowsMessage<std::runtime_error>(StrEq("step 1: the answer to one of the prompts is missing")));
+  EXPECT_THAT([&] { refeed_file(); },
+              ThrowsMessage<std::runtime_error>(StrEq("step 1: the answer to one of the prompts is missing")));
   edit("PRAGMA user_version = 2");
   EXPECT_TRUE(at::equal(refeed_file(), latents));
 }
@@ -271,8 +277,8 @@ TEST_F(Log, OfAnotherSeedIsNamedAtTheFirstQuestion) {
   const Recipe other = recipe_of(0, 1, Rng::cpu, 8);
   EXPECT_THAT([&] { feed(other); },
               ThrowsMessage<std::runtime_error>(
-                  StrEq(path_.string() + ": call 1, step 1: the log was asked about latents " + first_12_digits(asked_[0]) +
-                        ", this run asks about " + first_12_digits(other.init_noise) +
+                  StrEq(path_.string() + ": call 1, step 1: the log was asked about latents " +
+                        first_12_digits(asked_[0]) + ", this run asks about " + first_12_digits(other.init_noise) +
                         "; it is the log of another run, or of another build")));
 }
 
@@ -282,10 +288,9 @@ TEST_F(Log, OfAnotherScheduleIsNamedAtTheFirstLevelThatDiffers) {
   other.schedule.levels[2].sigma = 0.75;  // reached by step 2, asked at in step 3
   Recipe logged = recipe_of(0, 1);
   EXPECT_THAT([&] { feed(other); },
-              ThrowsMessage<std::runtime_error>(
-                  StrEq(path_.string() + ": call 3, step 3: the log was asked at sigma " +
-                        nlohmann::json(logged.schedule.levels[2].sigma).dump() +
-                        ", this run asks at sigma 0.75; it is the log of another run")));
+              ThrowsMessage<std::runtime_error>(StrEq(path_.string() + ": call 3, step 3: the log was asked at sigma " +
+                                                      nlohmann::json(logged.schedule.levels[2].sigma).dump() +
+                                                      ", this run asks at sigma 0.75; it is the log of another run")));
 }
 
 TEST_F(Log, OfOtherOptionsIsNamedAtTheFirstQuestionThatDiffers) {
@@ -299,9 +304,9 @@ TEST_F(Log, OfOtherOptionsIsNamedAtTheFirstQuestionThatDiffers) {
   others.at("given").init_noise_given = true;
   for (const auto& [what, other] : others) {
     const auto feed_it = [&, &other = other] { feed(other); };
-    EXPECT_THAT(feed_it, ThrowsMessage<std::runtime_error>(StartsWith(
-                             path_.string() + ": call 2, step 2: the log was asked about latents " +
-                             first_12_digits(asked_[1]) + ", this run asks about ")))
+    EXPECT_THAT(feed_it, ThrowsMessage<std::runtime_error>(
+                             StartsWith(path_.string() + ": call 2, step 2: the log was asked about latents " +
+                                        first_12_digits(asked_[1]) + ", this run asks about ")))
         << what;
   }
 }
@@ -322,7 +327,8 @@ TEST_F(Log, WithADamagedAnswerIsNamed) {
                                                    " answer lacks its checksum; the log is damaged"));
   };
   for (const std::string branch : {"cond", "uncond"}) {
-    for (const std::string& bytes : {"zeroblob(length(" + branch + "))", "substr(" + branch + ", 1, 8)", std::string("x''")}) {
+    for (const std::string& bytes :
+         {"zeroblob(length(" + branch + "))", "substr(" + branch + ", 1, 8)", std::string("x''")}) {
       record(recipe_of(0, 7.5));
       edit("UPDATE calls SET " + branch + " = " + bytes + " WHERE call = 2");
       EXPECT_THAT([&] { refeed_file(); }, damage(branch)) << bytes;
@@ -333,18 +339,21 @@ TEST_F(Log, WithADamagedAnswerIsNamed) {
 TEST_F(Log, WithoutItsStartIsNamed) {
   record(recipe_of(0, 1));
   edit("DELETE FROM run WHERE key = 'init_noise'");
-  EXPECT_THAT([&] { refeed_file(); }, ThrowsMessage<OutputError>(StrEq(path_.string() + ": the log has no 'init_noise'")));
+  EXPECT_THAT([&] { refeed_file(); },
+              ThrowsMessage<OutputError>(StrEq(path_.string() + ": the log has no 'init_noise'")));
 }
 
 TEST_F(Log, WithATableThatWasChangedIsNamed) {
-  for (const char* sql : {"DELETE FROM run WHERE key = 'eta'", "UPDATE run SET value = '[' WHERE key = 'levels'",
-                          "UPDATE run SET value = 'much' WHERE key = 'guidance_scale'",
-                          "UPDATE run SET value = 'seven' WHERE key = 'seed'", "UPDATE run SET value = 'gpu' WHERE key = 'rng'",
-                          "UPDATE run SET value = x'00' WHERE key = 'init_noise'"}) {
+  for (const char* sql :
+       {"DELETE FROM run WHERE key = 'eta'", "UPDATE run SET value = '[' WHERE key = 'levels'",
+        "UPDATE run SET value = 'much' WHERE key = 'guidance_scale'",
+        "UPDATE run SET value = 'seven' WHERE key = 'seed'", "UPDATE run SET value = 'gpu' WHERE key = 'rng'",
+        "UPDATE run SET value = x'00' WHERE key = 'init_noise'"}) {
     record(recipe_of(0, 1));
     edit(sql);
-    EXPECT_THAT([&] { refeed_file(); },
-                ThrowsMessage<OutputError>(StartsWith(path_.string() + ": table 'run' is not as this program writes it: ")))
+    EXPECT_THAT(
+        [&] { refeed_file(); },
+        ThrowsMessage<OutputError>(StartsWith(path_.string() + ": table 'run' is not as this program writes it: ")))
         << sql;
   }
 }
@@ -352,16 +361,19 @@ TEST_F(Log, WithATableThatWasChangedIsNamed) {
 TEST_F(Log, OfANewerProgramIsRefusedByItsVersion) {
   record(recipe_of(0, 1));
   edit("PRAGMA user_version = 4");
-  EXPECT_THAT([&] { RunLog::open(path_); },
-              ThrowsMessage<OutputError>(StrEq(path_.string() + ": a log of version 4, this program reads up to 3; use a "
-                                                                "newer steplapse")));
+  EXPECT_THAT(
+      [&] { RunLog::open(path_); },
+      ThrowsMessage<OutputError>(StrEq(path_.string() + ": a log of version 4, this program reads up to 3; use a "
+                                                        "newer steplapse")));
 }
 
 TEST_F(Log, IsToldFromOtherFiles) {
   edit("CREATE TABLE notes (text)");
-  EXPECT_THAT([&] { RunLog::open(path_); }, ThrowsMessage<OutputError>(StrEq(path_.string() + ": not the log of a run")));
+  EXPECT_THAT([&] { RunLog::open(path_); },
+              ThrowsMessage<OutputError>(StrEq(path_.string() + ": not the log of a run")));
   std::ofstream(path_) << std::string(1000, 'a');
-  EXPECT_THAT([&] { RunLog::open(path_); }, ThrowsMessage<OutputError>(StrEq(path_.string() + ": file is not a database")));
+  EXPECT_THAT([&] { RunLog::open(path_); },
+              ThrowsMessage<OutputError>(StrEq(path_.string() + ": file is not a database")));
   fs::remove(path_);
   EXPECT_THAT([&] { RunLog::open(path_); },
               ThrowsMessage<OutputError>(StrEq(path_.string() + ": unable to open database file")));
@@ -370,7 +382,8 @@ TEST_F(Log, IsToldFromOtherFiles) {
 
 TEST_F(Log, IsNeverMadeOverAnother) {
   const Tensor latents = record(recipe_of(0, 1));
-  EXPECT_THROW(RunLog::create(path_, {"", {}, "weights", 16, 16, "leading", {}, {}, {}, {}, recipe_of(0, 1)}, {}), OutputError);
+  EXPECT_THROW(RunLog::create(path_, {"", {}, "weights", 16, 16, "leading", {}, {}, {}, {}, recipe_of(0, 1)}, {}),
+               OutputError);
   EXPECT_TRUE(at::equal(refeed_file(), latents));
 }
 

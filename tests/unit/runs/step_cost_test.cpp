@@ -34,10 +34,10 @@ TEST(StepCost, MemoryIsNeverOverestimatedAndExactWhereItGrowsWithTheCells) {
 TEST(StepCost, CountsTheTensorsThatLiveAtOneTime) {
   const Tensor x = at::ones(1000);
   const Taken taken = taken_by(1, [&] {
-    Tensor y = x + 1;       // 4000 bytes
-    y = y * 2;              // 8000 with the one it comes from
+    Tensor y = x + 1;        // 4000 bytes
+    y = y * 2;               // 8000 with the one it comes from
     const Tensor z = y.t();  // none: a view
-    y = at::cat({z, z});    // 12000
+    y = at::cat({z, z});     // 12000
   });
   EXPECT_EQ(taken.bytes, 12000);
 }
@@ -59,13 +59,15 @@ TEST(StepCost, TimeIsSaidInAUnitThatFits) {
 
 TEST(StepCost, MoreThanThereIsIsRefusedAndSwapIsWarnedOf) {
   EXPECT_THAT(check_bytes("a step at 8x8", kGigabyte, kGigabyte, kGigabyte), IsEmpty());
-  EXPECT_THAT(check_bytes("a step at 8x8", 3 * kGigabyte, kGigabyte, 4 * kGigabyte),
-              ElementsAre("a step at 8x8 takes 3.0 GB of memory beside the weights or more, and 1.0 GB are free: it will "
-                          "swap, which is slow; a smaller --size needs less"));
-  EXPECT_THAT([] { check_bytes("a step at 8x8", 3 * kGigabyte, kGigabyte, 2 * kGigabyte); },
-              ThrowsMessage<MemoryError>(
-                  StrEq("a step at 8x8 takes 3.0 GB of memory beside the weights or more, and 1.0 GB are free; a smaller --size "
-                        "or a bundle exported with a smaller --dtype needs less")));
+  EXPECT_THAT(
+      check_bytes("a step at 8x8", 3 * kGigabyte, kGigabyte, 4 * kGigabyte),
+      ElementsAre("a step at 8x8 takes 3.0 GB of memory beside the weights or more, and 1.0 GB are free: it will "
+                  "swap, which is slow; a smaller --size needs less"));
+  EXPECT_THAT(
+      [] { check_bytes("a step at 8x8", 3 * kGigabyte, kGigabyte, 2 * kGigabyte); },
+      ThrowsMessage<MemoryError>(StrEq(
+          "a step at 8x8 takes 3.0 GB of memory beside the weights or more, and 1.0 GB are free; a smaller --size "
+          "or a bundle exported with a smaller --dtype needs less")));
 }
 
 }  // namespace

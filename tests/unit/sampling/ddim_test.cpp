@@ -72,8 +72,8 @@ TEST(Ddim, StartsAtAlphaZeroWithAVPredictionModel) {
   };
   Schedule schedule = circle(400, std::acos(0.0), kClean);
   schedule.levels.front().alpha = 0;
-  const Outcome outcome = run_alone(sample_ddim(at::ones({1, 1, 1, 1}), schedule, {}, {}), v_model, nullptr,
-                                    PredictionType::v_prediction);
+  const Outcome outcome =
+      run_alone(sample_ddim(at::ones({1, 1, 1, 1}), schedule, {}, {}), v_model, nullptr, PredictionType::v_prediction);
   EXPECT_NEAR(outcome.latents.item<double>(), deviation(s, kClean), 0.01);
 }
 
@@ -94,7 +94,8 @@ TEST(Ddim, KeepsTheNoiseOfEveryFlowLevelWhateverEtaIs) {
     Noise noise(Rng::cpu, 1);
     const Tensor x = noise.draw({1, 1, 128, 128});
     Deviations deviations;
-    const Outcome outcome = run_alone(sample_ddim(x, schedule, {.eta = eta}, noise), point, &deviations, PredictionType::sample);
+    const Outcome outcome =
+        run_alone(sample_ddim(x, schedule, {.eta = eta}, noise), point, &deviations, PredictionType::sample);
     EXPECT_NEAR(outcome.latents.mean().item<double>(), 0.7, 1e-5);
   }
 }
@@ -103,8 +104,11 @@ TEST(Ddim, ScalesItsFreshNoise) {
   const auto spread = [](double s_noise) {  // of the last but one level, from no noise at all
     const Schedule schedule = circle(1, kNoisy, kClean);
     const auto zero = [](const Tensor& x, auto&&...) { return at::zeros_like(x); };
-    return run_alone(sample_ddim(at::zeros({1, 1, 64, 64}), schedule, {.eta = 1, .s_noise = s_noise}, Noise(Rng::cpu, 1)), zero)
-        .latents.std().item<double>();
+    return run_alone(
+               sample_ddim(at::zeros({1, 1, 64, 64}), schedule, {.eta = 1, .s_noise = s_noise}, Noise(Rng::cpu, 1)),
+               zero)
+        .latents.std()
+        .item<double>();
   };
   EXPECT_NEAR(spread(0.25), spread(1) / 4, 1e-6);
   EXPECT_EQ(spread(0), 0);
@@ -147,9 +151,10 @@ TEST(Prediction, InvertsFlow) {
 
 TEST(Prediction, NamesTheLevelItCantBeToldAt) {
   const Tensor x = at::ones({1});
-  EXPECT_THAT([&] { prediction_of(PredictionType::epsilon, x, x, {999.0, 0, 1}); },
-              ThrowsMessage<std::domain_error>(StrEq("a model of epsilon can't be asked at alpha 0, sigma 1 (timestep 999): "
-                                                     "what is in x can't be told there")));
+  EXPECT_THAT(
+      [&] { prediction_of(PredictionType::epsilon, x, x, {999.0, 0, 1}); },
+      ThrowsMessage<std::domain_error>(StrEq("a model of epsilon can't be asked at alpha 0, sigma 1 (timestep 999): "
+                                             "what is in x can't be told there")));
   EXPECT_THROW(prediction_of(PredictionType::sample, x, x, {0.0, 1, 0}), std::domain_error);
 }
 

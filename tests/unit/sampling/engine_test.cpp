@@ -20,7 +20,9 @@ using testing::ThrowsMessage;
 constexpr double kNoisy = 1.4, kClean = 0.1;
 
 Tensor start_of(uint64_t seed) { return Noise(Rng::cpu, seed).draw({1, 2, 3, 3}); }
-Trajectory ddim(uint64_t seed, int64_t steps) { return sample_ddim(start_of(seed), circle(steps, kNoisy, kClean), {}, {}); }
+Trajectory ddim(uint64_t seed, int64_t steps) {
+  return sample_ddim(start_of(seed), circle(steps, kNoisy, kClean), {}, {});
+}
 
 /// Adds what it is conditioned on, and notes how many rows each call had.
 struct NotingDenoiser {
@@ -270,7 +272,8 @@ TEST(Engine, NamesTheStepAtWhichTheNetworkAnswersNan) {
     return ++calls == 3 ? at::full_like(x, std::numeric_limits<float>::quiet_NaN()) : at::zeros_like(x);
   };
   const Outcome outcome = run_alone(ddim(1, 4), fails_late);
-  EXPECT_THAT([&] { rethrow(outcome); }, ThrowsMessage<std::runtime_error>(HasSubstr("step 3: the denoiser answered NaN")));
+  EXPECT_THAT([&] { rethrow(outcome); },
+              ThrowsMessage<std::runtime_error>(HasSubstr("step 3: the denoiser answered NaN")));
 }
 
 // ---- coroutines: GCC 12 destroys awaiters twice where they are written carelessly, so every place is tried --------

@@ -142,7 +142,6 @@ struct Notes : Watcher {
 
 // ---- deterministic samplers -----------------------------------------------------------------------------------------
 
-
 double error_after(std::string_view name, const Schedule& schedule, double s) {
   const Outcome outcome = run(name, at::ones({1, 1, 1, 1}), schedule, {}, {}, network_of(schedule, gaussian(s)));
   return std::abs(outcome.latents.item<double>() -
@@ -189,8 +188,8 @@ TEST(MultistepSamplers, AskOnceAStepButPndmTwiceInItsFirst) {
   const Schedule schedule = even_in_lambda(4);
   for (const auto name : all()) {
     Notes notes;
-    run(name, at::ones({1, 1, 1, 1}), schedule, options_of(name), Noise(Rng::cpu, 1),
-        network_of(schedule, gaussian(1)), PredictionType::sample, &notes);
+    run(name, at::ones({1, 1, 1, 1}), schedule, options_of(name), Noise(Rng::cpu, 1), network_of(schedule, gaussian(1)),
+        PredictionType::sample, &notes);
     if (name == "pndm") {
       EXPECT_THAT(notes.timesteps, ElementsAre(100, 101, 101, 102, 103));
     } else {
@@ -416,8 +415,8 @@ TEST(UniPc, KeepsWhatAWatcherChanged) {
   const Tensor x = at::ones({1, 1, 1, 1});
   const Outcome changed = run("unipc", x, schedule, {}, {}, network, PredictionType::sample, &changer);
   const Outcome plain = run("unipc", x, schedule, {}, {}, network);
-  EXPECT_NEAR((changed.latents - plain.latents).item<double>(),
-              schedule.levels.back().sigma / schedule.levels[2].sigma, 1e-5);
+  EXPECT_NEAR((changed.latents - plain.latents).item<double>(), schedule.levels.back().sigma / schedule.levels[2].sigma,
+              1e-5);
 }
 
 // ---- stochastic samplers --------------------------------------------------------------------------------------------
@@ -584,8 +583,8 @@ TEST(Tcd, GivesUpOfXWhatGammaSays) {
   run("tcd", at::ones({1, 1, 1, 1}), schedule, {.eta = 0.3, .s_noise = 0}, {}, point_at(0.5), PredictionType::sample,
       &notes);
   const double eps = (1 - first.alpha * 0.5) / first.sigma;
-  EXPECT_NEAR(notes.steps[0].x.item<double>(),
-              std::sqrt(a_t / a_s) * (std::sqrt(a_s) * 0.5 + std::sqrt(1 - a_s) * eps), 1e-5);
+  EXPECT_NEAR(notes.steps[0].x.item<double>(), std::sqrt(a_t / a_s) * (std::sqrt(a_s) * 0.5 + std::sqrt(1 - a_s) * eps),
+              1e-5);
 }
 
 TEST(Tcd, IsDdimWithoutGamma) {

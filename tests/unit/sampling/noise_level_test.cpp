@@ -40,7 +40,6 @@ TEST(Schedule, FindsTheLevelsOfTheTableAndBetweenThem) {
   EXPECT_EQ(schedule.at(std::numeric_limits<double>::infinity()), (NoiseLevel{1000.0, 0, 1}));
 }
 
-
 // With zero terminal SNR the ratio of the last timestep is infinite; 4096 stands for it, so numbers below lead up to it.
 TEST(Schedule, FindsLevelsBelowAnInfiniteRatio) {
   const Schedule schedule{{}, 1, {0.5, 0.1, 0}};

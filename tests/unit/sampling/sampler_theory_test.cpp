@@ -77,14 +77,10 @@ struct Model {
       const Tensor x = rows.to(at::kDouble), x0 = mean_of_data(x, level);
       const Tensor eps = (x - level.alpha * x0) / level.sigma;
       switch (type) {
-        case PredictionType::epsilon:
-          return eps.to(at::kFloat);
-        case PredictionType::v_prediction:
-          return (level.alpha * eps - level.sigma * x0).to(at::kFloat);
-        case PredictionType::sample:
-          return x0.to(at::kFloat);
-        case PredictionType::flow:
-          return (eps - x0).to(at::kFloat);
+        case PredictionType::epsilon: return eps.to(at::kFloat);
+        case PredictionType::v_prediction: return (level.alpha * eps - level.sigma * x0).to(at::kFloat);
+        case PredictionType::sample: return x0.to(at::kFloat);
+        case PredictionType::flow: return (eps - x0).to(at::kFloat);
       }
       throw std::logic_error("a type without an answer");
     };
@@ -135,8 +131,8 @@ struct Account : Watcher {
 
 Tensor end_of(std::string_view sampler, const Model& model, const Schedule& schedule, const Tensor& x,
               const SamplerOptions& options, Noise noise, Account* account = nullptr) {
-  const Outcome outcome = run_alone(sampler_named(sampler).start(x, schedule, options, std::move(noise)), model.denoiser(),
-                                    account, model.type);
+  const Outcome outcome = run_alone(sampler_named(sampler).start(x, schedule, options, std::move(noise)),
+                                    model.denoiser(), account, model.type);
   if (outcome.error) std::rethrow_exception(outcome.error);
   return outcome.latents;
 }
@@ -179,27 +175,25 @@ TEST_P(Order, IsWhatTheErrorFallsWith) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Samplers, Order,
-                         testing::Values(Falls{"euler", 80, 160, 1.9, 2.1}, Falls{"euler_a", 80, 160, 1.9, 2.1},
-                                         Falls{"heun", 40, 80, 3.5, 4.6}, Falls{"dpm2", 40, 80, 3.5, 4.6},
-                                         Falls{"dpm2_a", 40, 80, 3.5, 4.6}, Falls{"dpmpp_2s_a", 40, 80, 3.5, 4.6},
-                                         Falls{"dpmpp_sde", 40, 80, 3.5, 4.6},
-                                         
-                                         // Of order 2 by its first steps, which are of order 1 and 2; where these are easy,
-                                         // at much noise, it looks like order 4.
-                                         Falls{"lms", 20, 40, 3.5, 4.6, 1.5, 0.3}, Falls{"lms", 40, 80, 10, 24},
-                                         // 6 and 12 solver steps, the last of order 1, then of order 2.
-                                         Falls{"dpm_fast", 34, 70, 3.5, 6}, Falls{"dpm_fast", 35, 71, 6.5, 10}),
-                         [](const auto& info) {
-                           return std::string(info.param.sampler) + "_" + std::to_string(info.param.steps);
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Samplers, Order,
+    testing::Values(Falls{"euler", 80, 160, 1.9, 2.1}, Falls{"euler_a", 80, 160, 1.9, 2.1},
+                    Falls{"heun", 40, 80, 3.5, 4.6}, Falls{"dpm2", 40, 80, 3.5, 4.6}, Falls{"dpm2_a", 40, 80, 3.5, 4.6},
+                    Falls{"dpmpp_2s_a", 40, 80, 3.5, 4.6}, Falls{"dpmpp_sde", 40, 80, 3.5, 4.6},
 
+                    // Of order 2 by its first steps, which are of order 1 and 2; where these are easy,
+                    // at much noise, it looks like order 4.
+                    Falls{"lms", 20, 40, 3.5, 4.6, 1.5, 0.3}, Falls{"lms", 40, 80, 10, 24},
+                    // 6 and 12 solver steps, the last of order 1, then of order 2.
+                    Falls{"dpm_fast", 34, 70, 3.5, 6}, Falls{"dpm_fast", 35, 71, 6.5, 10}),
+    [](const auto& info) { return std::string(info.param.sampler) + "_" + std::to_string(info.param.steps); });
 
 TEST(Restart, IsHeunBelowTwentySteps) {
   const Tensor x = at::linspace(-9, 9, 4, at::kFloat).view({1, 1, 2, 2});
   for (const bool to_zero : {false, true}) {
     const Schedule schedule = karras(kEpsilon, 19, 10, 0.1, to_zero);
-    EXPECT_TRUE(at::equal(end_of("restart", kEpsilon, schedule, x, {}, {}), end_of("heun", kEpsilon, schedule, x, {}, {})));
+    EXPECT_TRUE(
+        at::equal(end_of("restart", kEpsilon, schedule, x, {}, {}), end_of("heun", kEpsilon, schedule, x, {}, {})));
   }
 }
 
@@ -253,11 +247,16 @@ struct Run {
 // One a step but the last, two where both halves of a step have theirs, one a restart; none that is not needed. 19 and
 // 39 calls above sigma 0 are 7 and 13 steps of DPM-Solver-fast, and 39 is 3 times 13: the last two of 14 are of order 2 and 1.
 const std::vector<Run> kStochastic{
-    {"euler_a", {.eta = 1}, 19, 39},   {"euler_a", {.eta = 0.5}, 19, 39},
-    {"dpm2_a", {.eta = 1}, 19, 39},    {"dpmpp_2s_a", {.eta = 1}, 19, 39},
-    {"dpmpp_sde", {.eta = 1}, 38, 78}, {"dpmpp_sde", {.eta = 0.5}, 38, 78},
-    {"restart", {}, 1, 2},             {"dpm_fast", {.eta = 1}, 6, 13},
-    {"euler", {.s_churn = 10}, 20, 40}, {"heun", {.s_churn = 10}, 20, 40},
+    {"euler_a", {.eta = 1}, 19, 39},
+    {"euler_a", {.eta = 0.5}, 19, 39},
+    {"dpm2_a", {.eta = 1}, 19, 39},
+    {"dpmpp_2s_a", {.eta = 1}, 19, 39},
+    {"dpmpp_sde", {.eta = 1}, 38, 78},
+    {"dpmpp_sde", {.eta = 0.5}, 38, 78},
+    {"restart", {}, 1, 2},
+    {"dpm_fast", {.eta = 1}, 6, 13},
+    {"euler", {.s_churn = 10}, 20, 40},
+    {"heun", {.s_churn = 10}, 20, 40},
     {"dpm2", {.s_churn = 10}, 20, 40},
 };
 
@@ -275,7 +274,8 @@ TEST_P(Stochastic, EndsInTheDataDistribution) {
   }
 }
 
-int64_t draws_taken(std::string_view sampler, const Model& model, const Schedule& schedule, const SamplerOptions& options) {
+int64_t draws_taken(std::string_view sampler, const Model& model, const Schedule& schedule,
+                    const SamplerOptions& options) {
   Noise noise(Rng::cpu, 3);
   end_of(sampler, model, schedule, at::ones({1, 1, 2, 2}), options, noise);
   const Tensor next = noise.draw({1, 1, 2, 2});

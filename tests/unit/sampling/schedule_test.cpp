@@ -59,9 +59,9 @@ TEST(Schedule, StepsAreNoiseLevelsOfTheTrainingTable) {
 
 TEST(Schedule, RefusesLeadingThatWouldNotStartInNoise) {
   const auto leading = [](int64_t steps) { return [steps] { made(stable_diffusion(), "leading", steps); }; };
-  EXPECT_THAT(leading(600), ThrowsMessage<std::invalid_argument>(
-                                StrEq("leading with 600 steps would start at timestep 600, not at the noisiest, 999; use at "
-                                      "most 500 steps, or trailing or linspace")));
+  EXPECT_THAT(leading(600), ThrowsMessage<std::invalid_argument>(StrEq(
+                                "leading with 600 steps would start at timestep 600, not at the noisiest, 999; use at "
+                                "most 500 steps, or trailing or linspace")));
   EXPECT_THAT(leading(1000), ThrowsMessage<std::invalid_argument>(
                                  StrEq("leading with offset 1 and 1000 steps would start at timestep 1000, outside the "
                                        "model's 0 to 999; use trailing or linspace")));
@@ -103,13 +103,16 @@ TEST(Schedule, MostStartAtTheNoisiestLevel) {
 
 // alpha 0 itself where a rule names timesteps, and where it names sigmas the 4096 that diffusers' Euler has.
 TEST(Schedule, StartsInNoiseAloneWhereTheModelDoes) {
-  for (const char* name : {"trailing", "linspace", "linspace_sigma", "linspace_solver", "normal", "simple", "sgm_uniform", "beta", "lcm"}) {
+  for (const char* name : {"trailing", "linspace", "linspace_sigma", "linspace_solver", "normal", "simple",
+                           "sgm_uniform", "beta", "lcm"}) {
     EXPECT_EQ(made(zero_terminal_snr(), name, 10).levels[0], (NoiseLevel{999.0, 0, 1})) << name;
   }
-  for (const char* name : {"karras", "exponential", "polyexponential", "kl_optimal", "laplace", "beta_sigma", "linear_quadratic"}) {
+  for (const char* name :
+       {"karras", "exponential", "polyexponential", "kl_optimal", "laplace", "beta_sigma", "linear_quadratic"}) {
     const Schedule schedule = made(zero_terminal_snr(), name, 10);
     // Its largest quantile is below.
-    EXPECT_NEAR(noise_ratio(schedule.levels[0]), std::string(name) == "laplace" ? std::exp(-0.5 * std::log(1e-5)) : 4096, 1e-6);
+    EXPECT_NEAR(noise_ratio(schedule.levels[0]),
+                std::string(name) == "laplace" ? std::exp(-0.5 * std::log(1e-5)) : 4096, 1e-6);
     EXPECT_LT(noise_ratio(schedule.levels[1]), 4096) << name;
     EXPECT_NO_THROW(check_levels(schedule));
   }
@@ -118,9 +121,11 @@ TEST(Schedule, StartsInNoiseAloneWhereTheModelDoes) {
 TEST(Schedule, EndsAtTheModelsOwnLastLevelOnlyForSpacingsAndSamplersThatDo) {
   for (const ScheduleRule& rule : schedules()) {
     const std::set<std::string_view> spacings{"leading", "linspace", "trailing", "ddim_uniform"};
-    const NoiseLevel own{0.0, std::sqrt(stable_diffusion().final_alpha_cumprod), std::sqrt(1 - stable_diffusion().final_alpha_cumprod)};
+    const NoiseLevel own{0.0, std::sqrt(stable_diffusion().final_alpha_cumprod),
+                         std::sqrt(1 - stable_diffusion().final_alpha_cumprod)};
     const NoiseLevel clean{std::nullopt, 1, 0};
-    EXPECT_EQ(make_schedule(stable_diffusion(), rule, {.steps = 2, .end = RunEnd::own}).levels.back(), spacings.contains(rule.name) ? own : clean)
+    EXPECT_EQ(make_schedule(stable_diffusion(), rule, {.steps = 2, .end = RunEnd::own}).levels.back(),
+              spacings.contains(rule.name) ? own : clean)
         << rule.name;
     EXPECT_EQ(make_schedule(stable_diffusion(), rule, {.steps = 2}).levels.back(), clean) << rule.name;
   }
@@ -160,17 +165,21 @@ TEST(Schedule, SigmasFollowTheirFormulas) {
   expect_sigmas("karras", {.steps = 3, .sigma_min = 1.0, .sigma_max = 9.0, .rho = 2.0}, {9, 4, 1, 0});
   expect_sigmas("exponential", {.steps = 3, .sigma_min = 0.25, .sigma_max = 4.0}, {4, 1, 0.25, 0});
   expect_sigmas("polyexponential", {.steps = 3, .sigma_min = 0.25, .sigma_max = 4.0, .rho = 1.0}, {4, 1, 0.25, 0});
-  expect_sigmas("polyexponential", {.steps = 3, .sigma_min = 0.25, .sigma_max = 4.0, .rho = 2.0}, {4, std::pow(4, 0.25) * std::pow(0.25, 0.75), 0.25, 0});
-  expect_sigmas("kl_optimal", {.steps = 3, .sigma_min = std::tan(0.5), .sigma_max = std::tan(1.3)}, {std::tan(1.3), std::tan(0.9), std::tan(0.5), 0});
+  expect_sigmas("polyexponential", {.steps = 3, .sigma_min = 0.25, .sigma_max = 4.0, .rho = 2.0},
+                {4, std::pow(4, 0.25) * std::pow(0.25, 0.75), 0.25, 0});
+  expect_sigmas("kl_optimal", {.steps = 3, .sigma_min = std::tan(0.5), .sigma_max = std::tan(1.3)},
+                {std::tan(1.3), std::tan(0.9), std::tan(0.5), 0});
   // Quantiles 0, 1/4, 1/2, 3/4 and 1 of a Laplace distribution of scale 1/2: e^0 / 2 inside the logarithm at the quarters.
   const double quarter = std::pow(0.5 + 1e-5, -0.5);
-  expect_sigmas("laplace", {.steps = 5, .sigma_min = 0.1, .sigma_max = 10.0}, {10, quarter, std::pow(1 + 1e-5, 0), 1 / quarter, 0.1, 0});
+  expect_sigmas("laplace", {.steps = 5, .sigma_min = 0.1, .sigma_max = 10.0},
+                {10, quarter, std::pow(1 + 1e-5, 0), 1 / quarter, 0.1, 0});
 }
 
 // Four steps of 10: 0 and 1.25 % gone, then 2.5 % and what the parabola through (2, 2.5 %) with slope 1.25 % and (4, 1) has at 3.
 TEST(Schedule, LinearQuadraticGoesOnWithTheSameSlope) {
   const double curve = (1 - 0.025 - 2 * 0.0125) / 4;
-  expect_sigmas("linear_quadratic", {.steps = 4, .sigma_max = 10.0}, {10, 10 * (1 - 0.0125), 10 * (1 - 0.025), 10 * (1 - 0.0375 - curve), 0});
+  expect_sigmas("linear_quadratic", {.steps = 4, .sigma_max = 10.0},
+                {10, 10 * (1 - 0.0125), 10 * (1 - 0.025), 10 * (1 - 0.0375 - curve), 0});
   expect_sigmas("linear_quadratic", {.steps = 1, .sigma_max = 10.0}, {10, 0});
 }
 
@@ -185,13 +194,15 @@ TEST(Schedule, AlignYourStepsIsThePublishedListAtTenSteps) {
 
 TEST(Schedule, DdimUniformMakesMoreStepsThanAsked) {
   EXPECT_EQ(made(stable_diffusion(), "ddim_uniform", 80).steps(), 84);
-  EXPECT_THAT(timesteps(made(stable_diffusion(), "ddim_uniform", 5, RunEnd::zero)), ElementsAre(801, 601, 401, 201, 1, -1));
+  EXPECT_THAT(timesteps(made(stable_diffusion(), "ddim_uniform", 5, RunEnd::zero)),
+              ElementsAre(801, 601, 401, 201, 1, -1));
 }
 
 TEST(Schedule, LcmPicksFromFiftyTimesteps) {
   EXPECT_THAT(timesteps(made(stable_diffusion(), "lcm", 4)), ElementsAre(999, 759, 499, 259, -1));
   EXPECT_THAT([] { made(stable_diffusion(), "lcm", 51); },
-              ThrowsMessage<std::invalid_argument>(StrEq("lcm picks from the 50 timesteps of the distillation; use at most 50 steps")));
+              ThrowsMessage<std::invalid_argument>(
+                  StrEq("lcm picks from the 50 timesteps of the distillation; use at most 50 steps")));
 }
 
 // ---- flow -------------------------------------------------------------------------------------------------------------
@@ -248,10 +259,12 @@ TEST(Schedule, OfLevelsThatTheModelCantBeAskedAtIsRefused) {
   const NoiseLevel noisy = noise.level(900), middle = noise.level(500), clean{std::nullopt, 1, 0};
   EXPECT_EQ(said({{noisy, middle, clean}, 1}), "");
   EXPECT_EQ(schedule_of_levels(noise, {{noisy, clean}, 1}).alphas_cumprod, noise.alphas_cumprod);
-  EXPECT_EQ(said({{middle, noisy, clean}, 1}), "noise levels do not fall: sigma 0.992899 at level 1, after 0.850686 at level 0");
+  EXPECT_EQ(said({{middle, noisy, clean}, 1}),
+            "noise levels do not fall: sigma 0.992899 at level 1, after 0.850686 at level 0");
   EXPECT_EQ(said({{noisy, clean, clean}, 1}), "level 1 has no timestep, and the network is asked there");
   EXPECT_EQ(said({{noisy, {0.0, 1, 0}, clean}, 1}), "level 1 has sigma 0, which only the last may have");
-  EXPECT_EQ(said({{{1000.0, 0.1, 0.995}, clean}, 1}), "level 0 has timestep 1000: the model was trained on timesteps 0 to 999");
+  EXPECT_EQ(said({{{1000.0, 0.1, 0.995}, clean}, 1}),
+            "level 0 has timestep 1000: the model was trained on timesteps 0 to 999");
   EXPECT_EQ(said({{{999.0, 1, 14.6}, clean}, 1}),
             "level 0 has alpha 1 and sigma 14.6, the sum of whose squares should be 1");
   EXPECT_EQ(said({{noisy, clean}, 0}), "init_scale is 0, wanted a number above 0");
@@ -260,20 +273,24 @@ TEST(Schedule, OfLevelsThatTheModelCantBeAskedAtIsRefused) {
 TEST(Schedule, RefusesNumbersThatAreNotTheModels) {
   const TrainingNoise noise = stable_diffusion();
   for (const int64_t steps : {int64_t{0}, int64_t{-5}, int64_t{1001}}) {
-    EXPECT_THAT([&] { made(noise, "trailing", steps); },
-                ThrowsMessage<std::invalid_argument>(StrEq(std::to_string(steps) + " steps asked, the model was trained on "
-                                                           "timesteps 0 to 999: use 1 to 1000")));
+    EXPECT_THAT(
+        [&] { made(noise, "trailing", steps); },
+        ThrowsMessage<std::invalid_argument>(StrEq(std::to_string(steps) + " steps asked, the model was trained on "
+                                                                           "timesteps 0 to 999: use 1 to 1000")));
   }
   const auto refusal = [&](const std::function<void()>& make, const std::string& text) {
     EXPECT_THAT(make, ThrowsMessage<std::invalid_argument>(StrEq(text)));
   };
   refusal([&] { make_schedule(noise, schedule_named("karras"), {.steps = 10, .sigma_min = 0.0}); },
           "0: the model was trained at sigmas from 0.0291672 to 14.6146");
-  refusal([&] { made(noise, "normal", 1, RunEnd::last_listed); }, "the run would end at its only level; use at least 2 steps");
+  refusal([&] { made(noise, "normal", 1, RunEnd::last_listed); },
+          "the run would end at its only level; use at least 2 steps");
   refusal([&] { schedule_of_timesteps(noise, {1000, 1}); }, "1000: the model was trained on timesteps 0 to 999");
   refusal([&] { schedule_of_timesteps(noise, {10, 10}); }, "10 after 10: they must fall");
-  refusal([&] { schedule_of_sigmas(noise, {14, 1}); }, "ends at 1, which would leave noise in the picture; wanted 0 at the end");
-  refusal([&] { schedule_of_sigmas(noise, {14.9, 0}); }, "14.9: the model was trained at sigmas from 0.0291672 to 14.6146");
+  refusal([&] { schedule_of_sigmas(noise, {14, 1}); },
+          "ends at 1, which would leave noise in the picture; wanted 0 at the end");
+  refusal([&] { schedule_of_sigmas(noise, {14.9, 0}); },
+          "14.9: the model was trained at sigmas from 0.0291672 to 14.6146");
   refusal([&] { schedule_of_sigmas(noise, {0}); }, "at least 2 numbers wanted, the last 0");
 }
 

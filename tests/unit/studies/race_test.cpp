@@ -9,10 +9,10 @@
 #include <cmath>
 #include <limits>
 
-#include "studies/race_report.h"
-#include "steplapse/error.h"
 #include "sampling/samplers/samplers.h"
+#include "steplapse/error.h"
 #include "steplapse/schedule.h"
+#include "studies/race_report.h"
 #include "support/training_noise_maker.h"
 
 namespace steplapse {
@@ -53,7 +53,9 @@ Lane lane(uint64_t seed) {
   return {"red apple", recipe, {}};
 }
 
-Contender within(std::string_view sampler, int64_t calls) { return contender_within(sampler_named(sampler), calls, levels); }
+Contender within(std::string_view sampler, int64_t calls) {
+  return contender_within(sampler_named(sampler), calls, levels);
+}
 
 Race race_of(std::vector<Contender> contenders, std::string_view reference = "dpmpp_2m", int64_t calls = 400) {
   return {std::move(contenders), within(reference, calls), within(reference, 2 * calls), {lane(1), lane(2)}};
@@ -95,7 +97,9 @@ TEST(Race, TakesTheMostStepsWithinItsCalls) {
     if (sampler.adaptive) continue;
     for (const int64_t calls : {1, 2, 5, 20, 41}) {
       const Contender contender = contender_within(sampler, calls, levels);
-      const auto count = [&](int64_t steps) { return static_cast<int64_t>(walk(sampler, contender.options, levels(steps)).questions.size()); };
+      const auto count = [&](int64_t steps) {
+        return static_cast<int64_t>(walk(sampler, contender.options, levels(steps)).questions.size());
+      };
       EXPECT_LE(contender.denoiser_calls, calls) << sampler.name;
       EXPECT_EQ(contender.denoiser_calls, count(contender.schedule.steps())) << sampler.name;
       EXPECT_GT(count(contender.schedule.steps() + 1), calls) << sampler.name;
@@ -129,25 +133,28 @@ TEST(Race, AllAskFirstAboutTheSameLatents) {
   Race race = race_of({within("euler", 5), within("heun", 9), within("pndm", 3), within("euler_a", 4)}, "euler", 20);
   race.lanes.pop_back();
   bool first = true;
-  run_race(race, [&](const Tensor& x, const Tensor& timesteps, const std::vector<Tensor>& conditioning) {
-    if (first) {
-      EXPECT_EQ(x.size(0), 6);
-      EXPECT_TRUE(at::equal(x, x.narrow(0, 0, 1).expand_as(x)));
-      EXPECT_TRUE(at::equal(x.narrow(0, 0, 1), race.lanes[0].recipe.init_noise * levels(1).levels[0].sigma));
-      EXPECT_TRUE(at::equal(timesteps, at::full({6}, 999, at::kFloat)));
-    }
-    first = false;
-    return denoise(x, timesteps, conditioning);
-  }, decode);
+  run_race(
+      race,
+      [&](const Tensor& x, const Tensor& timesteps, const std::vector<Tensor>& conditioning) {
+        if (first) {
+          EXPECT_EQ(x.size(0), 6);
+          EXPECT_TRUE(at::equal(x, x.narrow(0, 0, 1).expand_as(x)));
+          EXPECT_TRUE(at::equal(x.narrow(0, 0, 1), race.lanes[0].recipe.init_noise * levels(1).levels[0].sigma));
+          EXPECT_TRUE(at::equal(timesteps, at::full({6}, 999, at::kFloat)));
+        }
+        first = false;
+        return denoise(x, timesteps, conditioning);
+      },
+      decode);
 }
 
 TEST(Race, RefusesSchedulesThatStartElsewhere) {
   Race race = race_of({within("euler", 10)});
   EXPECT_NO_THROW(check_start(race));
   race.contenders.push_back(contender_within(sampler_named("euler"), 10, leading));
-  EXPECT_THAT([&] { check_start(race); },
-              ThrowsMessage<std::invalid_argument>(AllOf(HasSubstr("starts at sigma "), HasSubstr(" for 10 steps, at sigma 14.61"),
-                                                         HasSubstr(" for 400 steps"))));
+  EXPECT_THAT([&] { check_start(race); }, ThrowsMessage<std::invalid_argument>(AllOf(
+                                              HasSubstr("starts at sigma "), HasSubstr(" for 10 steps, at sigma 14.61"),
+                                              HasSubstr(" for 400 steps"))));
 }
 
 // ---- distances --------------------------------------------------------------------------------------------------------
@@ -210,8 +217,9 @@ TEST(Race, SaysWhichRunFailed) {
   Race race = race_of({within("euler", 2)}, "heun", 3);
   race.lanes = {lane(7)};
   EXPECT_THAT([&] { run_race(race, fails, decode); },
-              ThrowsMessage<Error>(StrEq("heun with 'red apple', seed 7: step 1: the denoiser answered NaN at timestep 999, sigma "
-                                         "0.997667; a smaller guidance scale or another compute dtype may help")));
+              ThrowsMessage<Error>(
+                  StrEq("heun with 'red apple', seed 7: step 1: the denoiser answered NaN at timestep 999, sigma "
+                        "0.997667; a smaller guidance scale or another compute dtype may help")));
 }
 
 // ---- standings --------------------------------------------------------------------------------------------------------

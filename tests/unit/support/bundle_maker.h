@@ -4,10 +4,10 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/safetensors.h"
+#include "base/sha256.h"
 #include "support/archive_maker.h"
 #include "support/sentencepiece_model.h"
-#include "base/sha256.h"
-#include "base/safetensors.h"
 #include "support/temporary_folder.h"
 
 namespace steplapse::test_support {

@@ -20,8 +20,8 @@ inline std::string piece(const std::string& text, float score, char type = 1) {
 // Unigram: of all ways to cut a text the one with the greatest sum of scores. _ is the space of sentencepiece.
 inline const std::string _ = "\u2581";
 inline const std::string kModel = piece("<unk>", 0, 2) + piece("<s>", 0, 3) + piece("</s>", 0, 3) +  // 0 1 2
-                           piece(_ + "red", -2) + piece(_ + "app", -3) + piece("le", -3) +    // 3 4 5
-                           piece(_ + "apple", -7) + piece("s", -1) + piece(_, -4) +           // 6 7 8
-                           piece("a", -5) + piece("\u00e9", -5) + piece(_ + "pie", -2);       // 9 10 11
+                                  piece(_ + "red", -2) + piece(_ + "app", -3) + piece("le", -3) +    // 3 4 5
+                                  piece(_ + "apple", -7) + piece("s", -1) + piece(_, -4) +           // 6 7 8
+                                  piece("a", -5) + piece("\u00e9", -5) + piece(_ + "pie", -2);       // 9 10 11
 
 }  // namespace steplapse

@@ -32,10 +32,12 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 // ---- pixels -------------------------------------------------------------------------------------------------------
 
 /// An image of one colour, one pixel.
-Tensor pixel(double red, double green, double blue) { return at::tensor({red, green, blue}, at::kFloat).view({1, 3, 1, 1}); }
+Tensor pixel(double red, double green, double blue) {
+  return at::tensor({red, green, blue}, at::kFloat).view({1, 3, 1, 1});
+}
 
 TEST(PictureOf, SpreadsMinusOneToOneOver256Values) {
-  EXPECT_THAT(picture_of(pixel(-1, 0, 1), "").rgb, ElementsAre(0, 128, 255));  // 127.5 goes to the even one
+  EXPECT_THAT(picture_of(pixel(-1, 0, 1), "").rgb, ElementsAre(0, 128, 255));          // 127.5 goes to the even one
   EXPECT_THAT(picture_of(pixel(-0.5, 0.25, 0.5), "").rgb, ElementsAre(64, 159, 191));  // 63.75, 159.375, 191.25
   EXPECT_THAT(picture_of(pixel(-1.01, 7, -300), "").rgb, ElementsAre(0, 255, 0));
 }
@@ -66,14 +68,16 @@ Picture two_pixels(std::vector<uint8_t> rgb) { return {2, 1, std::move(rgb)}; }
 
 TEST(Change, IsMeanAbsoluteDifferenceAndPsnr) {
   // Differences 4 and -2 among six numbers: mean 1, mean square 20 / 6, and 10 log10(255² * 6 / 20) = 42.9020 dB.
-  const FrameChange change = change_between(two_pixels({0, 10, 20, 30, 40, 50}), two_pixels({4, 10, 20, 30, 40, 48}), 7);
+  const FrameChange change =
+      change_between(two_pixels({0, 10, 20, 30, 40, 50}), two_pixels({4, 10, 20, 30, 40, 48}), 7);
   EXPECT_EQ(change.mean_abs, 1);
   EXPECT_NEAR(change.psnr, 42.9020, 1e-4);
   EXPECT_EQ(change.compared_step, 7);
 }
 
 TEST(Change, FromBlackToWhiteIsAll) {
-  const FrameChange change = change_between(two_pixels(std::vector<uint8_t>(6, 0)), two_pixels(std::vector<uint8_t>(6, 255)), 1);
+  const FrameChange change =
+      change_between(two_pixels(std::vector<uint8_t>(6, 0)), two_pixels(std::vector<uint8_t>(6, 255)), 1);
   EXPECT_EQ(change.mean_abs, 255);
   EXPECT_EQ(change.psnr, 0);
 }
@@ -184,7 +188,8 @@ class Frames : public testing::Test {
   static std::vector<PngText> describe(const FrameOrder& order) { return {{"kind", order.kind}}; }
 
   void write(const std::vector<FrameOrder>& orders, FrameWriter::Decode decode = paint) {
-    FrameWriter writer(workers_, folder_, std::move(decode), describe, [this](const Frame& frame) { written_.push_back(frame); });
+    FrameWriter writer(workers_, folder_, std::move(decode), describe,
+                       [this](const Frame& frame) { written_.push_back(frame); });
     for (const auto& order : orders) writer.submit(order);
     writer.finish();
   }
@@ -250,8 +255,9 @@ TEST_F(Frames, ADecoderThatFailsIsHeardOf) {
 
 TEST_F(Frames, OfARunWhoseDecoderFailsLeaveAnotherRunsAlone) {
   const auto nothing = [](const Frame&) {};
-  FrameWriter broken(workers_, folder_ / "broken", [](const FrameOrder&) -> Tensor { throw std::runtime_error("broke"); },
-                     describe, nothing);
+  FrameWriter broken(
+      workers_, folder_ / "broken", [](const FrameOrder&) -> Tensor { throw std::runtime_error("broke"); }, describe,
+      nothing);
   FrameWriter whole(workers_, folder_ / "whole", paint, describe, nothing);
   for (int64_t step = 1; step <= 3; ++step) {
     try {
@@ -293,8 +299,9 @@ TEST_F(Frames, APictureThatIsNotFiniteIsNamed) {
 
 TEST_F(Frames, AFolderThatCantBeWrittenToIsNamed) {
   std::ofstream(folder_ / "frames") << "a file where the folder should be";
-  EXPECT_THAT([&] { write({order("x0", 1, 0)}); },
-              ThrowsMessage<OutputError>(StrEq((folder_ / "frames/x0/0001.png").string() + ": cannot write: Not a directory")));
+  EXPECT_THAT(
+      [&] { write({order("x0", 1, 0)}); },
+      ThrowsMessage<OutputError>(StrEq((folder_ / "frames/x0/0001.png").string() + ": cannot write: Not a directory")));
 }
 
 }  // namespace

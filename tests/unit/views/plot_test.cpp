@@ -12,14 +12,15 @@
 namespace steplapse {
 namespace {
 
+using test_support::TemporaryFolder;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StrEq;
-using test_support::TemporaryFolder;
 using ::testing::ThrowsMessage;
 
 Plot line(std::vector<double> x, std::vector<double> y, bool log = false) {
-  return {.title = "a < b & \"c\"", .x = {"step"}, .y = {"sigma", log}, .series = {{"one", std::move(x), std::move(y)}}};
+  return {
+      .title = "a < b & \"c\"", .x = {"step"}, .y = {"sigma", log}, .series = {{"one", std::move(x), std::move(y)}}};
 }
 
 size_t count(const std::string& text, const std::string& part) {
@@ -119,7 +120,8 @@ TEST(Plot, SaysWhatItCantDraw) {
               ThrowsMessage<std::invalid_argument>(StrEq("series 'one' has 2 x and 1 y")));
   Plot plot = line({0, 1}, {1, 2});
   plot.series[0].spread = {1};
-  EXPECT_THAT([&] { svg_of({plot}); }, ThrowsMessage<std::invalid_argument>(StrEq("series 'one' has 2 x and 1 spreads")));
+  EXPECT_THAT([&] { svg_of({plot}); },
+              ThrowsMessage<std::invalid_argument>(StrEq("series 'one' has 2 x and 1 spreads")));
   EXPECT_THAT([] { svg_of({line({0}, {0}, true)}); },
               ThrowsMessage<std::invalid_argument>(StrEq("plot 'a < b & \"c\"' has no point that its axes can show")));
   EXPECT_THAT([] { write_plots("plot.jpg", {line({0}, {1})}); },
