@@ -25,8 +25,8 @@ from safetensors.numpy import load_file
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
-import spin_count  # before any test imports torch
-from measure_bits import accept_files, move_weights
+import steplapse_export  # before any test imports torch
+from measure.bits import accept_files, move_weights
 
 MOVED = int(os.environ.get("STEPLAPSE_MOVED", "0"))
 TIMEOUT = 600  # seconds; a tiny run needs two on an idle machine, and far more beside other programs
@@ -54,9 +54,8 @@ def make_tiny_bundle(*flags: str) -> Path:
     Made once for each version of the scripts, and kept; whoever needs it meanwhile waits for it.
     """
     recipe = hashlib.sha256(" ".join(flags).encode() + MOVED * b" ")
-    for script in sorted((ROOT / "scripts").glob("*.py")):
-        if script.stem.startswith(("bundle_", "export_", "tiny_", "clip_", "pipeline")):
-            recipe.update(script.read_bytes())
+    for script in sorted((ROOT / "scripts/steplapse_export").rglob("*.py")):
+        recipe.update(script.read_bytes())
     bundle = BUNDLES / recipe.hexdigest()[:12] / "tiny"
     bundle.parent.mkdir(parents=True, exist_ok=True)
     with open(bundle.parent / "lock", "w") as lock:

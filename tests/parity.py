@@ -15,8 +15,8 @@ from transformers import CLIPTokenizer
 from conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "scripts"))
-from bundle_programs import load_program
-from tiny_stable_diffusion import make_tiny_stable_diffusion
+from steplapse_export.programs import load_program
+from steplapse_export.tiny.stable_diffusion import make_tiny_stable_diffusion
 
 torch.set_num_threads(1)
 torch.set_grad_enabled(False)
@@ -58,7 +58,7 @@ def noise_of(seed: int) -> torch.Generator:
 
 @functools.cache
 def pipeline_of(family: str, prediction: str = "epsilon"):
-    """scripts/tiny_stable_diffusion.py's, for reading. The weights are the same whatever they predict."""
+    """steplapse_export.tiny.stable_diffusion's, for reading. The weights are the same whatever they predict."""
     return make_tiny_stable_diffusion(family, prediction)
 
 

@@ -1,4 +1,4 @@
-"""What scripts/checkpoints.py promises. No socket connects here."""
+"""What steplapse_export.sources promises. No socket connects here."""
 
 import copy
 import hashlib
@@ -17,20 +17,20 @@ from safetensors.torch import load_file, save_file
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
-import single_file
-from checkpoint_files import CheckpointError
-from checkpoints import files_to_fetch, load_pipeline, load_tiny_decoder, quiet
-from clip_vocabulary import make_clip_tokenizer
-from lora import merge_loras
+from steplapse_export.sources import single_file
+from steplapse_export.sources.files import CheckpointError
+from steplapse_export.sources.load import files_to_fetch, load_pipeline, load_tiny_decoder, quiet
+from steplapse_export.sources.clip_vocabulary import make_clip_tokenizer
+from steplapse_export.sources.lora import merge_loras
 from parity import assert_same_but_for_rounding
-from pipeline import Pipeline
-from tiny_pipeline import make_tiny_pipeline
+from steplapse_export.sources.pipeline import Pipeline
+from steplapse_export.tiny.emoji import make_tiny_pipeline
 
 with quiet():
     import diffusers
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-CONFIGS = ROOT / "scripts" / "checkpoint_configs"
+CONFIGS = single_file.CONFIGS
 PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")
 CROSS, PLAIN = ("CrossAttnDownBlock2D", "CrossAttnUpBlock2D"), ("DownBlock2D", "UpBlock2D")
 

@@ -11,8 +11,8 @@ from diffusers.image_processor import VaeImageProcessor
 from safetensors.torch import save_file
 
 from parity import difference, final_of, noise_of, pixel_difference  # first: it finds scripts/
-from bundle_programs import load_program
-from pipeline import SentencePieceTokenizer
+from steplapse_export.programs import load_program
+from steplapse_export.sources.pipeline import SentencePieceTokenizer
 
 SHAPE = (1, 4, 4, 4)
 

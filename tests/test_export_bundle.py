@@ -12,10 +12,10 @@ from diffusers import DDIMScheduler
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
-import bundle_programs
-import export_bundle
-from bundle_programs import ExportError
-from tiny_pipeline import make_tiny_pipeline
+from steplapse_export import programs
+from steplapse_export.programs import ExportError
+from steplapse_export.exporter import export_bundle
+from steplapse_export.tiny.emoji import make_tiny_pipeline
 
 TEXT = {"name": "tiny", "source": "random weights, made for the tests", "licence": "Apache-2.0"}
 
@@ -41,7 +41,7 @@ class Export(unittest.TestCase):
         cls.folder = tempfile.TemporaryDirectory()
         cls.work = Path(cls.folder.name)
         cls.bundle = cls.work / "tiny"
-        export_bundle.export_bundle(cls.pipeline, cls.bundle, store="float32", **TEXT)
+        export_bundle(cls.pipeline, cls.bundle, store="float32", **TEXT)
         cls.manifest = json.loads((cls.bundle / "model.json").read_text())
 
     @classmethod
@@ -73,7 +73,7 @@ class Export(unittest.TestCase):
                   "text_encoder": (torch.zeros(3, 1, 20, dtype=torch.int64), torch.ones(3, 1, 20)),
                   "decoder_full": (torch.zeros(3, 4, 4, 4),), "decoder_linear": (torch.zeros(3, 4, 4, 4),)}
         for name, values in inputs.items():
-            program = bundle_programs.load_program(self.bundle / f"{name}.pt", [self.bundle / f"{name}.safetensors"],
+            program = programs.load_program(self.bundle / f"{name}.pt", [self.bundle / f"{name}.safetensors"],
                                                    torch.float32, "meta")
             answer = program(*(value.to("meta") for value in values))
             answer = answer[0] if isinstance(answer, tuple) else answer
@@ -82,7 +82,7 @@ class Export(unittest.TestCase):
 
     @torch.no_grad()
     def test_token_weights_keep_the_mean(self):
-        program = bundle_programs.load_program(self.bundle / "text_encoder.pt",
+        program = programs.load_program(self.bundle / "text_encoder.pt",
                                              [self.bundle / "text_encoder.safetensors"], torch.float32)
         ids = self.pipeline.tokenizer(["red apple"])[None]
         weights = torch.ones(1, 1, 20)
@@ -94,7 +94,7 @@ class Export(unittest.TestCase):
     def test_an_existing_folder_is_refused_and_untouched(self):
         before = (self.bundle / "model.json").read_bytes()
         with self.assertRaises(ExportError) as caught:
-            export_bundle.export_bundle(self.pipeline, self.bundle, **TEXT)
+            export_bundle(self.pipeline, self.bundle, **TEXT)
         self.assertEqual(str(caught.exception), f"{self.bundle} exists already")
         self.assertEqual((self.bundle / "model.json").read_bytes(), before)
 
@@ -102,7 +102,7 @@ class Export(unittest.TestCase):
         other = self.work / "letters"
         other.mkdir()
         with self.assertRaises(ExportError) as caught:
-            export_bundle.export_bundle(self.pipeline, other, replace=True, **TEXT)
+            export_bundle(self.pipeline, other, replace=True, **TEXT)
         self.assertEqual(str(caught.exception), f"{other} is no bundle to replace: it has no model.json")
 
     def test_what_fails_leaves_no_folder(self):
@@ -110,7 +110,7 @@ class Export(unittest.TestCase):
         pipeline.scheduler = DDIMScheduler(thresholding=True)
         with tempfile.TemporaryDirectory() as folder:
             with self.assertRaises(ExportError) as caught:
-                export_bundle.export_bundle(pipeline, Path(folder) / "out", **TEXT)
+                export_bundle(pipeline, Path(folder) / "out", **TEXT)
             self.assertIn("thresholding", str(caught.exception))
             self.assertEqual(list(Path(folder).iterdir()), [])
 
@@ -118,7 +118,7 @@ class Export(unittest.TestCase):
         path = self.work / f"{name}.pt"
         torch.jit.trace(module, torch.zeros(2)).save(str(path))
         with self.assertRaises(ExportError) as caught:
-            bundle_programs.refuse_constants(path)
+            programs.refuse_constants(path)
         return str(caught.exception)
 
     def test_a_program_that_names_a_device_is_refused(self):

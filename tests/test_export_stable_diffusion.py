@@ -21,11 +21,11 @@ from conftest import MOVED, ROOT, TIMEOUT, make_tiny_bundle, move_weights
 from parity import (assert_same_but_for_rounding, difference, encoded_by, final_of, largest_difference, latents_of,
                     manifest_of, picture_of, pipeline_of, pixel_difference, text_program_told_by_transformers,
                     with_scheduler)  # first: it finds scripts/
-import bundle_modules
-from bundle_parts import Parts
-from bundle_programs import ExportError, load_program
-from export_bundle import Exporter, export_bundle, silent
-from tiny_stable_diffusion import FAMILIES, make_tiny_stable_diffusion
+from steplapse_export import modules
+from steplapse_export.parts import Parts
+from steplapse_export.programs import ExportError, load_program
+from steplapse_export.exporter import Exporter, export_bundle, silent
+from steplapse_export.tiny.stable_diffusion import FAMILIES, make_tiny_stable_diffusion
 
 TEXT = {"name": "tiny", "source": "random weights, made for the tests", "licence": "Apache-2.0"}
 PROMPT, NEGATIVE = "a photo of a red apple on a table", "a blue whale"
@@ -188,7 +188,7 @@ def test_a_tiny_decoder_for_other_latents_is_refused(tmp_path, channels, stages,
 
 def test_the_linear_decoder_is_the_least_squares_fit_to_the_full_one():
     latents, random = latents_to_fit(), numpy.random.default_rng(0)
-    linear = bundle_modules.fit_linear_decoder(full_pictures, latents, 4)
+    linear = modules.fit_linear_decoder(full_pictures, latents, 4)
     matrix = numpy.vstack([linear.conv.weight[:, :, 0, 0].T, linear.conv.bias]).astype(float)
     vectors, squares = pixel_vectors(latents), squares_of(full_pictures(latents))
 
@@ -232,12 +232,12 @@ def test_in_float16_sdxl_alone_keeps_its_decoder_in_float32(tmp_path, family, fo
 # --- what it refuses, and what it leaves alone -----------------------------------------------------------------------
 
 
-class BakesItsBatchIntoAShape(bundle_modules.Denoiser):
+class BakesItsBatchIntoAShape(modules.Denoiser):
     def forward(self, latents, *others):
         return super().forward(latents, *others).reshape(len(latents), *latents.shape[1:])
 
 
-class BakesItsBatchIntoANumber(bundle_modules.Denoiser):
+class BakesItsBatchIntoANumber(modules.Denoiser):
     def forward(self, latents, *others):
         return super().forward(latents, *others) * (latents.shape[0] / len(latents))
 
@@ -248,7 +248,7 @@ class BakesItsBatchIntoANumber(bundle_modules.Denoiser):
     (BakesItsBatchIntoANumber, r"denoiser at batch 1, 20x28, 2 chunks: the program is 0\.5 off the pipeline's answer, "
                                r"0\.0001 is allowed")])
 def test_a_program_for_one_batch_size_alone_is_refused(tmp_path, monkeypatch, wrapper, line):
-    monkeypatch.setattr(bundle_modules, "Denoiser", wrapper)
+    monkeypatch.setattr(modules, "Denoiser", wrapper)
     assert re.fullmatch(line, refusal_of(tmp_path / "out", pipeline_of("sd1")))
 
 

@@ -12,10 +12,10 @@ from peft import LoraConfig, LoHaConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 
 from parity import pipeline_of  # first: it finds scripts/
-import lora
-from checkpoint_files import CheckpointError
-from checkpoints import load_pipeline
-from lora import merge_loras
+from steplapse_export.sources import lora
+from steplapse_export.sources.files import CheckpointError
+from steplapse_export.sources.load import load_pipeline
+from steplapse_export.sources.lora import merge_loras
 
 LAYERS = ["to_q", "to_v", "conv1", "proj_in"]
 

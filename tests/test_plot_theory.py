@@ -1,4 +1,4 @@
-"""What scripts/plot_theory.py draws stands on: the closed forms of scripts/known_data.py, the bundle made of them, and a run
+"""What scripts/measure/theory.py draws stands on: the closed forms of scripts/measure/known_data.py, the bundle made of them, and a run
 of the program on it whose error falls as the sampler's order says."""
 
 import math
@@ -12,9 +12,9 @@ import torch
 from conftest import PROGRAM, ROOT
 
 sys.path.insert(0, str(ROOT / "scripts"))
-import known_data
-import plot_theory
-from bundle_programs import load_program
+from measure import known_data
+from measure import theory
+from steplapse_export.programs import load_program
 
 LEVELS = [(1, 0.01), (0.9, 0.436), (0.6, 0.8), (0.07, 0.9975)]  # alpha, sigma
 
@@ -98,7 +98,7 @@ def test_the_named_moments_are_those_of_the_data():
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory):
-    return plot_theory.Program(PROGRAM, tmp_path_factory.mktemp("theory"))
+    return theory.Program(PROGRAM, tmp_path_factory.mktemp("theory"))
 
 
 @pytest.mark.parametrize("timestep", [0, 0.5, 20.25, 500, 731.7, 999])
@@ -122,11 +122,11 @@ def test_the_program_takes_the_bundle(program):
 def test_errors_fall_with_the_order_of_the_sampler(program, name, order):
     sampler = next(row for row in program.samplers() if row["name"] == name)
     assert sampler["order"] == order
-    line = plot_theory.measured_line(program, sampler, (40, 80), plot_theory.SMALLEST_SIGMA)
+    line = theory.measured_line(program, sampler, (40, 80), theory.SMALLEST_SIGMA)
     assert line.slope() == pytest.approx(order, abs=0.25)
 
 
 def test_a_whole_runs_error_is_that_of_its_last_step(program):
     heun = next(row for row in program.samplers() if row["name"] == "heun")
-    line = plot_theory.measured_line(program, heun, (160,), None)
-    assert line.errors[-1] == pytest.approx(plot_theory.last_step_error(), rel=0.05)
+    line = theory.measured_line(program, heun, (160,), None)
+    assert line.errors[-1] == pytest.approx(theory.last_step_error(), rel=0.05)

@@ -1,4 +1,4 @@
-"""What a single file's UNet predicts is read wherever such files say it; see scripts/prediction_type.py."""
+"""What a single file's UNet predicts is read wherever such files say it; see steplapse_export.sources.prediction_type."""
 
 import copy
 import json
@@ -10,10 +10,10 @@ import torch
 from safetensors.torch import save_file
 
 from parity import difference, final_of, latents_of  # first: it finds scripts/
-from checkpoint_files import CheckpointError
-from checkpoints import load_pipeline
-from export_bundle import export_bundle
-from prediction_type import said_by_yaml, stated_prediction_type, states_zero_terminal_snr
+from steplapse_export.sources.files import CheckpointError
+from steplapse_export.sources.load import load_pipeline
+from steplapse_export.exporter import export_bundle
+from steplapse_export.sources.prediction_type import said_by_yaml, stated_prediction_type, states_zero_terminal_snr
 from test_checkpoints import Made, diffusers
 
 V, EPSILON = "v_prediction", "epsilon"

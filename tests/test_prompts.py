@@ -20,7 +20,7 @@ from safetensors.torch import load_file as load_tensors
 
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from export_bundle import load_program
+from steplapse_export.programs import load_program
 
 DOCS = (ROOT / "docs/prompts.md").read_text()
 ONE = ["--steps", 2, "--seed", 1, "--schedule", "trailing", "--frames", "none", "--progress", "none"]

@@ -26,7 +26,7 @@ SCHEDULES = [
 
 
 def scheduler_of(schedule: str, offset: int, set_alpha_to_one: bool) -> DDIMScheduler:
-    """As scripts/tiny_pipeline.py has it, but for these."""
+    """As the tiny bundle's pipeline has it, but for these."""
     return DDIMScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, clip_sample=False,
                          timestep_spacing=schedule, steps_offset=offset, set_alpha_to_one=set_alpha_to_one)
 

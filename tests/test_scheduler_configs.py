@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from parity import final_of, latents_of, pipeline_of  # first: it finds scripts/
-from bundle_programs import ExportError
-from bundle_scheduler import ALIKE, LEVELS, OF_THE_SAMPLER, REFUSED, UNSAID, remark_on_levels
-from checkpoints import load_pipeline
-from export_bundle import describe_training_noise, export_bundle
+from steplapse_export.programs import ExportError
+from steplapse_export.scheduler import ALIKE, LEVELS, OF_THE_SAMPLER, REFUSED, UNSAID, remark_on_levels
+from steplapse_export.sources.load import load_pipeline
+from steplapse_export.exporter import export_bundle
+from steplapse_export.manifest import describe_training_noise
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # numpy's, of diffusers
 

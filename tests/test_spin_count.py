@@ -31,7 +31,7 @@ def test_threads_spin_shortly_unless_the_user_says_how_they_wait(settings, expec
 
 
 def test_scripts_wait_as_the_program_does():
-    shown = subprocess.run([sys.executable, "-c", "import spin_count, os; print(os.environ['GOMP_SPINCOUNT'])"],
+    shown = subprocess.run([sys.executable, "-c", "import steplapse_export, os; print(os.environ['GOMP_SPINCOUNT'])"],
                            cwd=ROOT / "scripts", env=without_openmp(), capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == spin_count_of_libgomp()
 

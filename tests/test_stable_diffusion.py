@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 from conftest import make_tiny_bundle
 from parity import (difference, encoded_by, final_of, largest_difference, latents_of, manifest_of, picture_of,
                     pipeline_of, pixel_difference, text_program_told_by_transformers, with_scheduler)  # first: it finds scripts/
-from bundle_parts import Parts
-from export_bundle import describe_training_noise
-from tiny_stable_diffusion import FAMILIES, make_tiny_stable_diffusion
+from steplapse_export.parts import Parts
+from steplapse_export.manifest import describe_training_noise
+from steplapse_export.tiny.stable_diffusion import FAMILIES, make_tiny_stable_diffusion
 
 PROMPT, NEGATIVE = "a photo of a Red Apple, on a table!", "blurry, low quality; it's a blue whale"
 SEED = 948574399

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import torch
 
-from checkpoint_files import CheckpointError, first_line, hash_file, one_line, read_weights, remark
-from lora import find_weights, merge_loras
-from pipeline import Pipeline, SentencePieceTokenizer
-from pipeline_index import PIPELINES, has_sentencepiece, part_class, read_index, scheduler_class
-from prediction_type import assumed_epsilon
+from steplapse_export.sources.files import CheckpointError, first_line, hash_file, one_line, read_weights, remark
+from steplapse_export.sources.lora import find_weights, merge_loras
+from steplapse_export.sources.pipeline import Pipeline, SentencePieceTokenizer
+from steplapse_export.sources.index import PIPELINES, has_sentencepiece, part_class, read_index, scheduler_class
+from steplapse_export.sources.prediction_type import assumed_epsilon
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 FILE_SUFFIXES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
@@ -55,7 +55,7 @@ def load_pipeline(source: str | Path, *, revision: str | None = None, loras=(), 
         if path.is_dir():
             pipeline, description = load_folder(path, prefer_half), f"folder {path.resolve().name}"
         elif path.is_file():
-            from single_file import load_single_file
+            from steplapse_export.sources.single_file import load_single_file
 
             pipeline, family = load_single_file(path, config, prediction_type)
             description = f"{path.name} ({family}, SHA-256 {hash_file(path)})"
@@ -119,7 +119,7 @@ def load_folder(folder: Path, prefer_half: bool):
     if has_sentencepiece(index):
         return Pipeline(**parts, tokenizer=SentencePieceTokenizer.from_pretrained(folder / "tokenizer"))
 
-    from single_file import assemble
+    from steplapse_export.sources.single_file import assemble
 
     for part in networks:
         if part.startswith("text_encoder"):

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import torch
 
-import bundle_modules
-from bundle_programs import ExportError
-from bundle_scheduler import as_ddim
-from pipeline import SentencePieceTokenizer
+from steplapse_export import modules
+from steplapse_export.programs import ExportError
+from steplapse_export.scheduler import as_ddim
+from steplapse_export.sources.pipeline import SentencePieceTokenizer
 
 # What the linear decoder is fitted on, if no latents are given: x0 at each step of short runs, of small pictures.
 FIT_PROMPTS = ["a photo of a red apple on a wooden table", "a mountain lake at sunset, oil painting", ""]
@@ -35,7 +35,7 @@ def as_stored(module: torch.nn.Module, store: torch.dtype, compute: torch.dtype,
         refuse_lost_numbers(what + name, tensor, rounded)
         return rounded.to(compute)
 
-    return bundle_modules.converted(module, convert)
+    return modules.converted(module, convert)
 
 
 def is_sdxl(unet) -> bool:
@@ -136,24 +136,24 @@ class Parts:
 
     def text_module(self):
         last = len(self.text_encoders) - 1
-        return bundle_modules.TextEncoder([
-            bundle_modules.EncoderLayers(bundle_modules.shared(encoder), self.clip_skip, normed=not self.sdxl,
+        return modules.TextEncoder([
+            modules.EncoderLayers(modules.shared(encoder), self.clip_skip, normed=not self.sdxl,
                                          pooled=self.sdxl and i == last)
             for i, encoder in enumerate(self.text_encoders)])
 
     def denoiser_module(self):
-        unet = bundle_modules.shared(self.unet)
-        return (bundle_modules.DenoiserWithSize(unet, self.downscale) if self.sdxl else bundle_modules.Denoiser(unet))
+        unet = modules.shared(self.unet)
+        return (modules.DenoiserWithSize(unet, self.downscale) if self.sdxl else modules.Denoiser(unet))
 
     def full_decoder_module(self):
-        return bundle_modules.FullDecoder(bundle_modules.shared(self.vae))
+        return modules.FullDecoder(modules.shared(self.vae))
 
     def tiny_decoder_module(self, tiny):
         tiny_downscale = 2 ** (len(tiny.config.decoder_block_out_channels) - 1)
         if tiny.config.latent_channels != self.channels or tiny_downscale != self.downscale:
             raise ExportError(f"the tiny decoder takes {tiny.config.latent_channels} channels at 1/{tiny_downscale} of "
                               f"the picture's size, the model has {self.channels} at 1/{self.downscale}")
-        return bundle_modules.TinyDecoder(as_stored(tiny, self.store["other"], self.compute["other"]))
+        return modules.TinyDecoder(as_stored(tiny, self.store["other"], self.compute["other"]))
 
 
 @torch.no_grad()

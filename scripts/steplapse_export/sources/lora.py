@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from checkpoint_files import CheckpointError, first_line, one_line, read_weights, remark
+from steplapse_export.sources.files import CheckpointError, first_line, one_line, read_weights, remark
 
 PARTS = {"lora_unet_": "unet", "lora_te_": "text_encoder", "lora_te1_": "text_encoder", "lora_te2_": "text_encoder_2",
          "unet.": "unet", "text_encoder.": "text_encoder", "text_encoder_2.": "text_encoder_2"}

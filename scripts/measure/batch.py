@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures pictures a minute, alone and several at once, beside diffusers at the same batch.
 
-    scripts/measure_batch.py --program build/release/steplapse --work DIR [--models emoji sd1] [--at-once 1 2 4 8 16]
+    scripts/measure/batch.py --program build/release/steplapse --work DIR [--models emoji sd1] [--at-once 1 2 4 8 16]
 
 For the emoji model (64 x 64, the one that comes with us) and for Stable Diffusion 1.5's UNet with random weights in
 bfloat16 (256 x 256). Both sides make a picture from a prompt: text, guided steps, decoder; steplapse also writes the
@@ -17,20 +17,24 @@ import sys
 import time
 from pathlib import Path
 
-import spin_count  # before torch
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # scripts/
+import steplapse_export  # noqa: F401  before torch: it sets how long OpenMP's threads spin
+
+# isort: split
 import torch
 from diffusers import StableDiffusionPipeline
 
-from export_bundle import export_bundle
-from random_pipeline import make_random_pipeline
+from steplapse_export.exporter import export_bundle
+from measure.random_pipeline import make_random_pipeline
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 PROMPT = "red apple"
 DTYPE = "bfloat16"
 
 
 def emoji_pipeline():
     """The emoji model's layers: what they cost does not depend on the weights."""
-    from train_emoji import TEXT_WIDTH, TOKENS, AutoencoderTask, new_scheduler, new_unet
+    from emoji.train import TEXT_WIDTH, TOKENS, AutoencoderTask, new_scheduler, new_unet
 
     pipeline = StableDiffusionPipeline(
         vae=AutoencoderTask.new_model().eval(), unet=new_unet().eval(), scheduler=new_scheduler(), text_encoder=None,
@@ -65,7 +69,7 @@ def steplapse_seconds(args, bundle: Path, steps: int, at_once: int, flags) -> fl
                "--max-batch", str(at_once), "--progress", "json", *flags]
     ended = subprocess.run(command, capture_output=True, text=True)
     if ended.returncode != 0:
-        raise SystemExit(f"measure_batch.py: steplapse ended with {ended.returncode}: {ended.stderr}")
+        raise SystemExit(f"batch.py: steplapse ended with {ended.returncode}: {ended.stderr}")
     last = json.loads(ended.stdout.splitlines()[-1])
     return last["total_seconds"] / args.rounds
 
@@ -106,7 +110,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True, help="folder for the bundle and the runs")
-    parser.add_argument("--emoji", type=Path, default=Path(__file__).parent.parent / "models" / "emoji-64")
+    parser.add_argument("--emoji", type=Path, default=ROOT / "models" / "emoji-64")
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
     parser.add_argument("--at-once", nargs="+", type=int, default=[1, 2, 4, 8, 16])
     parser.add_argument("--rounds", type=int, default=2, help="batches one after the other in a turn (default: 2)")

@@ -8,7 +8,7 @@ import gzip
 import importlib.util
 from pathlib import Path
 
-from checkpoint_files import CheckpointError
+from steplapse_export.sources.files import CheckpointError
 
 PACKAGE, MERGES_FILE = "open_clip", "bpe_simple_vocab_16e6.txt.gz"
 VOCABULARY = 49408

@@ -7,8 +7,8 @@ import torch
 from accelerate import init_empty_weights
 from diffusers import DDIMScheduler
 
-from pipeline_index import part_class
-from single_file import CONFIGS, assemble, make_tokenizer
+from steplapse_export.sources.index import part_class
+from steplapse_export.sources.single_file import CONFIGS, assemble, make_tokenizer
 
 FAMILIES = ("sd1", "sd2", "sdxl")
 

@@ -1,4 +1,4 @@
-"""The loop every stage of train_emoji.py shares: workers, learning rate, averaged weights, checkpoints.
+"""The loop every stage of train.py shares: workers, learning rate, averaged weights, checkpoints.
 
 On a CPU each core is a worker process with one thread, computing the gradient of its own part of the batch.
 One process with a thread a core would meet at a barrier in every operator, and stand still there whenever

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Shows at which guidance scales the samplers hold on models/emoji-64: a table for the model's page.
 
-    scripts/guidance_table.py build/release/steplapse
-    scripts/guidance_table.py build/release/steplapse --record models/emoji-64/README.md
+    scripts/emoji/guidance_table.py build/release/steplapse
+    scripts/emoji/guidance_table.py build/release/steplapse --record models/emoji-64/README.md
 
 At each scale every sampler (all but lcm and tcd, which are for distilled networks) draws each prompt in 5, 10, 20 and
 30 steps on its usual levels. A picture is garbage when its PSNR to 100 steps of DDIM, at the same scale and seed, is
@@ -21,8 +21,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-import emoji_data
-from evaluate_emoji import psnr, ranks, record
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # scripts/
+from emoji import data
+from emoji.evaluate import psnr, ranks, record
 
 BEGIN, END = "<!-- guidance table begins -->", "<!-- guidance table ends -->"
 FEW_STEP_SAMPLERS = ("lcm", "tcd")
@@ -67,11 +68,11 @@ def measure(args, scale: float, samplers: list[dict]) -> tuple[dict, dict]:
 
 
 def right_names(args, scale: float) -> str:
-    taught = emoji_data.load_taught()
+    taught = data.load_taught()
     chosen = random.Random(0).sample(range(len(taught)), args.names)
     pictures = draw(args.program, [{"prompt": taught[i].name, "seed": args.seed + i, "guidance_scale": scale, "sampler": "ddim",
                                     "steps": 30} for i in chosen])
-    return f"{(ranks(pictures, emoji_data.pixels(taught), chosen) == 0).sum()} of {args.names}"
+    return f"{(ranks(pictures, data.pixels(taught), chosen) == 0).sum()} of {args.names}"
 
 
 def table(args) -> str:

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Measures models/emoji-64 through the built program: does a prompt give its own emoji?
 
-    scripts/evaluate_emoji.py build/release/steplapse
-    scripts/evaluate_emoji.py build/release/steplapse --names 50 --steps 30
-    scripts/evaluate_emoji.py build/release/steplapse --autoencoder training/vae --record models/emoji-64/README.md
+    scripts/emoji/evaluate.py build/release/steplapse
+    scripts/emoji/evaluate.py build/release/steplapse --names 50 --steps 30
+    scripts/emoji/evaluate.py build/release/steplapse --autoencoder training/vae --record models/emoji-64/README.md
 
 For each name the program draws one picture (DDIM, guidance 1.5, a seed of its own that never changes). The picture
 counts as right when, among all taught emoji, the one nearest in pixels (L2) is the one that was asked for; top-5
@@ -23,7 +23,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-import emoji_data
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # scripts/
+from emoji import data
 
 BEGIN, END = "<!-- evaluation begins -->", "<!-- evaluation ends -->"
 
@@ -69,9 +70,9 @@ def psnr(pictures: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 
 def evaluate(args) -> str:
     """The table, in Markdown."""
-    taught = emoji_data.load_taught()
+    taught = data.load_taught()
     chosen = random.Random(0).sample(range(len(taught)), min(args.names, len(taught)))
-    drawings = emoji_data.pixels(taught)
+    drawings = data.pixels(taught)
     lines = [f"{len(chosen)} of {len(taught)} taught names, DDIM, guidance {args.guidance_scale:g}, one picture each.", "",
              "| steps | top-1 | top-5 | PSNR |", "| ---: | ---: | ---: | ---: |"]
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(args.jobs) as pool:
@@ -119,7 +120,7 @@ def main() -> int:
         if args.record:
             record(args.record, table)
     except (OSError, RuntimeError) as error:
-        print(f"evaluate_emoji.py: {error}", file=sys.stderr)
+        print(f"evaluate.py: {error}", file=sys.stderr)
         return 1
     return 0
 

@@ -8,7 +8,7 @@ import inspect
 
 import diffusers
 
-from bundle_programs import ExportError
+from steplapse_export.programs import ExportError
 
 # What holds where the config does not say. In brackets: the class has no such key, and this is what it does.
 # (`last` is set_alpha_to_one: whether the last level has no noise at all. Of classes without that key, final_sigmas_type

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures what the bits of a picture depend on: CPU, alignment of the weights, threads, batch.
 
-    scripts/measure_bits.py --program build/release/steplapse --work DIR [--model models/emoji-64]
+    scripts/measure/bits.py --program build/release/steplapse --work DIR [--model models/emoji-64]
 
 The same pictures are drawn again with one thing changed at a time. Printed is the largest difference from the first
 ones: of the final latents as a share of the largest latent, and of the final pictures in levels of 255.
@@ -19,7 +19,7 @@ import numpy
 from PIL import Image
 from safetensors.numpy import load_file
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 PROMPTS = ["red apple", "hot beverage", "castle"]
 SEEDS = range(100, 104)
 

@@ -16,9 +16,9 @@ import torch
 from scipy.special import ndtr
 from torch.nn.functional import layer_norm
 
-from bundle_programs import SAFETENSORS_NAMES, load_program, refuse_constants, verify, write_program
-from export_bundle import describe_files
-from tiny_pipeline import make_tokenizer
+from steplapse_export.programs import SAFETENSORS_NAMES, load_program, refuse_constants, verify, write_program
+from steplapse_export.manifest import describe_files
+from steplapse_export.tiny.emoji import make_tokenizer
 
 MODES = (-0.8, 1.2)  # half of the data is about each
 WIDTH = 0.3
@@ -112,7 +112,7 @@ class GreyDecoder(torch.nn.Module):
 
 
 def write_module(module, inputs, folder: Path, name: str) -> dict:
-    """As export_bundle.py does it; the manifest's part of it."""
+    """As the exporter does it; the manifest's part of it."""
     module = module.eval()
     written = write_program(module, inputs, folder, name, torch.float32)
     refuse_constants(written.program)

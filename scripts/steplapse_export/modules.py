@@ -1,13 +1,22 @@
 """The modules of a bundle (docs/bundle.md), made of a pipeline's own: what sets one model family apart from another
 ends here. Each casts inside, so that float32 and int64 go in and float32 comes out whatever the weights are.
 
-Nothing here may name a device or make a tensor from nothing, since a trace would keep it: see export_bundle.py.
+Nothing here may name a device or make a tensor from nothing, since a trace would keep it: see programs.py.
 """
 
 import copy
 
 import torch
 from torch.nn.functional import conv2d, pixel_shuffle, pixel_unshuffle
+
+
+class Module(torch.nn.Module):
+    """A program names the classes it was traced from, `__torch__.bundle_modules.Denoiser`, and keeps that name when this
+    file moves: the same pipeline gives the same bytes."""
+
+    def __init_subclass__(cls):
+        super().__init_subclass__()
+        cls.__module__ = "bundle_modules"
 
 
 def converted(module: torch.nn.Module, convert) -> torch.nn.Module:
@@ -26,7 +35,7 @@ def shared(module: torch.nn.Module) -> torch.nn.Module:
     return converted(module, lambda _, tensor: tensor)
 
 
-class Sinusoids(torch.nn.Module):
+class Sinusoids(Module):
     """diffusers' Timesteps with its frequencies' indices in a buffer: `arange` in a trace would name a device.
 
     The indices are integers, so that casting the weights to 16 bits leaves the frequencies alone.
@@ -46,7 +55,7 @@ class Sinusoids(torch.nn.Module):
         return torch.cat([cosines, sines] if self.flip_sin_to_cos else [sines, cosines], dim=-1)
 
 
-class ChannelsLastConv2d(torch.nn.Module):
+class ChannelsLastConv2d(Module):
     """A convolution whose weight is held as [out, h, w, in], and seen as [out, in, h, w]: the kernel then takes the
     whole network through `channels_last`, and safetensors, which knows no strides, need not."""
 
@@ -72,7 +81,7 @@ def in_channels_last(module: torch.nn.Module) -> torch.nn.Module:
 # --- text encoders -------------------------------------------------------------------------------------------
 
 
-class EncoderLayers(torch.nn.Module):
+class EncoderLayers(Module):
     """CLIP's text model, up to the layer that a denoiser was taught with.
 
     clip_skip  counts as web UIs do: 1 is the last layer, 2 the one before.
@@ -111,7 +120,7 @@ class EncoderLayers(torch.nn.Module):
         return tokens.float(), self.text_projection(self.final_layer_norm(at_end)).float()
 
 
-class TextEncoder(torch.nn.Module):
+class TextEncoder(Module):
     """K chunks of tokens, each encoded alone, weighted token by token, joined; one or two encoders side by side.
 
     A weight scales the token's vector; the chunk is then scaled so that its mean is what it was, as the web UI by
@@ -140,7 +149,7 @@ class TextEncoder(torch.nn.Module):
 # --- denoisers -----------------------------------------------------------------------------------------------
 
 
-class Denoiser(torch.nn.Module):
+class Denoiser(Module):
     """SD 1.x and 2.x: latents, timesteps, and the text."""
 
     def __init__(self, unet):
@@ -173,7 +182,7 @@ class DenoiserWithSize(Denoiser):
 # --- decoders ------------------------------------------------------------------------------------------------
 
 
-class FullDecoder(torch.nn.Module):
+class FullDecoder(Module):
     """The autoencoder's decoder; its encoder stays behind."""
 
     def __init__(self, vae):
@@ -189,7 +198,7 @@ class FullDecoder(torch.nn.Module):
         return self.decoder(latents).float().clamp(-1, 1)
 
 
-class TinyDecoder(torch.nn.Module):
+class TinyDecoder(Module):
     """diffusers' AutoencoderTiny, which takes the denoiser's latents as they are."""
 
     def __init__(self, tiny):
@@ -200,7 +209,7 @@ class TinyDecoder(torch.nn.Module):
         return self.tiny((latents * self.scale).to(self.dtype)).float().clamp(-1, 1)
 
 
-class LinearDecoder(torch.nn.Module):
+class LinearDecoder(Module):
     """Each latent pixel to its square of image pixels by one matrix: the least squares fit of the full decoder."""
 
     def __init__(self, channels: int, downscale: int):

@@ -2,9 +2,9 @@
 """Draws what theory says of the samplers beside what the program does: docs/sampler-orders.svg and
 docs/sampler-distributions.svg, and prints their numbers as Markdown.
 
-    scripts/plot_theory.py docs --program build/release/steplapse
+    scripts/measure/theory.py docs --program build/release/steplapse
 
-The program runs on a bundle whose denoiser is exact (scripts/known_data.py), so what is left is the samplers' own error:
+The program runs on a bundle whose denoiser is exact (scripts/measure/known_data.py), so what is left is the samplers' own error:
 that of a path from a level to a smaller one against the probability flow ODE, which without fresh noise all of them solve,
 and that of the distribution that whole runs end in.
 """
@@ -22,15 +22,18 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import spin_count  # before torch
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # scripts/
+import steplapse_export  # noqa: F401  before torch: it sets how long OpenMP's threads spin
+
+# isort: split
 import matplotlib
 import numpy
 import torch
 from matplotlib import pyplot
 from safetensors.torch import load_file, save_file
 
-import known_data
-from known_data import SIDE
+from measure import known_data
+from measure.known_data import SIDE
 
 # DPM fast makes its steps of three calls each; a last one of one call is left where 3 divides all but 1, as here.
 STEPS = (7, 10, 19, 40, 79, 160)
@@ -59,7 +62,7 @@ class Program:
         ended = subprocess.run([self.path, *map(str, arguments)], env=environment, capture_output=True, text=True,
                                timeout=TIMEOUT)
         if ended.returncode != 0:
-            sys.exit(f"plot_theory.py: {ended.stderr.strip()}")
+            sys.exit(f"theory.py: {ended.stderr.strip()}")
         return ended.stdout
 
     def samplers(self) -> list[dict]:

@@ -3,12 +3,13 @@
 import json
 from pathlib import Path
 
-from checkpoint_files import CheckpointError, first_line
+from steplapse_export.sources.files import CheckpointError, first_line
+from steplapse_export.sources.pipeline import LIBRARY
 
 MODELS = {"unet": "UNet2DConditionModel", "vae": "AutoencoderKL", "text_encoder": "CLIPTextModel"}
 PIPELINES = {"StableDiffusionPipeline": MODELS,
              "StableDiffusionXLPipeline": {**MODELS, "text_encoder_2": "CLIPTextModelWithProjection"}}
-SENTENCEPIECE = ["pipeline", "SentencePieceTokenizer"]  # our own pipelines'
+SENTENCEPIECE = [LIBRARY, "SentencePieceTokenizer"]  # our own pipelines'
 
 
 def read_index(folder: Path) -> dict:

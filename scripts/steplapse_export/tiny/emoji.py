@@ -7,7 +7,7 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from pipeline import Pipeline, SentencePieceTokenizer
+from steplapse_export.sources.pipeline import Pipeline, SentencePieceTokenizer
 
 WORDS = ["red apple", "green apple", "blue whale", "yellow heart", "orange heart", "black cat", "white rabbit",
          "brown bear", "house with garden", "rocket", "snowman", "sun behind cloud", "crown", "guitar", "castle"]

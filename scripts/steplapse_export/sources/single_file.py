@@ -1,7 +1,7 @@
 """A checkpoint in one file, with the key names of the original repositories, becomes a diffusers pipeline.
 
-What the file doesn't say (sizes, activations, noise schedule) comes from scripts/checkpoint_configs/FAMILY, in the
-layout diffusers saves; the vocabulary from clip_vocabulary.py. Nothing is fetched.
+What the file doesn't say (sizes, activations, noise schedule) comes from configs/FAMILY, in the layout diffusers
+saves; the vocabulary from clip_vocabulary.py. Nothing is fetched.
 """
 
 import contextlib
@@ -17,12 +17,12 @@ from accelerate import init_empty_weights
 from diffusers.loaders.single_file_utils import (convert_ldm_clip_checkpoint, convert_ldm_unet_checkpoint,
                                                  convert_ldm_vae_checkpoint, convert_open_clip_checkpoint)
 
-from checkpoint_files import CheckpointError, read_weights, remark
-from clip_vocabulary import make_clip_tokenizer
-from pipeline_index import PIPELINES, part_class, read_index, scheduler_class
-from prediction_type import assumed_epsilon, stated_prediction_type, states_zero_terminal_snr
+from steplapse_export.sources.files import CheckpointError, read_weights, remark
+from steplapse_export.sources.clip_vocabulary import make_clip_tokenizer
+from steplapse_export.sources.index import PIPELINES, part_class, read_index, scheduler_class
+from steplapse_export.sources.prediction_type import assumed_epsilon, stated_prediction_type, states_zero_terminal_snr
 
-CONFIGS = Path(__file__).resolve().parent / "checkpoint_configs"
+CONFIGS = Path(__file__).resolve().parent / "configs"
 UNET, VAE = "model.diffusion_model.", "first_stage_model."
 
 

@@ -15,6 +15,8 @@ from pathlib import Path
 import sentencepiece
 import torch
 
+LIBRARY = "pipeline"  # of SentencePieceTokenizer, as model_index.json has it
+
 
 class SentencePieceTokenizer:
     """`[bos] pieces [eos] pad...`, cut to `length`; the ids of bos, eos and pad are in the model itself."""
@@ -68,7 +70,8 @@ class Pipeline:
         index = {"_class_name": "StableDiffusionPipeline"}
         for name, part in vars(self).items():
             part.save_pretrained(folder / name)
-            library = type(part).__module__.split(".")[0]
+            own = isinstance(part, SentencePieceTokenizer)
+            library = LIBRARY if own else type(part).__module__.split(".")[0]
             index[name] = [library, type(part).__name__]
         (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
 
@@ -79,11 +82,14 @@ class Pipeline:
         parts = {}
         for name in cls.__dataclass_fields__:
             library, class_name = index[name]
-            if library not in ("diffusers", "transformers", __name__):
+            if library not in ("diffusers", "transformers", LIBRARY):
                 raise ValueError(f"{folder / 'model_index.json'}: {name} is of {library}, which this program does not load")
             # diffusers' other way of loading wants the accelerate package, and says so each time.
             options = {"low_cpu_mem_usage": False} if name in ("vae", "unet") and library == "diffusers" else {}
-            if library != __name__:
+            if library == LIBRARY:
+                kind = SentencePieceTokenizer
+            else:
+                kind = getattr(importlib.import_module(library), class_name)
                 options["local_files_only"] = True
-            parts[name] = getattr(importlib.import_module(library), class_name).from_pretrained(folder / name, **options)
+            parts[name] = kind.from_pretrained(folder / name, **options)
         return cls(**parts)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures Stable Diffusion at full size, with random weights, beside diffusers: the same weights, dtype and threads.
 
-    scripts/measure_full_size.py --program build/release/steplapse --work DIR [--families sd1 sd2 sdxl]
+    scripts/measure/full_size.py --program build/release/steplapse --work DIR [--families sd1 sd2 sdxl]
 
 Prints a table: how long until the denoiser is ready, how much memory at most beside the weights, how long a guided step
 takes. steplapse and diffusers take turns, and each turn's first step, which warms up, is left out. DIR keeps the exported
@@ -19,11 +19,15 @@ import sys
 import time
 from pathlib import Path
 
-import spin_count  # before torch
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # scripts/
+import steplapse_export  # noqa: F401  before torch: it sets how long OpenMP's threads spin
+
+# isort: split
 import torch
 
-from export_bundle import DTYPES, export_bundle
-from random_pipeline import FAMILIES, make_random_pipeline
+from steplapse_export.exporter import export_bundle
+from steplapse_export.programs import DTYPES
+from measure.random_pipeline import FAMILIES, make_random_pipeline
 
 PREDICTION_TYPES = {"sd1": "epsilon", "sd2": "v_prediction", "sdxl": "epsilon"}
 PROMPT = "a photo of a red apple on a wooden table"
@@ -40,7 +44,7 @@ def run_steplapse(args, bundle: Path) -> dict:
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
-        raise SystemExit(f"measure_full_size.py: steplapse ended with {process.returncode}")
+        raise SystemExit(f"full_size.py: steplapse ended with {process.returncode}")
     with open(folder / "steps.csv", newline="") as file:
         steps = [float(row["denoiser_ms"]) / 1000 for row in csv.DictReader(file)]
     totals = json.loads((folder / "run.json").read_text())

@@ -8,8 +8,8 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from clip_vocabulary import make_clip_tokenizer
-from tiny_pipeline import turn_down
+from steplapse_export.sources.clip_vocabulary import make_clip_tokenizer
+from steplapse_export.tiny.emoji import turn_down
 
 FAMILIES = ("sd1", "sd2", "sdxl")
 WIDTH = 16  # of a text encoder; SDXL has two of them side by side

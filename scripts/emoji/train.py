@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Trains models/emoji-64 from nothing: a latent diffusion model that draws emoji from their names.
 
-    scripts/train_emoji.py autoencoder --minutes 30     pictures to 8 x 8 latents and back
-    scripts/train_emoji.py decoder --minutes 15         sharper pictures from the same latents
-    scripts/train_emoji.py denoiser --minutes 55        tokenizer, UNet and text encoder, on those latents
-    scripts/train_emoji.py check                        how often a prompt gives its own emoji
+    scripts/emoji/train.py autoencoder --minutes 30     pictures to 8 x 8 latents and back
+    scripts/emoji/train.py decoder --minutes 15         sharper pictures from the same latents
+    scripts/emoji/train.py denoiser --minutes 55        tokenizer, UNet and text encoder, on those latents
+    scripts/emoji/train.py check                        how often a prompt gives its own emoji
 
 Every stage writes to --work (training/ unless said) and goes on from its checkpoint there, so an interrupted
 one is started again with the same command. The learning rate falls along a cosine over the minutes or the
@@ -20,7 +20,10 @@ import random
 import sys
 from pathlib import Path
 
-import spin_count  # before torch
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # scripts/
+import steplapse_export  # noqa: F401  before torch: it sets how long OpenMP's threads spin
+
+# isort: split
 import sentencepiece
 import torch
 import torch.nn.functional as F
@@ -30,11 +33,11 @@ from PIL import Image
 from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
-import emoji_data
-from pipeline import Pipeline, SentencePieceTokenizer
-from training_loop import say, train
+from emoji import data
+from steplapse_export.sources.pipeline import Pipeline, SentencePieceTokenizer
+from emoji.training_loop import say, train
 
-IMAGE_SIDE = emoji_data.IMAGE_SIDE
+IMAGE_SIDE = data.IMAGE_SIDE
 LATENT_SIDE = 8
 LATENT_CHANNELS = 8
 TEXT_WIDTH = 128
@@ -53,7 +56,7 @@ def peak_signal_to_noise(images: torch.Tensor, wanted: torch.Tensor) -> torch.Te
 class AutoencoderTask:
     def __init__(self, args):
         self.kl, self.squares = args.kl, args.squares
-        self.images = torch.from_numpy(emoji_data.pixels(emoji_data.load_taught())).to(args.device)
+        self.images = torch.from_numpy(data.pixels(data.load_taught())).to(args.device)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -163,7 +166,7 @@ class DecoderTask:
 
     def __init__(self, args):
         self.folder, self.squares = args.work / "vae", args.squares
-        self.images = torch.from_numpy(emoji_data.pixels(emoji_data.load_taught())).to(args.device)
+        self.images = torch.from_numpy(data.pixels(data.load_taught())).to(args.device)
         self.mean, _ = encode_all(load_autoencoder(self.folder).to(args.device), self.images)
 
     def __len__(self) -> int:
@@ -197,7 +200,7 @@ def train_decoder(args) -> None:
 # --- tokenizer -----------------------------------------------------------------------------------------------
 
 
-def train_tokenizer(taught: list[emoji_data.Emoji]) -> SentencePieceTokenizer:
+def train_tokenizer(taught: list[data.Emoji]) -> SentencePieceTokenizer:
     """A unigram model of the names and keywords; it folds case, so that "Red Apple" is "red apple"."""
     texts = [text for emoji in taught for text in (emoji.name, emoji.name, *emoji.keywords)]
     serialized = io.BytesIO()
@@ -238,9 +241,9 @@ class Conditioned(torch.nn.Module):
 
 class DenoiserTask:
     def __init__(self, args):
-        self.taught = emoji_data.load_taught()
+        self.taught = data.load_taught()
         autoencoder = load_autoencoder(args.work / "vae").to(args.device)
-        images = torch.from_numpy(emoji_data.pixels(self.taught)).to(args.device)
+        images = torch.from_numpy(data.pixels(self.taught)).to(args.device)
         self.mean, self.std = encode_all(autoencoder, images)
         self.tokenizer = train_tokenizer(self.taught)
         self.scheduler = new_scheduler()
@@ -262,7 +265,7 @@ class DenoiserTask:
 
     def loss(self, model, indices, generator):
         rng = random.Random(int(torch.randint(1 << 62, (), generator=generator)))
-        captions = [emoji_data.sample_caption(self.taught[i], rng) for i in indices.tolist()]
+        captions = [data.sample_caption(self.taught[i], rng) for i in indices.tolist()]
         mean, std = self.mean[indices], self.std[indices]
         device = mean.device
         latents = mean + std * torch.randn(mean.shape, generator=generator).to(device)
@@ -284,7 +287,7 @@ def as_pipeline(task: DenoiserTask, model: Conditioned, work: Path) -> Pipeline:
 
 
 def save_pipeline(pipeline: Pipeline, task: DenoiserTask, folder: Path) -> None:
-    """The pipeline, and what export_bundle.py takes beside it: the taught prompts and latents of their pictures."""
+    """The pipeline, and what scripts/export_bundle.py takes beside it: the taught prompts and latents of their pictures."""
     pipeline.save_pretrained(folder)
     prompts = [{"name": emoji.name, "keywords": list(emoji.keywords), "picture": emoji.character,
                 "category": emoji.category} for emoji in task.taught]
@@ -330,10 +333,10 @@ def generate(pipeline: Pipeline, prompts: list[str], steps: int, guidance_scale:
     return decode_all(pipeline.vae, x / pipeline.vae.config.scaling_factor)
 
 
-def measure(pipeline: Pipeline, taught: list[emoji_data.Emoji], names: int, steps: int, guidance_scale: float):
+def measure(pipeline: Pipeline, taught: list[data.Emoji], names: int, steps: int, guidance_scale: float):
     """Share of prompts whose picture is nearest (L2 over pixels) to its own emoji, or has it among the nearest five."""
     chosen = random.Random(0).sample(range(len(taught)), min(names, len(taught)))
-    wanted = torch.from_numpy(emoji_data.pixels(taught)).flatten(1)
+    wanted = torch.from_numpy(data.pixels(taught)).flatten(1)
     images = torch.cat([generate(pipeline, [taught[i].name for i in chosen[part : part + 50]], steps, guidance_scale, part)
                         for part in range(0, len(chosen), 50)])
     nearest = torch.cdist(images.clamp(-1, 1).flatten(1).cpu(), wanted).topk(5, largest=False).indices
@@ -356,7 +359,7 @@ def check(args) -> None:
         pipeline.scheduler.register_to_config(timestep_spacing=args.spacing)
     if args.clip:
         pipeline.scheduler.register_to_config(clip_sample=True, clip_sample_range=args.clip)
-    taught = emoji_data.load_taught()
+    taught = data.load_taught()
     for steps in args.steps:
         top1, top5, images = measure(pipeline, taught, args.names, steps, args.guidance_scale)
         say(f"{steps} steps: top-1 {top1:.1%}, top-5 {top5:.1%}")

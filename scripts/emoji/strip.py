@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Draws prompts with the built program and lays their x0 frames out as a strip, a row a prompt: docs/strip.png.
 
-    scripts/strip.py build/release/steplapse docs/strip.png "red apple" "hot beverage"
+    scripts/emoji/strip.py build/release/steplapse docs/strip.png "red apple" "hot beverage"
 """
 
 import subprocess

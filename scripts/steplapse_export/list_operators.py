@@ -1,24 +1,22 @@
-#!/usr/bin/env python3
 """Writes src/allowed_operators.txt: what the programs of the model families that we export are made of.
 
-    scripts/list_operators.py > src/allowed_operators.txt
+    PYTHONPATH=scripts python -m steplapse_export.list_operators > src/allowed_operators.txt
 
-Small models of each family's shape are traced as export_bundle.py does it, and the operators of all their graphs
+Small models of each family's shape are traced as the exporter does it, and the operators of all their graphs
 are put together. A family that needs one more gets it by being added here, so that it is looked at first: an operator on
 the list must compute from its inputs alone, and touch no file, no process and no memory but its tensors'.
 """
 
 import warnings
 
-import spin_count  # before torch
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
 
-import bundle_modules
-from bundle_parts import Parts
-from export_bundle import Exporter
-from tiny_pipeline import make_tiny_pipeline
-from tiny_stable_diffusion import make_tiny_stable_diffusion
+from steplapse_export import modules
+from steplapse_export.parts import Parts
+from steplapse_export.exporter import Exporter
+from steplapse_export.tiny.emoji import make_tiny_pipeline
+from steplapse_export.tiny.stable_diffusion import make_tiny_stable_diffusion
 
 # Looked at, and pure: what a trace by another version of diffusers may hold, and what libtorch makes of `div` in an
 # archive that calls itself older than version 4.
@@ -35,11 +33,11 @@ def unet(**settings):
 
 
 def programs_of(pipeline, dtype):
-    """As export_bundle.py traces them: at a size that the UNet's stages divide, and at one they do not."""
+    """As the exporter traces them: at a size that the UNet's stages divide, and at one they do not."""
     parts = Parts(pipeline, dtype, dtype, clip_skip=None)
     side = parts.default_size[0]
     for sizes in ([[side, side]], [[side + parts.downscale, side]]):
-        for prepare in (bundle_modules.shared, bundle_modules.in_channels_last):
+        for prepare in (modules.shared, modules.in_channels_last):
             exporter = Exporter(parts, sizes, folder=None, say=None)
             yield prepare(parts.text_module()), exporter.text_inputs(2, 2)
             yield prepare(parts.denoiser_module()), exporter.denoiser_inputs(2, sizes[0], 2)
@@ -54,11 +52,11 @@ def programs():
         for pipeline in (make_tiny_pipeline(), *map(make_tiny_stable_diffusion, ("sd1", "sd2", "sdxl"))):
             yield from programs_of(pipeline, dtype)
         for settings in ({}, {"use_linear_projection": True, "attention_head_dim": (2, 4, 4)}):
-            denoiser = bundle_modules.Denoiser(unet(**settings).to(dtype))
+            denoiser = modules.Denoiser(unet(**settings).to(dtype))
             yield denoiser, (latents, torch.tensor([7.0, 500.0]), torch.randn(2, 16, 16))
-        yield bundle_modules.FullDecoder(AutoencoderKL(**vae, use_post_quant_conv=False).to(dtype)), (latents,)
-        yield bundle_modules.LinearDecoder(4, 4).to(dtype), (latents,)
-        yield bundle_modules.TinyDecoder(AutoencoderTiny().to(dtype)), (latents,)
+        yield modules.FullDecoder(AutoencoderKL(**vae, use_post_quant_conv=False).to(dtype)), (latents,)
+        yield modules.LinearDecoder(4, 4).to(dtype), (latents,)
+        yield modules.TinyDecoder(AutoencoderTiny().to(dtype)), (latents,)
 
 
 def kinds(block):
@@ -77,7 +75,7 @@ def main():
         for module in program.modules():
             if module._c._has_method("forward"):
                 found.update(kinds(module._c._get_method("forward").graph))
-    print("# The operators and kinds of nodes a bundle's program may use; scripts/list_operators.py wrote this.")
+    print("# The operators and kinds of nodes a bundle's program may use; scripts/steplapse_export/list_operators.py wrote this.")
     print("\n".join(sorted(found)))
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures a run on an idle machine and beside other programs that compute, as many as there are cores.
 
-    scripts/measure_busy.py --program build/release/steplapse --work DIR [--models emoji sd1] [--turns 5]
+    scripts/measure/busy.py --program build/release/steplapse --work DIR [--models emoji sd1] [--turns 5]
 
 Starts its own competitors, busy loops of Python. `before` is the program with libgomp's own spinning (GOMP_SPINCOUNT set to
 libgomp's default), which is how it would run without src/spin_count.cpp; `now` is the program as it comes. They take turns;
@@ -20,7 +20,10 @@ import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))
+import steplapse_export  # noqa: F401  before torch: it sets how long OpenMP's threads spin
+
 LIBGOMPS_DEFAULT = "300000"  # libgomp's manual: GOMP_SPINCOUNT, where OMP_WAIT_POLICY is not set
 VARIANTS = {"before": {"GOMP_SPINCOUNT": LIBGOMPS_DEFAULT}, "now": {}}
 
@@ -28,11 +31,9 @@ VARIANTS = {"before": {"GOMP_SPINCOUNT": LIBGOMPS_DEFAULT}, "now": {}}
 def sd1_bundle(work: Path) -> Path:
     bundle = work / "sd1-bfloat16"
     if not bundle.exists():
-        import spin_count  # before torch
         import torch
-
-        from export_bundle import export_bundle
-        from random_pipeline import make_random_pipeline
+        from steplapse_export.exporter import export_bundle
+        from measure.random_pipeline import make_random_pipeline
 
         export_bundle(make_random_pipeline("sd1", torch.bfloat16), bundle, name=bundle.name, source="random weights",
                       licence="none", dtype="bfloat16")

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 import yaml
 
-from checkpoint_files import CheckpointError, first_line
+from steplapse_export.sources.files import CheckpointError, first_line
 
 NAMES = {"epsilon": "epsilon", "eps": "epsilon", "v": "v_prediction", "v_prediction": "v_prediction", "v_pred": "v_prediction",
          "vpred": "v_prediction", "sample": "sample", "x0": "sample"}
