@@ -180,7 +180,7 @@ def export_bundle(pipeline, out: Path, *, name: str, source: str, licence: str, 
     if remark := remark_on_levels(parts.scheduler):
         say(remark)
     if guidance_scale is None:
-        guidance_scale = 5.0 if parts.sdxl else 7.5
+        guidance_scale = parts.family.guidance_scale
     check_defaults(steps, guidance_scale, noise)
     if prompts is not None:
         check_prompts(prompts)
@@ -232,7 +232,7 @@ def export_bundle(pipeline, out: Path, *, name: str, source: str, licence: str, 
             "defaults": {"steps": steps, "sampler": sampler, "guidance_scale": guidance_scale},
             "verified": {"batches": VERIFIED_BATCHES, "sizes": verified_sizes, "chunks": VERIFIED_CHUNKS},
             "prompts": None if prompts is None else "prompts.json",
-            "family": parts.family,
+            "family": parts.family.name,
             "x0_rms": x0_rms,
         }
         # Last, so that a folder with a model.json is a whole bundle.

@@ -1,4 +1,4 @@
-"""A pipeline's parts as its bundle will compute: which family it is, what each module is made of, and the tokenizers."""
+"""A pipeline's parts as its bundle will compute: what each module is made of, and the tokenizers."""
 
 import json
 import tempfile
@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from steplapse_export import modules
+from steplapse_export.families import family_of
 from steplapse_export.programs import ExportError
 from steplapse_export.scheduler import as_ddim
 from steplapse_export.sources.pipeline import SentencePieceTokenizer
@@ -38,19 +39,6 @@ def as_stored(module: torch.nn.Module, store: torch.dtype, compute: torch.dtype,
     return modules.converted(module, convert)
 
 
-def is_sdxl(unet) -> bool:
-    return unet.config.get("addition_embed_type") == "text_time"
-
-
-def family_of(pipeline) -> str:
-    """What model.json calls the architecture. Of the UNets of SD 1.x and 2.x only the latter's project linearly."""
-    if is_sdxl(pipeline.unet):
-        return "sdxl"
-    if isinstance(pipeline.tokenizer, SentencePieceTokenizer):
-        return "emoji"
-    return "sd2" if pipeline.unet.config.get("use_linear_projection") else "sd1"
-
-
 def check_networks(unet, vae) -> None:
     config = unet.config
     for key in ("class_embed_type", "encoder_hid_dim_type", "time_cond_proj_dim"):
@@ -73,22 +61,17 @@ class Parts:
 
     def __init__(self, pipeline, store: torch.dtype, compute: torch.dtype, clip_skip: int | None):
         check_networks(pipeline.unet, pipeline.vae)
-        self.sdxl = is_sdxl(pipeline.unet)
         self.family = family_of(pipeline)
-        # SDXL's own decoder overflows in 16 bits, and its config says so (diffusers keeps to it for SDXL alone).
-        upcast = self.sdxl and bool(pipeline.vae.config.get("force_upcast"))
+        upcast = self.family.upcasts_decoder(pipeline)
         self.store = {"decoder": torch.float32 if upcast else store, "other": store}
         self.compute = {"decoder": torch.float32 if upcast else compute, "other": compute}
         self.unet = as_stored(pipeline.unet, store, compute, "unet.")
         self.vae = as_stored(pipeline.vae, self.store["decoder"], self.compute["decoder"], "vae.")
-        names = ["text_encoder", "text_encoder_2"] if self.sdxl else ["text_encoder"]
-        for name in names:
-            if getattr(pipeline, name, None) is None:
-                raise ExportError(f"the pipeline has no {name}: an SDXL refiner can't make a picture alone")
+        names = self.family.text_encoders
         self.text_encoders = [as_stored(getattr(pipeline, name), store, compute, f"{name}.") for name in names]
-        self.tokenizers = [pipeline.tokenizer, pipeline.tokenizer_2] if self.sdxl else [pipeline.tokenizer]
+        self.tokenizers = [getattr(pipeline, name.replace("text_encoder", "tokenizer")) for name in names]
         self.scheduler = pipeline.scheduler
-        self.clip_skip = (2 if self.sdxl else 1) if clip_skip is None else clip_skip
+        self.clip_skip = self.family.clip_skip if clip_skip is None else clip_skip
         layers = min(encoder.config.num_hidden_layers for encoder in self.text_encoders)
         if not 1 <= self.clip_skip <= layers:
             raise ExportError(f"clip skip {clip_skip}: the text encoder has {layers} layers")
@@ -96,8 +79,7 @@ class Parts:
         self.downscale = 2 ** (len(self.vae.config.block_out_channels) - 1)
         side = self.unet.config.sample_size * self.downscale
         self.default_size = [side, side]
-        zeros = self.sdxl and pipeline.config.get("force_zeros_for_empty_prompt", True)
-        self.no_negative_prompt = "zeros" if zeros else "encode_empty"
+        self.no_negative_prompt = self.family.no_negative_prompt(pipeline)
 
     def length(self, i: int) -> int:
         """Tokens in a window of text encoder i."""
@@ -111,12 +93,10 @@ class Parts:
         sequences, pooled = [], ()
         for encoder, ids in zip(self.text_encoders, ids_and_weights[::2]):
             answer = encoder(ids.flatten(0, 1), output_hidden_states=True)
-            hidden = answer.hidden_states[-self.clip_skip]
-            if not self.sdxl:
-                hidden = encoder.final_layer_norm(hidden)
+            hidden = self.family.hidden(encoder, answer, self.clip_skip)
             sequences.append(hidden.float().reshape(len(ids), -1, hidden.shape[-1]))
-            if self.sdxl and encoder is self.text_encoders[-1]:
-                pooled = (answer.text_embeds.float().reshape(*ids.shape[:2], -1)[:, 0],)
+            if encoder is self.text_encoders[-1]:
+                pooled = [part.float().reshape(*ids.shape[:2], -1)[:, 0] for part in self.family.pooled(answer)]
         return torch.cat(sequences, -1), *pooled
 
     def denoise(self, latents, timesteps, conditioning, *pooled):
@@ -137,13 +117,11 @@ class Parts:
     def text_module(self):
         last = len(self.text_encoders) - 1
         return modules.TextEncoder([
-            modules.EncoderLayers(modules.shared(encoder), self.clip_skip, normed=not self.sdxl,
-                                         pooled=self.sdxl and i == last)
+            self.family.encoder_layers(modules.shared(encoder), self.clip_skip, is_last=i == last)
             for i, encoder in enumerate(self.text_encoders)])
 
     def denoiser_module(self):
-        unet = modules.shared(self.unet)
-        return (modules.DenoiserWithSize(unet, self.downscale) if self.sdxl else modules.Denoiser(unet))
+        return self.family.denoiser(modules.shared(self.unet), self.downscale)
 
     def full_decoder_module(self):
         return modules.FullDecoder(modules.shared(self.vae))
