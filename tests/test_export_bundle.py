@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
 from steplapse_export import programs
 from steplapse_export.programs import ExportError
-from steplapse_export.exporter import export_bundle
+from steplapse_export.exporter import ExportOptions, export_bundle
 from steplapse_export.tiny.emoji import make_tiny_pipeline
 
 TEXT = {"name": "tiny", "source": "random weights, made for the tests", "licence": "Apache-2.0"}
@@ -41,7 +41,7 @@ class Export(unittest.TestCase):
         cls.folder = tempfile.TemporaryDirectory()
         cls.work = Path(cls.folder.name)
         cls.bundle = cls.work / "tiny"
-        export_bundle(cls.pipeline, cls.bundle, store="float32", **TEXT)
+        export_bundle(cls.pipeline, cls.bundle, ExportOptions(store="float32", **TEXT))
         cls.manifest = json.loads((cls.bundle / "model.json").read_text())
 
     @classmethod
@@ -94,7 +94,7 @@ class Export(unittest.TestCase):
     def test_an_existing_folder_is_refused_and_untouched(self):
         before = (self.bundle / "model.json").read_bytes()
         with self.assertRaises(ExportError) as caught:
-            export_bundle(self.pipeline, self.bundle, **TEXT)
+            export_bundle(self.pipeline, self.bundle, ExportOptions(**TEXT))
         self.assertEqual(str(caught.exception), f"{self.bundle} exists already")
         self.assertEqual((self.bundle / "model.json").read_bytes(), before)
 
@@ -102,7 +102,7 @@ class Export(unittest.TestCase):
         other = self.work / "letters"
         other.mkdir()
         with self.assertRaises(ExportError) as caught:
-            export_bundle(self.pipeline, other, replace=True, **TEXT)
+            export_bundle(self.pipeline, other, ExportOptions(replace=True, **TEXT))
         self.assertEqual(str(caught.exception), f"{other} is no bundle to replace: it has no model.json")
 
     def test_what_fails_leaves_no_folder(self):
@@ -110,7 +110,7 @@ class Export(unittest.TestCase):
         pipeline.scheduler = DDIMScheduler(thresholding=True)
         with tempfile.TemporaryDirectory() as folder:
             with self.assertRaises(ExportError) as caught:
-                export_bundle(pipeline, Path(folder) / "out", **TEXT)
+                export_bundle(pipeline, Path(folder) / "out", ExportOptions(**TEXT))
             self.assertIn("thresholding", str(caught.exception))
             self.assertEqual(list(Path(folder).iterdir()), [])
 

@@ -24,7 +24,7 @@ from parity import (assert_same_but_for_rounding, difference, encoded_by, final_
 from steplapse_export import modules
 from steplapse_export.parts import Parts
 from steplapse_export.programs import ExportError, load_program
-from steplapse_export.exporter import Exporter, export_bundle, silent
+from steplapse_export.exporter import Exporter, ExportOptions, export_bundle, silent
 from steplapse_export.tiny.stable_diffusion import FAMILIES, make_tiny_stable_diffusion
 
 TEXT = {"name": "tiny", "source": "random weights, made for the tests", "licence": "Apache-2.0"}
@@ -47,7 +47,7 @@ def export(tmp_path_factory):
         key = family, repr(options)
         if key not in made:
             made[key] = tmp_path_factory.mktemp(family) / "tiny"
-            export_bundle(pipeline_of(family), made[key], **TEXT, **options)
+            export_bundle(pipeline_of(family), made[key], ExportOptions(**TEXT, **options))
         return made[key]
 
     return export
@@ -56,7 +56,7 @@ def export(tmp_path_factory):
 def refusal_of(out, pipeline, **options) -> str:
     """The line; and nothing is left on the disk."""
     with pytest.raises(ExportError) as caught:
-        export_bundle(pipeline, out, **TEXT, **options)
+        export_bundle(pipeline, out, ExportOptions(**TEXT, **options))
     assert list(out.parent.iterdir()) == []
     return str(caught.value)
 

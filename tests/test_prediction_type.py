@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from parity import difference, final_of, latents_of  # first: it finds scripts/
 from steplapse_export.sources.files import CheckpointError
 from steplapse_export.sources.load import load_pipeline
-from steplapse_export.exporter import export_bundle
+from steplapse_export.exporter import ExportOptions, export_bundle
 from steplapse_export.sources.prediction_type import said_by_yaml, stated_prediction_type, states_zero_terminal_snr
 from test_checkpoints import Made, diffusers
 
@@ -135,7 +135,7 @@ def test_zero_terminal_snr_of_epsilon_is_left_out_and_said_so(sd1, tmp_path, cap
 
 def test_v_that_only_the_metadata_says_draws_as_diffusers_does(sd1, tmp_path, draw):
     file = saved(sd1, tmp_path / "v.safetensors", metadata={"modelspec.prediction_type": "v"})
-    export_bundle(sd1.load(file).pipeline, tmp_path / "bundle", name="v", source="", licence="", sizes=[[16, 16]])
+    export_bundle(sd1.load(file).pipeline, tmp_path / "bundle", ExportOptions("v", source="", licence="", sizes=[[16, 16]]))
     pipeline = copy.copy(sd1.pipeline)
     pipeline.check_inputs = lambda *_: None
     pipeline.set_progress_bar_config(disable=True)

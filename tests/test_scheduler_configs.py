@@ -11,7 +11,7 @@ from parity import final_of, latents_of, pipeline_of  # first: it finds scripts/
 from steplapse_export.programs import ExportError
 from steplapse_export.scheduler import ALIKE, LEVELS, OF_THE_SAMPLER, REFUSED, UNSAID, remark_on_levels
 from steplapse_export.sources.load import load_pipeline
-from steplapse_export.exporter import export_bundle
+from steplapse_export.exporter import ExportOptions, export_bundle
 from steplapse_export.manifest import describe_training_noise
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # numpy's, of diffusers
@@ -169,7 +169,7 @@ def test_latents_are_as_large_as_the_pipelines_own_scheduler_makes_them(draw, tm
     folder = saved_folder(tmp_path / "saved", kind, BETAS)
     source = load_pipeline(folder)
     bundle = tmp_path / "bundle"
-    export_bundle(source.pipeline, bundle, name="tiny", source="", licence="", sizes=[[32, 32]])
+    export_bundle(source.pipeline, bundle, ExportOptions("tiny", source="", licence="", sizes=[[32, 32]]))
     pipeline = source.pipeline
     pipeline.set_progress_bar_config(disable=True)
     pipeline.check_inputs = lambda *_: None

@@ -24,7 +24,7 @@ import steplapse_export  # noqa: F401  before torch: it sets how long OpenMP's t
 import torch
 from diffusers import StableDiffusionPipeline
 
-from steplapse_export.exporter import export_bundle
+from steplapse_export.exporter import ExportOptions, export_bundle
 from measure.random_pipeline import make_random_pipeline
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -52,8 +52,8 @@ def sd1(args):
     pipeline = make_random_pipeline("sd1", torch.bfloat16)
     bundle = args.work / f"sd1-{DTYPE}"
     if not bundle.exists():
-        export_bundle(pipeline, bundle, name=bundle.name, source="random weights", licence="none", dtype=DTYPE,
-                      say=lambda line: print(line, file=sys.stderr, flush=True))
+        export_bundle(pipeline, bundle, ExportOptions(bundle.name, source="random weights", licence="none", dtype=DTYPE,
+                                                      say=lambda line: print(line, file=sys.stderr, flush=True)))
     return bundle, pipeline, {"prompt": PROMPT, "height": 256, "width": 256}, ("--size", "256x256")
 
 

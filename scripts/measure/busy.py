@@ -32,11 +32,11 @@ def sd1_bundle(work: Path) -> Path:
     bundle = work / "sd1-bfloat16"
     if not bundle.exists():
         import torch
-        from steplapse_export.exporter import export_bundle
+        from steplapse_export.exporter import ExportOptions, export_bundle
         from measure.random_pipeline import make_random_pipeline
 
-        export_bundle(make_random_pipeline("sd1", torch.bfloat16), bundle, name=bundle.name, source="random weights",
-                      licence="none", dtype="bfloat16")
+        export_bundle(make_random_pipeline("sd1", torch.bfloat16), bundle,
+                      ExportOptions(bundle.name, source="random weights", licence="none", dtype="bfloat16"))
     return bundle
 
 

@@ -25,7 +25,7 @@ import steplapse_export  # noqa: F401  before torch: it sets how long OpenMP's t
 # isort: split
 import torch
 
-from steplapse_export.exporter import export_bundle
+from steplapse_export.exporter import ExportOptions, export_bundle
 from steplapse_export.programs import DTYPES
 from measure.random_pipeline import FAMILIES, make_random_pipeline
 
@@ -71,8 +71,8 @@ def measure(args, family: str) -> str:
     bundle = args.work / f"{family}-{args.dtype}"
     pipeline = make_random_pipeline(family, DTYPES[args.dtype], PREDICTION_TYPES[family])
     if not bundle.exists():
-        export_bundle(pipeline, bundle, name=bundle.name, source="random weights", licence="none", dtype=args.dtype,
-                      say=lambda line: print(line, file=sys.stderr, flush=True))
+        export_bundle(pipeline, bundle, ExportOptions(bundle.name, source="random weights", licence="none", dtype=args.dtype,
+                                                      say=lambda line: print(line, file=sys.stderr, flush=True)))
     if pipeline.vae.config.force_upcast and family == "sdxl":
         pipeline.vae.float()
     ours, theirs = [], []

@@ -21,7 +21,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from steplapse_export.exporter import export_bundle, refuse_existing, silent
+from steplapse_export.exporter import ExportOptions, export_bundle, refuse_existing, silent
 from steplapse_export.manifest import check_prompts
 from steplapse_export.programs import DTYPES, ExportError
 from steplapse_export.sources.files import CheckpointError
@@ -136,30 +136,40 @@ def read_prompts(path: Path):
 # --- the command ---------------------------------------------------------------------------------------------------------
 
 
+def options_of(args, say, **more) -> ExportOptions:
+    """What the flags say; `more` goes before it."""
+    return ExportOptions(**{"name": args.name or args.out.name, "licence": args.licence, "dtype": args.dtype,
+                            "store": args.store, "sizes": args.sizes, "steps": args.steps,
+                            "guidance_scale": args.guidance_scale, "clip_skip": args.clip_skip, "replace": args.replace,
+                            "say": say, **more})
+
+
+def export_tiny(args, say) -> None:
+    scale = 5.0 if args.guidance_scale is None else args.guidance_scale
+    # Random weights take anything for clean latents, so no size of them is worth a warning.
+    options = options_of(args, say, source="random weights, made for the tests", licence=args.licence or "Apache-2.0",
+                         guidance_scale=scale, x0_rms=1e6)
+    export_bundle(tiny_pipeline(args), args.out, options)
+
+
 def export(args, say) -> None:
-    options = {"name": args.name or args.out.name, "licence": args.licence, "dtype": args.dtype, "store": args.store,
-               "sizes": args.sizes, "steps": args.steps, "guidance_scale": args.guidance_scale,
-               "clip_skip": args.clip_skip, "replace": args.replace, "say": say}
     refuse_existing(args.out, args.replace)  # before anything large is read
     if args.tiny:
-        scale = 5.0 if args.guidance_scale is None else args.guidance_scale
-        # Random weights take anything for clean latents, so no size of them is worth a warning.
-        options.update(source="random weights, made for the tests", licence=args.licence or "Apache-2.0",
-                       guidance_scale=scale, x0_rms=1e6)
-        export_bundle(tiny_pipeline(args), args.out, **options)
+        export_tiny(args, say)
         return
+    beside = {}
     if args.tiny_decoder:
-        options["tiny_decoder"] = load_tiny_decoder(args.tiny_decoder)
+        beside["tiny_decoder"] = load_tiny_decoder(args.tiny_decoder)
     if args.latents:
-        options["latents"] = read_latents(args.latents)
+        beside["latents"] = read_latents(args.latents)
     if args.prompts:
-        options["prompts"] = read_prompts(args.prompts)
-        check_prompts(options["prompts"])
+        beside["prompts"] = read_prompts(args.prompts)
+        check_prompts(beside["prompts"])
     say(f"loading {args.source}")
     source = load_pipeline(args.source, revision=args.revision, loras=args.lora, config=args.config,
                            prediction_type=args.prediction_type, prefer_half=args.dtype != "float32")
-    options["source"] = args.source_text or source.description
-    export_bundle(source.pipeline, args.out, **options)
+    options = options_of(args, say, source=args.source_text or source.description, **beside)
+    export_bundle(source.pipeline, args.out, options)
 
 
 class Stopped(BaseException):

@@ -6,13 +6,16 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from steplapse_export import modules
-from steplapse_export.manifest import (LARGEST_SIDE, MOST_CHUNKS, check_defaults, check_prompts, choose_default_size,
-                                       describe_files, describe_training_noise, describe_x0_rms, sizes_to_verify)
+from steplapse_export.manifest import (MOST_CHUNKS, check_defaults, check_latents, check_prompts, choose_default_size,
+                                       describe_files, describe_training_noise, describe_x0_rms, sizes_of_the_unet,
+                                       sizes_to_verify)
 from steplapse_export.parts import FIT_PROMPTS, FIT_STEPS, Parts, as_stored, latents_of_short_runs, write_tokenizer
 from steplapse_export.programs import (DTYPES, SAFETENSORS_NAMES, TOLERANCE, ExportError, load_program, refuse_constants,
                                        verify, write_program)
@@ -25,6 +28,32 @@ VERIFIED_CHUNKS = [1, 2]
 
 def silent(_: str) -> None:
     pass
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """How a pipeline becomes a bundle."""
+
+    name: str  # what pictures' metadata call the model
+    source: str  # where it came from
+    licence: str
+    dtype: str = "float32"  # what the modules compute in: a key of DTYPES
+    store: str | None = None  # what their weights are stored in; none: the same
+    # The manifest's `sizes.allowed`. None: all that the UNet takes; the default size alone where the tokenizer is not CLIP's.
+    sizes: dict | list | None = None
+    tiny_decoder: torch.nn.Module | None = None  # an AutoencoderTiny for previews
+    # [N, C, h, w], as the denoiser makes them: the linear decoder is fitted to them, and `x0_rms` is measured on them.
+    # None: it is fitted to those of short runs, and 1 is assumed.
+    latents: torch.Tensor | None = None
+    x0_rms: float | None = None  # root mean square of clean latents, where it is known without any
+    prompts: list | None = None  # what the model was taught: [{"name": ..., "keywords": [...]}, ...]
+    clip_skip: int | None = None  # the text encoder's layer, as web UIs count; none: the one the family was taught with
+    steps: int = 30  # default of generate
+    sampler: str = "ddim"  # default of generate
+    guidance_scale: float | None = None  # default of generate; none: the family's
+    replace: bool = False  # whether an old bundle makes room instead of being a reason to refuse
+    channels_last: bool = True  # whether weights of convolutions are laid out as their fastest kernels want them
+    say: Callable[[str], None] = silent  # is told what was done, a line each
 
 
 # --- the folder ----------------------------------------------------------------------------------------------------------
@@ -142,52 +171,52 @@ class Exporter:
 # --- the whole bundle ----------------------------------------------------------------------------------------------------
 
 
-def export_bundle(pipeline, out: Path, *, name: str, source: str, licence: str, dtype: str = "float32",
-                  store: str | None = None, sizes=None, tiny_decoder=None, latents=None, x0_rms: float | None = None, prompts=None,
-                  clip_skip: int | None = None, steps: int = 30, sampler: str = "ddim",
-                  guidance_scale: float | None = None, replace: bool = False, channels_last: bool = True,
-                  say=silent) -> None:
+def write_modules(exporter: Exporter, options: ExportOptions, tiny) -> dict:
+    """The manifest's `modules`. tiny: the tiny decoder's module, or none."""
+    parts = exporter.parts
+    written = {"text_encoder": exporter.text_encoder(), "denoiser": exporter.denoiser(options.channels_last)}
+    full = parts.full_decoder_module()
+    decoders = {"full": exporter.decoder("full", full, parts.decode, "decoder", options.channels_last)}
+    if tiny is not None:
+        decoders["tiny"] = exporter.decoder("tiny", tiny, modules.shared(tiny), "other", options.channels_last)
+    latents = options.latents
+    if latents is None:
+        exporter.say(f"decoder_linear: fitted to decoder_full on {len(FIT_PROMPTS)} runs of {FIT_STEPS} steps")
+        latents = latents_of_short_runs(parts, exporter.random)
+    linear = as_stored(modules.fit_linear_decoder(parts.decode, latents, parts.downscale),
+                       parts.store["other"], parts.compute["other"])
+    decoders["linear"] = exporter.decoder("linear", linear, modules.shared(linear), "other", False)
+    return {**written, "decoders": decoders}
+
+
+def write_json(value, path: Path) -> None:
+    path.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+
+
+def export_bundle(pipeline, out: Path, options: ExportOptions) -> None:
     """Writes `pipeline` to the bundle folder `out`.
 
-    pipeline      diffusers' StableDiffusionPipeline or StableDiffusionXLPipeline, or sources/pipeline.py's; stays as it is.
-    dtype         what the modules compute in.
-    store         what their weights are stored in, if not in the same.
-    sizes         manifest's `sizes.allowed`; unless given, all that the UNet takes, or the default size alone where the
-                  tokenizer is not CLIP's.
-    tiny_decoder  an AutoencoderTiny for previews.
-    latents       [N, C, h, w], as the denoiser makes them, on which the linear decoder is fitted and `x0_rms` measured;
-                  unless given, it is fitted on those of short runs, and 1 is assumed.
-    x0_rms        root mean square of clean latents, where it is known without any.
-    prompts       what the model was taught: [{"name": ..., "keywords": [...]}, ...].
-    clip_skip     which of the text encoder's layers, as web UIs count; the one the family was taught with unless given.
-    replace       put the new bundle in the place of an old one instead of refusing.
-    channels_last weights of convolutions as their fastest kernels want them.
-    say           is told what was done, a line each.
+    pipeline  diffusers' StableDiffusionPipeline or StableDiffusionXLPipeline, or sources.pipeline's; stays as it is.
     """
     out = Path(out)
-    refuse_existing(out, replace)
-    parts = Parts(pipeline, DTYPES[store or dtype], DTYPES[dtype], clip_skip)
+    refuse_existing(out, options.replace)
+    parts = Parts(pipeline, DTYPES[options.store or options.dtype], DTYPES[options.dtype], options.clip_skip)
     is_clip = not isinstance(parts.tokenizers[0], SentencePieceTokenizer)
+    sizes = options.sizes
     if sizes is None:
-        sizes = [parts.default_size]
-        if is_clip:
-            least = parts.downscale * 2 ** (len(parts.unet.config.block_out_channels) - 1)
-            sizes = {"min": least, "max": max(LARGEST_SIDE, parts.default_size[0]), "multiple": parts.downscale}
+        sizes = sizes_of_the_unet(parts) if is_clip else [parts.default_size]
     default_size = choose_default_size(parts, sizes)
     verified_sizes = sizes_to_verify(parts, sizes)
-    tiny = None if tiny_decoder is None else parts.tiny_decoder_module(tiny_decoder)
+    tiny = None if options.tiny_decoder is None else parts.tiny_decoder_module(options.tiny_decoder)
     noise = describe_training_noise(parts.scheduler)
     if remark := remark_on_levels(parts.scheduler):
-        say(remark)
-    if guidance_scale is None:
-        guidance_scale = parts.family.guidance_scale
-    check_defaults(steps, guidance_scale, noise)
-    if prompts is not None:
-        check_prompts(prompts)
-    if latents is not None and (latents.dim() != 4 or latents.shape[1] != parts.channels):
-        raise ExportError(f"--latents: they are {list(latents.shape)}, the model's are [N, {parts.channels}, h, w]")
-
-    x0_rms = describe_x0_rms(latents, x0_rms)
+        options.say(remark)
+    guidance_scale = parts.family.guidance_scale if options.guidance_scale is None else options.guidance_scale
+    check_defaults(options.steps, guidance_scale, noise)
+    if options.prompts is not None:
+        check_prompts(options.prompts)
+    check_latents(options.latents, parts)
+    x0_rms = describe_x0_rms(options.latents, options.x0_rms)
 
     out.parent.mkdir(parents=True, exist_ok=True)
     refuse_full_disk(parts, out.parent)
@@ -197,28 +226,15 @@ def export_bundle(pipeline, out: Path, *, name: str, source: str, licence: str, 
         folder.chmod(0o755)
         tokenizers = [write_tokenizer(tokenizer, parts.length(i), i + 1, folder)
                       for i, tokenizer in enumerate(parts.tokenizers)]
-        exporter = Exporter(parts, verified_sizes, folder, say)
-        described = {"text_encoder": exporter.text_encoder(), "denoiser": exporter.denoiser(channels_last)}
-        full = parts.full_decoder_module()
-        decoders = {"full": exporter.decoder("full", full, parts.decode, "decoder", channels_last)}
-        if tiny is not None:
-            decoders["tiny"] = exporter.decoder("tiny", tiny, modules.shared(tiny), "other", channels_last)
-        if latents is None:
-            say(f"decoder_linear: fitted to decoder_full on {len(FIT_PROMPTS)} runs of {FIT_STEPS} steps")
-            latents = latents_of_short_runs(parts, exporter.random)
-        linear = as_stored(modules.fit_linear_decoder(parts.decode, latents, parts.downscale),
-                           parts.store["other"], parts.compute["other"])
-        decoders["linear"] = exporter.decoder("linear", linear, modules.shared(linear), "other", False)
-        described["decoders"] = decoders
-        if prompts is not None:
-            (folder / "prompts.json").write_text(json.dumps(prompts, ensure_ascii=False, indent=1) + "\n")
-
+        described = write_modules(Exporter(parts, verified_sizes, folder, options.say), options, tiny)
+        if options.prompts is not None:
+            write_json(options.prompts, folder / "prompts.json")
         manifest = {
             "format": "steplapse-bundle",
             "version": 2,
-            "name": name,
-            "source": source,
-            "licence": licence,
+            "name": options.name,
+            "source": options.source,
+            "licence": options.licence,
             "files": describe_files(folder),
             "modules": described,
             "tokenizers": tokenizers,
@@ -229,16 +245,16 @@ def export_bundle(pipeline, out: Path, *, name: str, source: str, licence: str, 
             "sizes": {"default": default_size, "allowed": sizes},
             "no_negative_prompt": parts.no_negative_prompt,
             "training_noise": noise,
-            "defaults": {"steps": steps, "sampler": sampler, "guidance_scale": guidance_scale},
+            "defaults": {"steps": options.steps, "sampler": options.sampler, "guidance_scale": guidance_scale},
             "verified": {"batches": VERIFIED_BATCHES, "sizes": verified_sizes, "chunks": VERIFIED_CHUNKS},
-            "prompts": None if prompts is None else "prompts.json",
+            "prompts": None if options.prompts is None else "prompts.json",
             "family": parts.family.name,
             "x0_rms": x0_rms,
         }
         # Last, so that a folder with a model.json is a whole bundle.
-        (folder / "model.json").write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n")
+        write_json(manifest, folder / "model.json")
         put_in_place(folder, out)
-        say(f"{out}: done, {sum(file['size'] for file in manifest['files'].values()) / 1e9:.2f} GB")
+        options.say(f"{out}: done, {sum(file['size'] for file in manifest['files'].values()) / 1e9:.2f} GB")
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise

@@ -46,6 +46,12 @@ def describe_files(folder: Path) -> dict:
 # --- sizes ---------------------------------------------------------------------------------------------------------------
 
 
+def sizes_of_the_unet(parts: Parts) -> dict:
+    """All that the UNet takes."""
+    least = parts.downscale * 2 ** (len(parts.unet.config.block_out_channels) - 1)
+    return {"min": least, "max": max(LARGEST_SIDE, parts.default_size[0]), "multiple": parts.downscale}
+
+
 def sizes_to_verify(parts: Parts, sizes) -> list[list[int]]:
     """The first of them is the one traced at.
 
@@ -106,3 +112,8 @@ def check_prompts(prompts) -> None:
 
     if not isinstance(prompts, list) or not all(map(is_taught, prompts)):
         raise ExportError('--prompts: wanted a list of {"name": TEXT, "keywords": [TEXT, ...]}')
+
+
+def check_latents(latents: torch.Tensor | None, parts: Parts) -> None:
+    if latents is not None and (latents.dim() != 4 or latents.shape[1] != parts.channels):
+        raise ExportError(f"--latents: they are {list(latents.shape)}, the model's are [N, {parts.channels}, h, w]")
