@@ -78,8 +78,8 @@ def evaluate(args) -> str:
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(args.jobs) as pool:
         for steps in args.steps:
             began = time.monotonic()
-            pictures = pool.map(lambda i: draw(args, taught[i].name, args.seed + i, steps, Path(scratch)), chosen)
-            pictures = np.stack(list(pictures))
+            drawn = [pool.submit(draw, args, taught[i].name, args.seed + i, steps, Path(scratch)) for i in chosen]
+            pictures = np.stack([picture.result() for picture in drawn])
             found = ranks(pictures, drawings, chosen)
             lines.append(f"| {steps} | {(found == 0).mean():.1%} | {(found < 5).mean():.1%} | "
                          f"{psnr(pictures, drawings[chosen]).mean():.1f} dB |")

@@ -26,7 +26,6 @@ import steplapse_export  # noqa: F401  before torch: it sets how long OpenMP's t
 # isort: split
 import sentencepiece
 import torch
-import torch.nn.functional as F
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from PIL import Image
@@ -34,8 +33,8 @@ from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from emoji import data
-from steplapse_export.sources.pipeline import Pipeline, SentencePieceTokenizer
 from emoji.training_loop import say, train
+from steplapse_export.sources.pipeline import Pipeline, SentencePieceTokenizer
 
 IMAGE_SIDE = data.IMAGE_SIDE
 LATENT_SIDE = 8

@@ -24,8 +24,8 @@ import steplapse_export  # noqa: F401  before torch: it sets how long OpenMP's t
 import torch
 from diffusers import StableDiffusionPipeline
 
-from steplapse_export.exporter import ExportOptions, export_bundle
 from measure.random_pipeline import make_random_pipeline
+from steplapse_export.exporter import ExportOptions, export_bundle
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROMPT = "red apple"

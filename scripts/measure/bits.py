@@ -8,6 +8,7 @@ ones: of the final latents as a share of the largest latent, and of the final pi
 """
 
 import argparse
+import functools
 import hashlib
 import json
 import os
@@ -50,14 +51,6 @@ def accept_files(bundle: Path) -> None:
     (bundle / "model.json").write_text(json.dumps(manifest))
 
 
-def moved(bundle: Path, by: int, work: Path) -> Path:
-    copy = work / f"moved-{by}"
-    shutil.rmtree(copy, ignore_errors=True)
-    shutil.copytree(bundle, copy)
-    move_weights(copy, by)
-    return copy
-
-
 def draw(args, model: Path, threads: int = 1, at_once: int = 1, **environment) -> tuple[numpy.ndarray, numpy.ndarray]:
     """[pictures, C, h, w] final latents, and [pictures, H, W, 3] levels."""
     out = args.work / "out"
@@ -73,17 +66,25 @@ def draw(args, model: Path, threads: int = 1, at_once: int = 1, **environment) -
             numpy.stack([numpy.asarray(Image.open(folder / "final.png")).astype(int) for folder in folders]))
 
 
+def draw_moved(args, by: int) -> tuple[numpy.ndarray, numpy.ndarray]:
+    copy = args.work / f"moved-{by}"
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(args.model, copy)
+    move_weights(copy, by)
+    return draw(args, copy)
+
+
 def changes(args):
     """What is changed, and how the pictures then are drawn."""
-    yield "nothing: drawn again", lambda: draw(args, args.model)
+    yield "nothing: drawn again", functools.partial(draw, args, args.model)
     for name, environment in CAPABILITIES.items():
-        yield f"CPU: no more than {name}", lambda: draw(args, args.model, **environment)
+        yield f"CPU: no more than {name}", functools.partial(draw, args, args.model, **environment)
     for by in (8, 16, 32):
-        yield f"alignment: weights {by} bytes further on", lambda: draw(args, moved(args.model, by, args.work))
+        yield f"alignment: weights {by} bytes further on", functools.partial(draw_moved, args, by)
     for threads in (2, 4):
-        yield f"threads: {threads}", lambda: draw(args, args.model, threads=threads)
+        yield f"threads: {threads}", functools.partial(draw, args, args.model, threads=threads)
     for at_once in (2, 4, 12):
-        yield f"batch: {at_once} pictures at once", lambda: draw(args, args.model, at_once=at_once)
+        yield f"batch: {at_once} pictures at once", functools.partial(draw, args, args.model, at_once=at_once)
 
 
 def main() -> None:

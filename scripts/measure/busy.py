@@ -20,10 +20,10 @@ import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(ROOT / "scripts"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # scripts/
 import steplapse_export  # noqa: F401  before torch: it sets how long OpenMP's threads spin
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 LIBGOMPS_DEFAULT = "300000"  # libgomp's manual: GOMP_SPINCOUNT, where OMP_WAIT_POLICY is not set
 VARIANTS = {"before": {"GOMP_SPINCOUNT": LIBGOMPS_DEFAULT}, "now": {}}
 
@@ -32,8 +32,9 @@ def sd1_bundle(work: Path) -> Path:
     bundle = work / "sd1-bfloat16"
     if not bundle.exists():
         import torch
-        from steplapse_export.exporter import ExportOptions, export_bundle
+
         from measure.random_pipeline import make_random_pipeline
+        from steplapse_export.exporter import ExportOptions, export_bundle
 
         export_bundle(make_random_pipeline("sd1", torch.bfloat16), bundle,
                       ExportOptions(bundle.name, source="random weights", licence="none", dtype="bfloat16"))

@@ -25,9 +25,9 @@ import steplapse_export  # noqa: F401  before torch: it sets how long OpenMP's t
 # isort: split
 import torch
 
+from measure.random_pipeline import FAMILIES, make_random_pipeline
 from steplapse_export.exporter import ExportOptions, export_bundle
 from steplapse_export.programs import DTYPES
-from measure.random_pipeline import FAMILIES, make_random_pipeline
 
 PREDICTION_TYPES = {"sd1": "epsilon", "sd2": "v_prediction", "sdxl": "epsilon"}
 PROMPT = "a photo of a red apple on a wooden table"

@@ -16,8 +16,8 @@ import torch
 from scipy.special import ndtr
 from torch.nn.functional import layer_norm
 
-from steplapse_export.programs import SAFETENSORS_NAMES, load_program, refuse_constants, verify, write_program
 from steplapse_export.manifest import describe_files
+from steplapse_export.programs import SAFETENSORS_NAMES, load_program, refuse_constants, verify, write_program
 from steplapse_export.tiny.emoji import make_tokenizer
 
 MODES = (-0.8, 1.2)  # half of the data is about each

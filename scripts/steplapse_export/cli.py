@@ -27,7 +27,6 @@ from steplapse_export.programs import DTYPES, ExportError
 from steplapse_export.sources.files import CheckpointError
 from steplapse_export.sources.load import load_pipeline, load_tiny_decoder, quiet
 
-
 # --- arguments -----------------------------------------------------------------------------------------------------------
 
 

@@ -13,12 +13,29 @@ from pathlib import Path
 import torch
 
 from steplapse_export import modules
-from steplapse_export.manifest import (MOST_CHUNKS, check_defaults, check_latents, check_prompts, choose_default_size,
-                                       describe_files, describe_training_noise, describe_x0_rms, sizes_of_the_unet,
-                                       sizes_to_verify)
+from steplapse_export.manifest import (
+    MOST_CHUNKS,
+    check_defaults,
+    check_latents,
+    check_prompts,
+    choose_default_size,
+    describe_files,
+    describe_training_noise,
+    describe_x0_rms,
+    sizes_of_the_unet,
+    sizes_to_verify,
+)
 from steplapse_export.parts import FIT_PROMPTS, FIT_STEPS, Parts, as_stored, latents_of_short_runs, write_tokenizer
-from steplapse_export.programs import (DTYPES, SAFETENSORS_NAMES, TOLERANCE, ExportError, load_program, refuse_constants,
-                                       verify, write_program)
+from steplapse_export.programs import (
+    DTYPES,
+    SAFETENSORS_NAMES,
+    TOLERANCE,
+    ExportError,
+    load_program,
+    refuse_constants,
+    verify,
+    write_program,
+)
 from steplapse_export.scheduler import remark_on_levels
 from steplapse_export.sources.pipeline import SentencePieceTokenizer
 

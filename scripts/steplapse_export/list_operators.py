@@ -13,8 +13,8 @@ import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
 
 from steplapse_export import modules
-from steplapse_export.parts import Parts
 from steplapse_export.exporter import Exporter
+from steplapse_export.parts import Parts
 from steplapse_export.tiny.emoji import make_tiny_pipeline
 from steplapse_export.tiny.stable_diffusion import make_tiny_stable_diffusion
 

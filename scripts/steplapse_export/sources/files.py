@@ -30,7 +30,8 @@ def read_weights(path: Path) -> tuple[dict, dict]:
     try:
         if path.suffix.lower() == ".safetensors":
             with safe_open(path, framework="pt") as file:
-                return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
+                names = file.keys()
+                return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except SafetensorError as error:
         raise CheckpointError(f"{path} is no whole safetensors file: {first_line(error)}") from error

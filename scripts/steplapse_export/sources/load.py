@@ -15,9 +15,9 @@ from pathlib import Path
 import torch
 
 from steplapse_export.sources.files import CheckpointError, first_line, hash_file, one_line, read_weights, remark
+from steplapse_export.sources.index import PIPELINES, has_sentencepiece, part_class, read_index, scheduler_class
 from steplapse_export.sources.lora import find_weights, merge_loras
 from steplapse_export.sources.pipeline import Pipeline, SentencePieceTokenizer
-from steplapse_export.sources.index import PIPELINES, has_sentencepiece, part_class, read_index, scheduler_class
 from steplapse_export.sources.prediction_type import assumed_epsilon
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")

@@ -14,11 +14,15 @@ import diffusers
 import torch
 import transformers
 from accelerate import init_empty_weights
-from diffusers.loaders.single_file_utils import (convert_ldm_clip_checkpoint, convert_ldm_unet_checkpoint,
-                                                 convert_ldm_vae_checkpoint, convert_open_clip_checkpoint)
+from diffusers.loaders.single_file_utils import (
+    convert_ldm_clip_checkpoint,
+    convert_ldm_unet_checkpoint,
+    convert_ldm_vae_checkpoint,
+    convert_open_clip_checkpoint,
+)
 
-from steplapse_export.sources.files import CheckpointError, read_weights, remark
 from steplapse_export.sources.clip_vocabulary import make_clip_tokenizer
+from steplapse_export.sources.files import CheckpointError, read_weights, remark
 from steplapse_export.sources.index import PIPELINES, part_class, read_index, scheduler_class
 from steplapse_export.sources.prediction_type import assumed_epsilon, stated_prediction_type, states_zero_terminal_snr
 
