@@ -48,8 +48,15 @@ def start(tiny_bundle):
 
     def start(folder: Path, *arguments, stdin: bytes = b"", preexec_fn=None, **more: str) -> Ended:
         command = [PROGRAM, *(a if isinstance(a, bytes) else str(a) for a in arguments)]
-        ended = subprocess.run(command, cwd=folder, env=environment(tiny_bundle, **more), input=stdin,
-                               capture_output=True, preexec_fn=preexec_fn, timeout=TIMEOUT)
+        ended = subprocess.run(
+            command,
+            cwd=folder,
+            env=environment(tiny_bundle, **more),
+            input=stdin,
+            capture_output=True,
+            preexec_fn=preexec_fn,
+            timeout=TIMEOUT,
+        )
         return Ended(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
 
     return start
@@ -85,9 +92,16 @@ def begin(tiny_bundle, tmp_path):
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGXCPU):
                 signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
 
-        process = subprocess.Popen([PROGRAM, *map(str, arguments)], cwd=tmp_path,
-                                   env=environment(tiny_bundle, **more), preexec_fn=settle_signals,
-                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [PROGRAM, *map(str, arguments)],
+            cwd=tmp_path,
+            env=environment(tiny_bundle, **more),
+            preexec_fn=settle_signals,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         begun.append(process)
         return process
 

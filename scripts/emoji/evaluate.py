@@ -32,9 +32,30 @@ BEGIN, END = "<!-- evaluation begins -->", "<!-- evaluation ends -->"
 def draw(args, name: str, seed: int, steps: int, folder: Path) -> np.ndarray:
     """The program's picture of `name`, float32 [3, H, W] in [-1, 1]."""
     out = folder / f"{steps}-{seed}"
-    command = [str(args.binary), "generate", name, "--seed", str(seed), "--steps", str(steps), "--sampler", "ddim",
-               "--guidance-scale", str(args.guidance_scale), "--frames", "none", "--progress", "none", "--device", "cpu",
-               "--threads", "1", "--out", str(out), "--overwrite"]
+    command = [
+        str(args.binary),
+        "generate",
+        name,
+        "--seed",
+        str(seed),
+        "--steps",
+        str(steps),
+        "--sampler",
+        "ddim",
+        "--guidance-scale",
+        str(args.guidance_scale),
+        "--frames",
+        "none",
+        "--progress",
+        "none",
+        "--device",
+        "cpu",
+        "--threads",
+        "1",
+        "--out",
+        str(out),
+        "--overwrite",
+    ]
     if args.model:
         command += ["--model", str(args.model)]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -58,8 +79,10 @@ def autoencoder_psnr(folder: Path, drawings: np.ndarray) -> float:
 
     autoencoder = AutoencoderKL.from_pretrained(folder, low_cpu_mem_usage=False).eval()
     with torch.no_grad():
-        back = [autoencoder.decode(autoencoder.encode(part).latent_dist.mean).sample.clamp(-1, 1).numpy()
-                for part in torch.from_numpy(drawings).split(32)]
+        back = [
+            autoencoder.decode(autoencoder.encode(part).latent_dist.mean).sample.clamp(-1, 1).numpy()
+            for part in torch.from_numpy(drawings).split(32)
+        ]
     return psnr(np.concatenate(back), drawings).mean()
 
 
@@ -73,22 +96,31 @@ def evaluate(args) -> str:
     taught = data.load_taught()
     chosen = random.Random(0).sample(range(len(taught)), min(args.names, len(taught)))
     drawings = data.pixels(taught)
-    lines = [f"{len(chosen)} of {len(taught)} taught names, DDIM, guidance {args.guidance_scale:g}, one picture each.", "",
-             "| steps | top-1 | top-5 | PSNR |", "| ---: | ---: | ---: | ---: |"]
+    lines = [
+        f"{len(chosen)} of {len(taught)} taught names, DDIM, guidance {args.guidance_scale:g}, one picture each.",
+        "",
+        "| steps | top-1 | top-5 | PSNR |",
+        "| ---: | ---: | ---: | ---: |",
+    ]
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(args.jobs) as pool:
         for steps in args.steps:
             began = time.monotonic()
             drawn = [pool.submit(draw, args, taught[i].name, args.seed + i, steps, Path(scratch)) for i in chosen]
             pictures = np.stack([picture.result() for picture in drawn])
             found = ranks(pictures, drawings, chosen)
-            lines.append(f"| {steps} | {(found == 0).mean():.1%} | {(found < 5).mean():.1%} | "
-                         f"{psnr(pictures, drawings[chosen]).mean():.1f} dB |")
+            lines.append(
+                f"| {steps} | {(found == 0).mean():.1%} | {(found < 5).mean():.1%} | "
+                f"{psnr(pictures, drawings[chosen]).mean():.1f} dB |"
+            )
             print(f"{lines[-1]}  {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
             if args.misses:
                 missed = [taught[i].name for i, rank in zip(chosen, found) if rank >= 5]
                 print(f"not among the nearest five: {', '.join(missed)}", file=sys.stderr)
     if args.autoencoder:
-        lines += ["", f"The autoencoder alone, over all {len(taught)}: {autoencoder_psnr(args.autoencoder, drawings):.1f} dB."]
+        lines += [
+            "",
+            f"The autoencoder alone, over all {len(taught)}: {autoencoder_psnr(args.autoencoder, drawings):.1f} dB.",
+        ]
     return "\n".join(lines)
 
 
@@ -105,8 +137,9 @@ def main() -> int:
     parser.add_argument("binary", type=Path, help="the built steplapse")
     parser.add_argument("--model", type=Path, help="bundle folder (default: the program's own)")
     parser.add_argument("--names", type=int, default=300)
-    parser.add_argument("--steps", type=lambda text: [int(part) for part in text.split(",")],
-                        default=[5, 10, 20, 30, 50, 100])
+    parser.add_argument(
+        "--steps", type=lambda text: [int(part) for part in text.split(",")], default=[5, 10, 20, 30, 50, 100]
+    )
     parser.add_argument("--guidance-scale", type=float, default=1.5)
     parser.add_argument("--seed", type=int, default=1000, help="of the first name; each has its own")
     parser.add_argument("--jobs", type=int, default=2, help="programs at a time, one thread each")

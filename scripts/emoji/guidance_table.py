@@ -36,8 +36,26 @@ def draw(program: Path, lines: list[dict]) -> np.ndarray:
     with tempfile.TemporaryDirectory() as scratch:
         prompts, out = Path(scratch) / "prompts.txt", Path(scratch) / "out"
         prompts.write_text("".join(json.dumps(line) + "\n" for line in lines))
-        subprocess.run([program, "generate", "--prompts", prompts, "--frames", "none", "--progress", "none", "--device", "cpu",
-                        "--max-batch", "16", "--out", out], check=True, stderr=subprocess.DEVNULL)
+        subprocess.run(
+            [
+                program,
+                "generate",
+                "--prompts",
+                prompts,
+                "--frames",
+                "none",
+                "--progress",
+                "none",
+                "--device",
+                "cpu",
+                "--max-batch",
+                "16",
+                "--out",
+                out,
+            ],
+            check=True,
+            stderr=subprocess.DEVNULL,
+        )
         pictures = []
         for number in range(1, len(lines) + 1):
             with Image.open(next(out.glob(f"{number:04d}-*")) / "final.png") as picture:
@@ -54,10 +72,19 @@ def samplers_of(program: Path) -> list[dict]:
 def measure(args, scale: float, samplers: list[dict]) -> tuple[dict, dict]:
     """Garbage pictures by number of steps (None: the adaptive sampler's own), and by sampler."""
     common = {"seed": args.seed, "guidance_scale": scale}
-    runs = [(sampler["name"], steps, i) for sampler in samplers for steps in ([None] if sampler["adaptive"] else STEPS)
-            for i in range(len(args.prompts))]
-    references = draw(args.program, [{**common, "prompt": prompt, "sampler": "ddim", "steps": 100} for prompt in args.prompts])
-    lines = [{**common, "prompt": args.prompts[i], "sampler": name} | ({"steps": steps} if steps else {}) for name, steps, i in runs]
+    runs = [
+        (sampler["name"], steps, i)
+        for sampler in samplers
+        for steps in ([None] if sampler["adaptive"] else STEPS)
+        for i in range(len(args.prompts))
+    ]
+    references = draw(
+        args.program, [{**common, "prompt": prompt, "sampler": "ddim", "steps": 100} for prompt in args.prompts]
+    )
+    lines = [
+        {**common, "prompt": args.prompts[i], "sampler": name} | ({"steps": steps} if steps else {})
+        for name, steps, i in runs
+    ]
     pictures = draw(args.program, lines)
     bad = psnr(pictures, references[[i for _, _, i in runs]]) < GARBAGE
     by_steps, by_sampler = {}, {}
@@ -70,22 +97,33 @@ def measure(args, scale: float, samplers: list[dict]) -> tuple[dict, dict]:
 def right_names(args, scale: float) -> str:
     taught = data.load_taught()
     chosen = random.Random(0).sample(range(len(taught)), args.names)
-    pictures = draw(args.program, [{"prompt": taught[i].name, "seed": args.seed + i, "guidance_scale": scale, "sampler": "ddim",
-                                    "steps": 30} for i in chosen])
+    pictures = draw(
+        args.program,
+        [
+            {"prompt": taught[i].name, "seed": args.seed + i, "guidance_scale": scale, "sampler": "ddim", "steps": 30}
+            for i in chosen
+        ],
+    )
     return f"{(ranks(pictures, data.pixels(taught), chosen) == 0).sum()} of {args.names}"
 
 
 def table(args) -> str:
     samplers = samplers_of(args.program)
     each = len([sampler for sampler in samplers if not sampler["adaptive"]]) * len(args.prompts)
-    lines = [f"{len(samplers)} samplers, {len(args.prompts)} prompts ({', '.join(args.prompts)}): pictures that are garbage, of {each} "
-             f"in each column.", "",
-             "| guidance scale | 5 steps | 10 | 20 | 30 | most by | right names |", "| ---: | ---: | ---: | ---: | ---: | --- | ---: |"]
+    lines = [
+        f"{len(samplers)} samplers, {len(args.prompts)} prompts ({', '.join(args.prompts)}): pictures that are garbage, of {each} "
+        f"in each column.",
+        "",
+        "| guidance scale | 5 steps | 10 | 20 | 30 | most by | right names |",
+        "| ---: | ---: | ---: | ---: | ---: | --- | ---: |",
+    ]
     for scale in args.scales:
         by_steps, by_sampler = measure(args, scale, samplers)
         worst = sorted((count, name) for name, count in by_sampler.items() if count)[::-1][:3]
         cells = [f"{sum(by_steps[steps])}" for steps in STEPS]
-        lines.append(f"| {scale:g} | {' | '.join(cells)} | {', '.join(f'`{name}` {count}' for count, name in worst) or '-'} | {right_names(args, scale)} |")
+        lines.append(
+            f"| {scale:g} | {' | '.join(cells)} | {', '.join(f'`{name}` {count}' for count, name in worst) or '-'} | {right_names(args, scale)} |"
+        )
         print(lines[-1], f" adaptive: {sum(by_steps.get(None, []))}", by_sampler, file=sys.stderr, flush=True)
     return "\n".join(lines)
 
@@ -93,7 +131,9 @@ def table(args) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program", type=Path, help="the built steplapse")
-    parser.add_argument("--scales", type=lambda text: [float(part) for part in text.split(",")], default=[1, 1.5, 2, 3, 5])
+    parser.add_argument(
+        "--scales", type=lambda text: [float(part) for part in text.split(",")], default=[1, 1.5, 2, 3, 5]
+    )
     parser.add_argument("--prompts", type=lambda text: text.split(","), default=["hot beverage", "castle", "red apple"])
     parser.add_argument("--names", type=int, default=36)
     parser.add_argument("--seed", type=int, default=1000)

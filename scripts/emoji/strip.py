@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Draws prompts with the built program and lays their x0 frames out as a strip, a row a prompt: docs/strip.png.
 
-    scripts/emoji/strip.py build/release/steplapse docs/strip.png "red apple" "hot beverage"
+scripts/emoji/strip.py build/release/steplapse docs/strip.png "red apple" "hot beverage"
 """
 
 import subprocess
@@ -27,8 +27,24 @@ def main() -> None:
         top = 16 + row * (SIDE + GAP)
         draw.text((4, top + SIDE // 2), prompt, "black", font, anchor="lm")
         with tempfile.TemporaryDirectory() as folder:
-            subprocess.run([program, "generate", prompt, "--seed", SEED, "--steps", "30", "--out", folder,
-                            "--at", ",".join(map(str, STEPS)), "--progress", "none"], check=True)
+            subprocess.run(
+                [
+                    program,
+                    "generate",
+                    prompt,
+                    "--seed",
+                    SEED,
+                    "--steps",
+                    "30",
+                    "--out",
+                    folder,
+                    "--at",
+                    ",".join(map(str, STEPS)),
+                    "--progress",
+                    "none",
+                ],
+                check=True,
+            )
             for column, step in enumerate(STEPS):
                 with Image.open(Path(folder) / f"frames/x0/{step:04d}.png") as frame:
                     strip.paste(frame, (LABEL + column * (SIDE + GAP), top))

@@ -86,8 +86,12 @@ class AutoencoderTask:
         kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
         squares = error.square().mean()
         loss = error.abs().mean() + self.squares * squares + self.kl * kl
-        return loss, {"dB": 10 * math.log10(4 / squares.item()), "kl": kl.item(),
-                      "posterior std": posterior.std.float().mean().item(), "latents' std": mean.std().item()}
+        return loss, {
+            "dB": 10 * math.log10(4 / squares.item()),
+            "kl": kl.item(),
+            "posterior std": posterior.std.float().mean().item(),
+            "latents' std": mean.std().item(),
+        }
 
 
 def load_autoencoder(folder: Path) -> AutoencoderKL:
@@ -142,8 +146,10 @@ def report_autoencoder(autoencoder: AutoencoderKL, images: torch.Tensor) -> None
     mean, std = encode_all(autoencoder, images)
     psnr = peak_signal_to_noise(decode_all(autoencoder, mean), images)
     noisy = peak_signal_to_noise(decode_all(autoencoder, mean + 0.1 * torch.randn_like(mean)), images)
-    say(f"PSNR over the taught set: mean {psnr.mean():.2f} dB, lowest {psnr.min():.2f} dB, "
-        f"with noise of 0.1 on the latents {noisy.mean():.2f} dB")
+    say(
+        f"PSNR over the taught set: mean {psnr.mean():.2f} dB, lowest {psnr.min():.2f} dB, "
+        f"with noise of 0.1 on the latents {noisy.mean():.2f} dB"
+    )
     say(f"latents: std {mean.std((0, 2, 3)).tolist()}, largest {mean.abs().max():.2f}, posterior std {std.mean():.3f}")
 
 
@@ -204,9 +210,20 @@ def train_tokenizer(taught: list[data.Emoji]) -> SentencePieceTokenizer:
     texts = [text for emoji in taught for text in (emoji.name, emoji.name, *emoji.keywords)]
     serialized = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(texts), model_writer=serialized, model_type="unigram", vocab_size=VOCABULARY,
-        hard_vocab_limit=False, normalization_rule_name="nmt_nfkc_cf", character_coverage=1.0,
-        pad_id=0, bos_id=1, eos_id=2, unk_id=3, num_threads=1, minloglevel=2)
+        sentence_iterator=iter(texts),
+        model_writer=serialized,
+        model_type="unigram",
+        vocab_size=VOCABULARY,
+        hard_vocab_limit=False,
+        normalization_rule_name="nmt_nfkc_cf",
+        character_coverage=1.0,
+        pad_id=0,
+        bos_id=1,
+        eos_id=2,
+        unk_id=3,
+        num_threads=1,
+        minloglevel=2,
+    )
     return SentencePieceTokenizer(serialized.getvalue(), TOKENS)
 
 
@@ -214,17 +231,31 @@ def train_tokenizer(taught: list[data.Emoji]) -> SentencePieceTokenizer:
 
 
 def new_scheduler() -> DDIMScheduler:
-    return DDIMScheduler(num_train_timesteps=1000, beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012,
-                         prediction_type="v_prediction", clip_sample=False, set_alpha_to_one=False, steps_offset=1)
+    return DDIMScheduler(
+        num_train_timesteps=1000,
+        beta_schedule="scaled_linear",
+        beta_start=0.00085,
+        beta_end=0.012,
+        prediction_type="v_prediction",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+    )
 
 
 def new_unet() -> UNet2DConditionModel:
     return UNet2DConditionModel(
-        sample_size=LATENT_SIDE, in_channels=LATENT_CHANNELS, out_channels=LATENT_CHANNELS,
+        sample_size=LATENT_SIDE,
+        in_channels=LATENT_CHANNELS,
+        out_channels=LATENT_CHANNELS,
         down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
-        block_out_channels=(96, 160), layers_per_block=1, norm_num_groups=16,
-        cross_attention_dim=TEXT_WIDTH, attention_head_dim=4)
+        block_out_channels=(96, 160),
+        layers_per_block=1,
+        norm_num_groups=16,
+        cross_attention_dim=TEXT_WIDTH,
+        attention_head_dim=4,
+    )
 
 
 class Conditioned(torch.nn.Module):
@@ -252,9 +283,18 @@ class DenoiserTask:
         return len(self.taught)
 
     def new_model(self) -> Conditioned:
-        text = CLIPTextConfig(vocab_size=len(self.tokenizer), hidden_size=TEXT_WIDTH, intermediate_size=4 * TEXT_WIDTH,
-                              num_hidden_layers=3, num_attention_heads=4, max_position_embeddings=TOKENS,
-                              projection_dim=TEXT_WIDTH, bos_token_id=1, eos_token_id=2, pad_token_id=0)
+        text = CLIPTextConfig(
+            vocab_size=len(self.tokenizer),
+            hidden_size=TEXT_WIDTH,
+            intermediate_size=4 * TEXT_WIDTH,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            max_position_embeddings=TOKENS,
+            projection_dim=TEXT_WIDTH,
+            bos_token_id=1,
+            eos_token_id=2,
+            pad_token_id=0,
+        )
         unet = new_unet()
         # Plain matrix products: for so few tokens the fused attention's backward pass takes longer than all the rest.
         unet.set_attn_processor(AttnProcessor())
@@ -276,20 +316,30 @@ class DenoiserTask:
             answer = model(noisy, timesteps, self.tokenizer(captions).to(device))
         error = (answer.float() - wanted).square().mean((1, 2, 3))
         high = timesteps >= 500
-        return error.mean(), {"loss": error.mean().item(), "below 500": error[~high].mean().item() if (~high).any() else 0.0,
-                              "from 500": error[high].mean().item() if high.any() else 0.0}
+        return error.mean(), {
+            "loss": error.mean().item(),
+            "below 500": error[~high].mean().item() if (~high).any() else 0.0,
+            "from 500": error[high].mean().item() if high.any() else 0.0,
+        }
 
 
 def as_pipeline(task: DenoiserTask, model: Conditioned, work: Path) -> Pipeline:
-    return Pipeline(vae=load_autoencoder(work / "vae"), unet=model.unet,
-                    text_encoder=model.text_encoder, scheduler=task.scheduler, tokenizer=task.tokenizer)
+    return Pipeline(
+        vae=load_autoencoder(work / "vae"),
+        unet=model.unet,
+        text_encoder=model.text_encoder,
+        scheduler=task.scheduler,
+        tokenizer=task.tokenizer,
+    )
 
 
 def save_pipeline(pipeline: Pipeline, task: DenoiserTask, folder: Path) -> None:
     """The pipeline, and what scripts/export_bundle.py takes beside it: the taught prompts and latents of their pictures."""
     pipeline.save_pretrained(folder)
-    prompts = [{"name": emoji.name, "keywords": list(emoji.keywords), "picture": emoji.character,
-                "category": emoji.category} for emoji in task.taught]
+    prompts = [
+        {"name": emoji.name, "keywords": list(emoji.keywords), "picture": emoji.character, "category": emoji.category}
+        for emoji in task.taught
+    ]
     (folder / "prompts.json").write_text(json.dumps(prompts, ensure_ascii=False, indent=1) + "\n")
     save_file({"latents": task.mean.cpu().contiguous()}, folder / "latents.safetensors")
 
@@ -298,8 +348,10 @@ def train_denoiser(args) -> None:
     task = DenoiserTask(args)
     torch.manual_seed(args.seed)
     model = task.new_model().to(args.device)
-    say(f"vocabulary {len(task.tokenizer)}, parameters: UNet {sum(p.numel() for p in model.unet.parameters()):,}, "
-        f"text encoder {sum(p.numel() for p in model.text_encoder.parameters()):,}")
+    say(
+        f"vocabulary {len(task.tokenizer)}, parameters: UNet {sum(p.numel() for p in model.unet.parameters()):,}, "
+        f"text encoder {sum(p.numel() for p in model.text_encoder.parameters()):,}"
+    )
 
     def watch(averaged, progress):
         pipeline = as_pipeline(task, averaged, args.work)
@@ -322,7 +374,9 @@ def generate(pipeline: Pipeline, prompts: list[str], steps: int, guidance_scale:
     conditioning = pipeline.text_encoder(pipeline.tokenizer([*prompts, ""]).to(device)).last_hidden_state
     conditioning, unconditional = conditioning[:-1], conditioning[-1:].expand(len(prompts), -1, -1)
     shape = (pipeline.unet.config.in_channels, pipeline.unet.config.sample_size, pipeline.unet.config.sample_size)
-    x = torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(seed + i)) for i in range(len(prompts))])
+    x = torch.stack(
+        [torch.randn(shape, generator=torch.Generator().manual_seed(seed + i)) for i in range(len(prompts))]
+    )
     x = x.to(device)
     pipeline.scheduler.set_timesteps(steps)
     for timestep in pipeline.scheduler.timesteps:
@@ -336,8 +390,12 @@ def measure(pipeline: Pipeline, taught: list[data.Emoji], names: int, steps: int
     """Share of prompts whose picture is nearest (L2 over pixels) to its own emoji, or has it among the nearest five."""
     chosen = random.Random(0).sample(range(len(taught)), min(names, len(taught)))
     wanted = torch.from_numpy(data.pixels(taught)).flatten(1)
-    images = torch.cat([generate(pipeline, [taught[i].name for i in chosen[part : part + 50]], steps, guidance_scale, part)
-                        for part in range(0, len(chosen), 50)])
+    images = torch.cat(
+        [
+            generate(pipeline, [taught[i].name for i in chosen[part : part + 50]], steps, guidance_scale, part)
+            for part in range(0, len(chosen), 50)
+        ]
+    )
     nearest = torch.cdist(images.clamp(-1, 1).flatten(1).cpu(), wanted).topk(5, largest=False).indices
     own = nearest == torch.tensor(chosen)[:, None]
     return own[:, 0].float().mean().item(), own.any(1).float().mean().item(), images
@@ -371,9 +429,12 @@ def check(args) -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, default=Path("training"), help="folder for checkpoints (default: training)")
-    parser.add_argument("--device", type=torch.device,
-                        default=torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    parser.add_argument(
+        "--work", type=Path, default=Path("training"), help="folder for checkpoints (default: training)"
+    )
+    parser.add_argument(
+        "--device", type=torch.device, default=torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    )
     parser.add_argument("--seed", type=int, default=1)
     stages = parser.add_subparsers(dest="stage", required=True)
 
@@ -386,8 +447,12 @@ def parse_arguments() -> argparse.Namespace:
         stage.add_argument("--batch", type=int, default=batch)
         stage.add_argument("--rate", type=float, default=rate)
         stage.add_argument("--average", type=float, default=average, help="decay of the averaged weights")
-        stage.add_argument("--workers", type=int, default=1 if torch.cuda.is_available() else torch.get_num_threads(),
-                           help="processes that share a batch (CPU only)")
+        stage.add_argument(
+            "--workers",
+            type=int,
+            default=1 if torch.cuda.is_available() else torch.get_num_threads(),
+            help="processes that share a batch (CPU only)",
+        )
         return stage
 
     stage = training_stage("autoencoder", train_autoencoder, batch=16, rate=1.5e-3, average=0.99)

@@ -106,7 +106,9 @@ def _compute(task, model, gradient, step, args, worker) -> dict:
     return figures
 
 
-def train(task, model: torch.nn.Module, checkpoint: Path, args, every_minutes: float = 5, watch=None) -> torch.nn.Module:
+def train(
+    task, model: torch.nn.Module, checkpoint: Path, args, every_minutes: float = 5, watch=None
+) -> torch.nn.Module:
     """Trains `model` on `task` and returns the average of its weights.
 
     task.loss(model, indices, generator) gives the loss and a dict of figures; len(task) is the number of drawings.
@@ -135,8 +137,11 @@ def train(task, model: torch.nn.Module, checkpoint: Path, args, every_minutes: f
         context = multiprocessing.get_context("spawn")
         meeting, step, stop = context.Barrier(args.workers), context.Value("q"), context.Value("b")
         for worker in range(1, args.workers):
-            others.append(context.Process(target=_work, daemon=True,
-                                          args=(task, model, gradients, step, stop, meeting, args, worker)))
+            others.append(
+                context.Process(
+                    target=_work, daemon=True, args=(task, model, gradients, step, stop, meeting, args, worker)
+                )
+            )
             others[-1].start()
         sizes = [p.numel() for p in parameters]
 
@@ -148,8 +153,16 @@ def train(task, model: torch.nn.Module, checkpoint: Path, args, every_minutes: f
         return copy
 
     def save() -> None:
-        save_whole({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "averaged": averaged,
-                    "step": progress.step, "elapsed": progress.elapsed}, checkpoint)
+        save_whole(
+            {
+                "model": model.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "averaged": averaged,
+                "step": progress.step,
+                "elapsed": progress.elapsed,
+            },
+            checkpoint,
+        )
 
     interrupted = []
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -37,8 +37,15 @@ def emoji_pipeline():
     from emoji.train import TEXT_WIDTH, TOKENS, AutoencoderTask, new_scheduler, new_unet
 
     pipeline = StableDiffusionPipeline(
-        vae=AutoencoderTask.new_model().eval(), unet=new_unet().eval(), scheduler=new_scheduler(), text_encoder=None,
-        tokenizer=None, safety_checker=None, feature_extractor=None, requires_safety_checker=False)
+        vae=AutoencoderTask.new_model().eval(),
+        unet=new_unet().eval(),
+        scheduler=new_scheduler(),
+        text_encoder=None,
+        tokenizer=None,
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
     pipeline.set_progress_bar_config(disable=True)
     embeddings = torch.randn(1, TOKENS, TEXT_WIDTH)
     return pipeline, {"prompt_embeds": embeddings, "negative_prompt_embeds": torch.zeros_like(embeddings)}
@@ -52,8 +59,17 @@ def sd1(args):
     pipeline = make_random_pipeline("sd1", torch.bfloat16)
     bundle = args.work / f"sd1-{DTYPE}"
     if not bundle.exists():
-        export_bundle(pipeline, bundle, ExportOptions(bundle.name, source="random weights", licence="none", dtype=DTYPE,
-                                                      say=lambda line: print(line, file=sys.stderr, flush=True)))
+        export_bundle(
+            pipeline,
+            bundle,
+            ExportOptions(
+                bundle.name,
+                source="random weights",
+                licence="none",
+                dtype=DTYPE,
+                say=lambda line: print(line, file=sys.stderr, flush=True),
+            ),
+        )
     return bundle, pipeline, {"prompt": PROMPT, "height": 256, "width": 256}, ("--size", "256x256")
 
 
@@ -64,9 +80,31 @@ def steplapse_seconds(args, bundle: Path, steps: int, at_once: int, flags) -> fl
     """For `at_once` pictures, loading left out."""
     folder = args.work / "runs"
     shutil.rmtree(folder, ignore_errors=True)
-    command = [args.program, PROMPT, "--model", bundle, "--seed", "1", "--count", str(args.rounds * at_once), "--steps",
-               str(steps), "--frames", "none", "--out", folder, "--device", "cpu", "--threads", str(args.threads),
-               "--max-batch", str(at_once), "--progress", "json", *flags]
+    command = [
+        args.program,
+        PROMPT,
+        "--model",
+        bundle,
+        "--seed",
+        "1",
+        "--count",
+        str(args.rounds * at_once),
+        "--steps",
+        str(steps),
+        "--frames",
+        "none",
+        "--out",
+        folder,
+        "--device",
+        "cpu",
+        "--threads",
+        str(args.threads),
+        "--max-batch",
+        str(at_once),
+        "--progress",
+        "json",
+        *flags,
+    ]
     ended = subprocess.run(command, capture_output=True, text=True)
     if ended.returncode != 0:
         raise SystemExit(f"batch.py: steplapse ended with {ended.returncode}: {ended.stderr}")
@@ -78,8 +116,13 @@ def diffusers_seconds(args, pipeline, steps: int, at_once: int, arguments) -> fl
     start = time.perf_counter()
     for _ in range(args.rounds):
         with torch.no_grad():
-            pipeline(**arguments, num_inference_steps=steps, num_images_per_prompt=at_once, guidance_scale=7.5,
-                     generator=[torch.Generator().manual_seed(1 + i) for i in range(at_once)])
+            pipeline(
+                **arguments,
+                num_inference_steps=steps,
+                num_images_per_prompt=at_once,
+                guidance_scale=7.5,
+                generator=[torch.Generator().manual_seed(1 + i) for i in range(at_once)],
+            )
     return (time.perf_counter() - start) / args.rounds
 
 
@@ -93,8 +136,12 @@ def measure(args, name: str) -> None:
         for at_once in args.at_once:
             ours[at_once].append(steplapse_seconds(args, bundle, steps, at_once, flags))
             theirs[at_once].append(diffusers_seconds(args, pipeline, steps, at_once, arguments))
-            print(f"{name}, turn {turn + 1}, {at_once} at once: steplapse {ours[at_once][-1]:.2f} s, "
-                  f"diffusers {theirs[at_once][-1]:.2f} s", file=sys.stderr, flush=True)
+            print(
+                f"{name}, turn {turn + 1}, {at_once} at once: steplapse {ours[at_once][-1]:.2f} s, "
+                f"diffusers {theirs[at_once][-1]:.2f} s",
+                file=sys.stderr,
+                flush=True,
+            )
 
     def a_minute(seconds, at_once):
         return 60 * at_once / statistics.median(seconds[at_once])
@@ -102,8 +149,11 @@ def measure(args, name: str) -> None:
     first = args.at_once[0]
     for at_once in args.at_once:
         rate, reference = a_minute(ours, at_once), a_minute(theirs, at_once)
-        print(f"| {name}, {steps} steps | {at_once} | {rate:.1f} | {rate / a_minute(ours, first):.2f} | {reference:.1f} | "
-              f"{rate / reference:.2f} |", flush=True)
+        print(
+            f"| {name}, {steps} steps | {at_once} | {rate:.1f} | {rate / a_minute(ours, first):.2f} | {reference:.1f} | "
+            f"{rate / reference:.2f} |",
+            flush=True,
+        )
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -124,8 +174,10 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     args.work.mkdir(parents=True, exist_ok=True)
     print(f"{args.threads} threads, libtorch {torch.__version__}, medians of {args.turns} turns\n")
-    print("| model | at once | steplapse, pictures a minute | as fast as alone | diffusers, pictures a minute | ratio |\n"
-          "| --- | --- | --- | --- | --- | --- |")
+    print(
+        "| model | at once | steplapse, pictures a minute | as fast as alone | diffusers, pictures a minute | ratio |\n"
+        "| --- | --- | --- | --- | --- | --- |"
+    )
     for name in args.models:
         measure(args, name)
 

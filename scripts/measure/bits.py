@@ -57,13 +57,38 @@ def draw(args, model: Path, threads: int = 1, at_once: int = 1, **environment) -
     shutil.rmtree(out, ignore_errors=True)
     prompts = args.work / "prompts.txt"
     prompts.write_text("".join(f"{prompt}\n" for prompt in PROMPTS))
-    subprocess.run([args.program, "--prompts", prompts, "--seed", ",".join(map(str, SEEDS)), "--model", model,
-                    "--steps", str(args.steps), "--sampler", args.sampler, "--frames", "none", "--threads", str(threads),
-                    "--max-batch", str(at_once), "--out", out, "--progress", "none"],
-                   check=True, env={**os.environ, **environment})
+    subprocess.run(
+        [
+            args.program,
+            "--prompts",
+            prompts,
+            "--seed",
+            ",".join(map(str, SEEDS)),
+            "--model",
+            model,
+            "--steps",
+            str(args.steps),
+            "--sampler",
+            args.sampler,
+            "--frames",
+            "none",
+            "--threads",
+            str(threads),
+            "--max-batch",
+            str(at_once),
+            "--out",
+            out,
+            "--progress",
+            "none",
+        ],
+        check=True,
+        env={**os.environ, **environment},
+    )
     folders = sorted(path.parent for path in out.glob("*/final.png"))
-    return (numpy.concatenate([load_file(folder / "final.safetensors")["latents"] for folder in folders]),
-            numpy.stack([numpy.asarray(Image.open(folder / "final.png")).astype(int) for folder in folders]))
+    return (
+        numpy.concatenate([load_file(folder / "final.safetensors")["latents"] for folder in folders]),
+        numpy.stack([numpy.asarray(Image.open(folder / "final.png")).astype(int) for folder in folders]),
+    )
 
 
 def draw_moved(args, by: int) -> tuple[numpy.ndarray, numpy.ndarray]:
@@ -98,14 +123,19 @@ def main() -> None:
     args.work.mkdir(parents=True, exist_ok=True)
 
     latents, pictures = draw(args, args.model)
-    print(f"{len(latents)} pictures, {args.sampler}, {args.steps} steps, against one thread and one picture at a time\n")
+    print(
+        f"{len(latents)} pictures, {args.sampler}, {args.steps} steps, against one thread and one picture at a time\n"
+    )
     print("| changed | latents | pixels, of 255 | pixels that differ |\n| --- | --- | --- | --- |")
     for name, drawn in changes(args):
         other, painted = drawn()
         largest = abs(latents).max(axis=(1, 2, 3), keepdims=True)
         off = abs(painted - pictures)
-        print(f"| {name} | {(abs(other - latents) / largest).max():.1e} | {off.max()} | "
-              f"{(off > 0).any(axis=-1).mean():.2%} |", flush=True)
+        print(
+            f"| {name} | {(abs(other - latents) / largest).max():.1e} | {off.max()} | "
+            f"{(off > 0).any(axis=-1).mean():.2%} |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

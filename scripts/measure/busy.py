@@ -36,8 +36,11 @@ def sd1_bundle(work: Path) -> Path:
         from measure.random_pipeline import make_random_pipeline
         from steplapse_export.exporter import ExportOptions, export_bundle
 
-        export_bundle(make_random_pipeline("sd1", torch.bfloat16), bundle,
-                      ExportOptions(bundle.name, source="random weights", licence="none", dtype="bfloat16"))
+        export_bundle(
+            make_random_pipeline("sd1", torch.bfloat16),
+            bundle,
+            ExportOptions(bundle.name, source="random weights", licence="none", dtype="bfloat16"),
+        )
     return bundle
 
 
@@ -62,7 +65,19 @@ def seconds_of_run(args, flags, variant: dict) -> float:
     folder = args.work / "busy-run"
     shutil.rmtree(folder, ignore_errors=True)
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("OMP_", "GOMP_"))} | variant
-    command = [args.program, "red apple", "--seed", "1", "--frames", "x0,xt", "--progress", "none", "--out", folder, *flags]
+    command = [
+        args.program,
+        "red apple",
+        "--seed",
+        "1",
+        "--frames",
+        "x0,xt",
+        "--progress",
+        "none",
+        "--out",
+        folder,
+        *flags,
+    ]
     start = time.monotonic()
     with contextlib.suppress(subprocess.TimeoutExpired):
         subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL, timeout=args.limit)
@@ -109,8 +124,11 @@ def main():
             found = medians(args, flags, loops)
             idle = idle or found["now"]
             before = f"over {args.limit:.0f}" if found["before"] >= args.limit else f"{found['before']:.2f}"
-            print(f"| {model} | {machine} | {before} | {found['now']:.2f} | {found['now'] / found['before']:.2f} "
-                  f"| {found['now'] / idle:.2f} |", flush=True)
+            print(
+                f"| {model} | {machine} | {before} | {found['now']:.2f} | {found['now'] / found['before']:.2f} "
+                f"| {found['now'] / idle:.2f} |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

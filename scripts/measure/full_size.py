@@ -38,9 +38,29 @@ def run_steplapse(args, bundle: Path) -> dict:
     folder = args.work / "run"
     shutil.rmtree(folder, ignore_errors=True)
     process = subprocess.Popen(
-        [args.program, PROMPT, "--model", bundle, "--seed", "1", "--steps", str(args.steps), "--size",
-         f"{args.side}x{args.side}", "--frames", "none", "--out", folder, "--device", "cpu", "--threads",
-         str(args.threads), "--progress", "none"])
+        [
+            args.program,
+            PROMPT,
+            "--model",
+            bundle,
+            "--seed",
+            "1",
+            "--steps",
+            str(args.steps),
+            "--size",
+            f"{args.side}x{args.side}",
+            "--frames",
+            "none",
+            "--out",
+            folder,
+            "--device",
+            "cpu",
+            "--threads",
+            str(args.threads),
+            "--progress",
+            "none",
+        ]
+    )
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
@@ -48,8 +68,12 @@ def run_steplapse(args, bundle: Path) -> dict:
     with open(folder / "steps.csv", newline="") as file:
         steps = [float(row["denoiser_ms"]) / 1000 for row in csv.DictReader(file)]
     totals = json.loads((folder / "run.json").read_text())
-    return {"step": statistics.mean(steps[1:]), "ready": totals["denoiser_load_seconds"],
-            "decode": totals["frame_seconds"], "memory": usage.ru_maxrss * 1024}
+    return {
+        "step": statistics.mean(steps[1:]),
+        "ready": totals["denoiser_load_seconds"],
+        "decode": totals["frame_seconds"],
+        "memory": usage.ru_maxrss * 1024,
+    }
 
 
 def run_diffusers(args, pipeline) -> float:
@@ -61,8 +85,16 @@ def run_diffusers(args, pipeline) -> float:
         return {}
 
     with torch.no_grad():
-        pipeline(PROMPT, num_inference_steps=args.steps, height=args.side, width=args.side, output_type="latent",
-                 generator=torch.Generator().manual_seed(1), guidance_scale=7.5, callback_on_step_end=ended)
+        pipeline(
+            PROMPT,
+            num_inference_steps=args.steps,
+            height=args.side,
+            width=args.side,
+            output_type="latent",
+            generator=torch.Generator().manual_seed(1),
+            guidance_scale=7.5,
+            callback_on_step_end=ended,
+        )
     return (ends[-1] - ends[0]) / (len(ends) - 1)
 
 
@@ -71,16 +103,28 @@ def measure(args, family: str) -> str:
     bundle = args.work / f"{family}-{args.dtype}"
     pipeline = make_random_pipeline(family, DTYPES[args.dtype], PREDICTION_TYPES[family])
     if not bundle.exists():
-        export_bundle(pipeline, bundle, ExportOptions(bundle.name, source="random weights", licence="none", dtype=args.dtype,
-                                                      say=lambda line: print(line, file=sys.stderr, flush=True)))
+        export_bundle(
+            pipeline,
+            bundle,
+            ExportOptions(
+                bundle.name,
+                source="random weights",
+                licence="none",
+                dtype=args.dtype,
+                say=lambda line: print(line, file=sys.stderr, flush=True),
+            ),
+        )
     if pipeline.vae.config.force_upcast and family == "sdxl":
         pipeline.vae.float()
     ours, theirs = [], []
     for turn in range(args.turns):
         ours.append(run_steplapse(args, bundle))
         theirs.append(run_diffusers(args, pipeline))
-        print(f"{family}, turn {turn + 1}: steplapse {ours[-1]['step']:.2f} s, diffusers {theirs[-1]:.2f} s a step",
-              file=sys.stderr, flush=True)
+        print(
+            f"{family}, turn {turn + 1}: steplapse {ours[-1]['step']:.2f} s, diffusers {theirs[-1]:.2f} s a step",
+            file=sys.stderr,
+            flush=True,
+        )
 
     def median(key):
         return statistics.median(run[key] for run in ours)
@@ -88,8 +132,10 @@ def measure(args, family: str) -> str:
     weights = sum(path.stat().st_size for path in bundle.glob("*.safetensors"))
     beside = max(run["memory"] for run in ours) - weights
     step, reference = median("step"), statistics.median(theirs)
-    return (f"| {family}, {PREDICTION_TYPES[family]} | {weights / 1e9:.2f} GB | {median('ready'):.2f} s | "
-            f"{beside / 1e9:+.2f} GB | {step:.2f} s | {reference:.2f} s | {step / reference:.2f} | {median('decode'):.1f} s |")
+    return (
+        f"| {family}, {PREDICTION_TYPES[family]} | {weights / 1e9:.2f} GB | {median('ready'):.2f} s | "
+        f"{beside / 1e9:+.2f} GB | {step:.2f} s | {reference:.2f} s | {step / reference:.2f} | {median('decode'):.1f} s |"
+    )
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -109,10 +155,14 @@ def main() -> None:
     args = parse_arguments()
     torch.set_num_threads(args.threads)
     args.work.mkdir(parents=True, exist_ok=True)
-    print(f"{args.dtype}, {args.side} x {args.side}, {args.threads} threads, libtorch {torch.__version__}, medians of "
-          f"{args.turns} turns of {args.steps} steps\n")
-    print("| model | weights | denoiser ready | peak memory beside weights | step, steplapse | step, diffusers | ratio | "
-          "decoding one picture |\n| --- | --- | --- | --- | --- | --- | --- | --- |")
+    print(
+        f"{args.dtype}, {args.side} x {args.side}, {args.threads} threads, libtorch {torch.__version__}, medians of "
+        f"{args.turns} turns of {args.steps} steps\n"
+    )
+    print(
+        "| model | weights | denoiser ready | peak memory beside weights | step, steplapse | step, diffusers | ratio | "
+        "decoding one picture |\n| --- | --- | --- | --- | --- | --- | --- | --- |"
+    )
     for family in args.families:
         print(measure(args, family), flush=True)
 

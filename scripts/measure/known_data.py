@@ -119,8 +119,12 @@ def write_module(module, inputs, folder: Path, name: str) -> dict:
     program = load_program(written.program, written.weights, torch.float32)
     verify(program, module, inputs, name, 1e-5)
     tensors = {key: {"dtype": SAFETENSORS_NAMES[t.dtype], "shape": list(t.shape)} for key, t in written.tensors.items()}
-    return {"program": written.program.name, "weights": [path.name for path in written.weights],
-            "compute_dtype": "float32", "tensors": tensors}
+    return {
+        "program": written.program.name,
+        "weights": [path.name for path in written.weights],
+        "compute_dtype": "float32",
+        "tensors": tensors,
+    }
 
 
 def write_bundle(folder: Path, side: int = SIDE) -> Path:
@@ -132,7 +136,9 @@ def write_bundle(folder: Path, side: int = SIDE) -> Path:
     latents, tokens = torch.randn(2, 1, side, side), torch.ones(2, 1, tokenizer.length)
     modules = {
         "text_encoder": write_module(NoText(), (tokens.long(), tokens), folder, "text_encoder"),
-        "denoiser": write_module(ExactDenoiser(), (latents, torch.tensor([1.5, 999]), tokens[:, :, :1]), folder, "denoiser"),
+        "denoiser": write_module(
+            ExactDenoiser(), (latents, torch.tensor([1.5, 999]), tokens[:, :, :1]), folder, "denoiser"
+        ),
         "decoders": {"full": write_module(GreyDecoder(), (latents,), folder, "decoder_full")},
     }
     manifest = {
@@ -143,8 +149,16 @@ def write_bundle(folder: Path, side: int = SIDE) -> Path:
         "licence": "Apache-2.0",
         "files": describe_files(folder),
         "modules": modules,
-        "tokenizers": [{"kind": "sentencepiece", "files": ["tokenizer.model"], "length": tokenizer.length,
-                        "bos": ids.bos_id(), "eos": ids.eos_id(), "pad": ids.pad_id()}],
+        "tokenizers": [
+            {
+                "kind": "sentencepiece",
+                "files": ["tokenizer.model"],
+                "length": tokenizer.length,
+                "bos": ids.bos_id(),
+                "eos": ids.eos_id(),
+                "pad": ids.pad_id(),
+            }
+        ],
         "max_chunks": 1,
         "clip_skip": 1,
         "latent_channels": 1,

@@ -59,8 +59,9 @@ class Program:
 
     def __call__(self, *arguments) -> str:
         environment = {**os.environ, "STEPLAPSE_MODEL": str(self.bundle), "OMP_NUM_THREADS": "1"}
-        ended = subprocess.run([self.path, *map(str, arguments)], env=environment, capture_output=True, text=True,
-                               timeout=TIMEOUT)
+        ended = subprocess.run(
+            [self.path, *map(str, arguments)], env=environment, capture_output=True, text=True, timeout=TIMEOUT
+        )
         if ended.returncode != 0:
             sys.exit(f"theory.py: {ended.stderr.strip()}")
         return ended.stdout
@@ -83,10 +84,28 @@ class Program:
         run, start, file = (self.folder / name for name in ("run", "start.safetensors", "levels.json"))
         save_file({"latents": torch.from_numpy(x).float().reshape(1, 1, SIDE, SIDE)}, start)
         file.write_text(json.dumps(levels))
-        self("generate", "", "--sampler", sampler, "--levels", file, "--latents", start, "--seed", SEED, "--frames", "none",
-             "--out", run, "--overwrite", "--progress", "none", *flags)
+        self(
+            "generate",
+            "",
+            "--sampler",
+            sampler,
+            "--levels",
+            file,
+            "--latents",
+            start,
+            "--seed",
+            SEED,
+            "--frames",
+            "none",
+            "--out",
+            run,
+            "--overwrite",
+            "--progress",
+            "none",
+            *flags,
+        )
         with sqlite3.connect(run / "run.sqlite") as log:
-            calls, = log.execute("SELECT count(*) FROM calls").fetchone()
+            (calls,) = log.execute("SELECT count(*) FROM calls").fetchone()
         return load_file(run / "final.safetensors")["latents"].double().numpy().ravel(), calls
 
 
@@ -120,7 +139,7 @@ class Line:
         """-d log(error) / d log(calls); none where the number of steps is the sampler's own choice."""
         if len(set(self.calls)) < len(self.calls):
             return None
-        points = numpy.log(self.calls[-len(FITTED):]), numpy.log(self.errors[-len(FITTED):])
+        points = numpy.log(self.calls[-len(FITTED) :]), numpy.log(self.errors[-len(FITTED) :])
         return -numpy.polyfit(*points, 1)[0]
 
 
@@ -150,7 +169,11 @@ def measure_orders(program: Program, smallest_sigma: float | None) -> list[Line]
     lines = []
     for sampler in filter(solves_the_ode, program.samplers()):
         line = measured_line(program, sampler, STEPS, smallest_sigma)
-        same = [other for other in lines if other.calls == line.calls and numpy.allclose(other.errors, line.errors, rtol=0.01)]
+        same = [
+            other
+            for other in lines
+            if other.calls == line.calls and numpy.allclose(other.errors, line.errors, rtol=0.01)
+        ]
         if same:
             same[0].names += line.names
         else:
@@ -168,13 +191,17 @@ def last_step_error() -> float:
 
 def print_orders(lines: list[Line], whole: list[Line]) -> None:
     ends = {name: line.errors[-1] for line in whole for name in line.names}
-    print(f"| sampler, without fresh noise | order | slope | error after {STEPS[2]} steps | after {STEPS[-1]} | whole run, after "
-          f"{STEPS[-1]} |")
+    print(
+        f"| sampler, without fresh noise | order | slope | error after {STEPS[2]} steps | after {STEPS[-1]} | whole run, after "
+        f"{STEPS[-1]} |"
+    )
     print("| --- | --- | --- | --- | --- | --- |")
     for line in lines:
         slope = "-" if line.slope() is None else f"{line.slope():.2f}"
         names = ", ".join(f"`{name}`" for name in line.names)
-        print(f"| {names} | {line.order} | {slope} | {line.errors[2]:.1e} | {line.errors[-1]:.1e} | {ends[line.names[0]]:.1e} |")
+        print(
+            f"| {names} | {line.order} | {slope} | {line.errors[2]:.1e} | {line.errors[-1]:.1e} | {ends[line.names[0]]:.1e} |"
+        )
     print(f"\nThe last step alone leaves {last_step_error():.1e} of a whole run.\n")
 
 
@@ -213,9 +240,13 @@ def print_distributions(all_ends: list[Ends]) -> None:
     of_mean, of_variance = sampling_errors()
     print(f"| sampler | mean, {FEW} steps | {MANY} steps | variance, {FEW} steps | {MANY} steps |")
     print("| --- | --- | --- | --- | --- |")
-    print(f"| *the data, ± the sampling error* | {known_data.MEAN:.3f} ± {of_mean:.3f} | | {known_data.VARIANCE:.3f} ± {of_variance:.3f} | |")
+    print(
+        f"| *the data, ± the sampling error* | {known_data.MEAN:.3f} ± {of_mean:.3f} | | {known_data.VARIANCE:.3f} ± {of_variance:.3f} | |"
+    )
     for ends in all_ends:
-        print(f"| `{ends.name}` | {ends.few.mean():.3f} | {ends.many.mean():.3f} | {ends.few.var():.3f} | {ends.many.var():.3f} |")
+        print(
+            f"| `{ends.name}` | {ends.few.mean():.3f} | {ends.many.mean():.3f} | {ends.few.var():.3f} | {ends.many.var():.3f} |"
+        )
     print()
 
 
@@ -223,8 +254,22 @@ def print_distributions(all_ends: list[Ends]) -> None:
 
 GREY = "0.6"
 # Of the lines in their order, in all panels alike.
-COLORS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#111111", "#d62728", "#9467bd", "#e377c2", "#8c564b", "#17becf", "#bcbd22",
-          "#7f7f7f", "#0b3d91", "#b8860b", "#6b8e23")
+COLORS = (
+    "#1f77b4",
+    "#ff7f0e",
+    "#2ca02c",
+    "#111111",
+    "#d62728",
+    "#9467bd",
+    "#e377c2",
+    "#8c564b",
+    "#17becf",
+    "#bcbd22",
+    "#7f7f7f",
+    "#0b3d91",
+    "#b8860b",
+    "#6b8e23",
+)
 MARKERS = "osDPv^<>XphHd*"
 SHOWN_WHOLE = ("ddim", "heun", "dpm2", "lms", "dpmpp_2m", "unipc")
 
@@ -242,8 +287,15 @@ def draw_guide(axes, order: int, calls, error: float) -> None:
     calls = numpy.array(calls, float)
     errors = error * (calls / calls[0]) ** -order
     axes.plot(calls, errors, color="0.85", lw=4, zorder=0, solid_capstyle="butt")
-    axes.annotate(f"order {order}", (calls[-1], errors[-1]), (4, 0), textcoords="offset points", color=GREY, va="center",
-                  fontsize=8)
+    axes.annotate(
+        f"order {order}",
+        (calls[-1], errors[-1]),
+        (4, 0),
+        textcoords="offset points",
+        color=GREY,
+        va="center",
+        fontsize=8,
+    )
 
 
 def draw_lines(axes, lines: list[Line], title: str, styles: dict) -> None:
@@ -251,8 +303,16 @@ def draw_lines(axes, lines: list[Line], title: str, styles: dict) -> None:
         single = line.slope() is None
         x, y = (line.calls[:1], line.errors[:1]) if single else (line.calls, line.errors)
         color, marker = styles[line.names[0]]
-        axes.plot(x, y, color=color, marker=marker, ms=9 if single else 4.5, lw=1.4, ls="none" if single else "-",
-                  label=", ".join(line.names))
+        axes.plot(
+            x,
+            y,
+            color=color,
+            marker=marker,
+            ms=9 if single else 4.5,
+            lw=1.4,
+            ls="none" if single else "-",
+            label=", ".join(line.names),
+        )
     axes.set(xscale="log", yscale="log", title=title, xlabel="denoiser calls")
     axes.set_xticks([10, 20, 50, 100, 200, 400], ["10", "20", "50", "100", "200", "400"])
     axes.minorticks_off()
@@ -266,7 +326,9 @@ def draw_orders(lines: list[Line], whole: list[Line], samplers: list[dict], path
     styles = {line.names[0]: style for line, style in zip(lines, zip(COLORS, MARKERS), strict=True)}
     multistep = [line for line in lines if line.order > 1 and line.names[0] in once]
     alone = [line for line in lines if line not in multistep]
-    figure, (left, middle, right) = pyplot.subplots(1, 3, figsize=(13, 5.2), sharex=True, sharey=True, layout="constrained")
+    figure, (left, middle, right) = pyplot.subplots(
+        1, 3, figsize=(13, 5.2), sharex=True, sharey=True, layout="constrained"
+    )
     draw_lines(left, alone, f"each step by itself, to sigma {SMALLEST_SIGMA}", styles)
     draw_lines(middle, multistep, f"multistep, to sigma {SMALLEST_SIGMA}", styles)
     draw_lines(right, [line for line in whole if line.names[0] in SHOWN_WHOLE], "whole runs, to sigma 0", styles)
@@ -274,8 +336,15 @@ def draw_orders(lines: list[Line], whole: list[Line], samplers: list[dict], path
         draw_guide(axes, 1, [30, 240], 0.25)
         draw_guide(axes, 2, [30, 240], 0.06)
     right.axhline(last_step_error(), color=GREY, lw=1, ls="--")
-    right.annotate("the last step alone", (7, last_step_error()), (0, -4), textcoords="offset points", va="top", color="0.4",
-                   fontsize=8)
+    right.annotate(
+        "the last step alone",
+        (7, last_step_error()),
+        (0, -4),
+        textcoords="offset points",
+        va="top",
+        color="0.4",
+        fontsize=8,
+    )
     left.set_ylabel("root mean square error of x")
     left.set(xlim=(5.5, 480), ylim=(2e-6, 1))
     write_svg(figure, path)
@@ -284,36 +353,54 @@ def draw_orders(lines: list[Line], whole: list[Line], samplers: list[dict], path
 def draw_distributions(all_ends: list[Ends], path: Path) -> None:
     columns = 5
     rows = -(-len(all_ends) // columns)
-    figure, grid = pyplot.subplots(rows, columns, figsize=(13, 2.1 * rows), sharex=True, sharey=True, layout="constrained")
+    figure, grid = pyplot.subplots(
+        rows, columns, figsize=(13, 2.1 * rows), sharex=True, sharey=True, layout="constrained"
+    )
     x, bins = numpy.linspace(-2.2, 2.6, 73), numpy.linspace(-2.2, 2.6, 41)
     for axes, ends in zip(grid.flat, all_ends):
         axes.hist(ends.few, bins, density=True, histtype="stepfilled", color="#9ecae1", label=f"{FEW} steps")
         axes.hist(ends.many, bins, density=True, histtype="step", color="#08519c", lw=1, label=f"{MANY} steps")
         axes.plot(x, known_data.density(x), color="#d94801", lw=1, label="the data")
         axes.set_title(ends.name, fontsize=10)
-        moments = (f"{steps}: {x.mean():.3f}, {x.var():.3f}" for steps, x in
-                   ((FEW, ends.few), (MANY, ends.many)))
-        axes.text(0.5, 0.98, "\n".join(moments), transform=axes.transAxes, ha="center", va="top", fontsize=7.5, color="0.3")
+        moments = (f"{steps}: {x.mean():.3f}, {x.var():.3f}" for steps, x in ((FEW, ends.few), (MANY, ends.many)))
+        axes.text(
+            0.5, 0.98, "\n".join(moments), transform=axes.transAxes, ha="center", va="top", fontsize=7.5, color="0.3"
+        )
         axes.set(yticks=[], xticks=[-2, -1, 0, 1, 2], ylim=(0, 1.25))
         axes.spines.left.set_visible(False)
-    for axes in list(grid.flat)[len(all_ends):]:
+    for axes in list(grid.flat)[len(all_ends) :]:
         axes.set_axis_off()
     of_mean, of_variance = sampling_errors()
-    figure.legend(*grid.flat[0].get_legend_handles_labels(), loc="lower right", frameon=False, fontsize=10,
-                  alignment="left", title=f"steps: mean, variance of {SIDE**2:,} trajectories\nthe data: {known_data.MEAN:.3f} ± "
-                  f"{of_mean:.3f}, {known_data.VARIANCE:.3f} ± {of_variance:.3f}")
+    figure.legend(
+        *grid.flat[0].get_legend_handles_labels(),
+        loc="lower right",
+        frameon=False,
+        fontsize=10,
+        alignment="left",
+        title=f"steps: mean, variance of {SIDE**2:,} trajectories\nthe data: {known_data.MEAN:.3f} ± "
+        f"{of_mean:.3f}, {known_data.VARIANCE:.3f} ± {of_variance:.3f}",
+    )
     write_svg(figure, path)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, metavar="OUT_DIR", help="where the drawings go")
-    parser.add_argument("--program", type=Path, default=Path("build/release/steplapse"), help="(build/release/steplapse)")
+    parser.add_argument(
+        "--program", type=Path, default=Path("build/release/steplapse"), help="(build/release/steplapse)"
+    )
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     # Letters as outlines look alike everywhere.
-    matplotlib.rcParams.update({"svg.hashsalt": "steplapse", "svg.fonttype": "path", "font.size": 9,
-                                "axes.spines.top": False, "axes.spines.right": False})
+    matplotlib.rcParams.update(
+        {
+            "svg.hashsalt": "steplapse",
+            "svg.fonttype": "path",
+            "font.size": 9,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+        }
+    )
     with tempfile.TemporaryDirectory() as folder:
         program = Program(args.program.resolve(), Path(folder))
         lines, whole = measure_orders(program, SMALLEST_SIGMA), measure_orders(program, None)

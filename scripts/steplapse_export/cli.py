@@ -41,8 +41,9 @@ def parse_sizes(text: str):
             return sizes
     except ValueError:
         pass
-    raise argparse.ArgumentTypeError(f"'{text}' is no list of sizes: wanted 512x512,768x512, or 256:1024:8 for least, "
-                                     "most, multiple of each side")
+    raise argparse.ArgumentTypeError(
+        f"'{text}' is no list of sizes: wanted 512x512,768x512, or 256:1024:8 for least, most, multiple of each side"
+    )
 
 
 def parse_lora(text: str) -> tuple[Path, float]:
@@ -58,25 +59,47 @@ def parse_lora(text: str) -> tuple[Path, float]:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("paths", nargs="+", metavar="SOURCE OUT",
-                        help="folder, checkpoint file, or owner/name at Hugging Face; bundle folder to write")
+    parser.add_argument(
+        "paths",
+        nargs="+",
+        metavar="SOURCE OUT",
+        help="folder, checkpoint file, or owner/name at Hugging Face; bundle folder to write",
+    )
     model = parser.add_argument_group("the model")
     model.add_argument("--revision", help="branch, tag or commit of a Hugging Face id")
     model.add_argument("--config", type=Path, help="folder of component configs for a checkpoint file of another shape")
-    model.add_argument("--prediction-type", choices=["epsilon", "v_prediction", "sample"],
-                       help="what the UNet predicts (default: what SOURCE says; docs/bundle.md has the places)")
-    model.add_argument("--lora", type=parse_lora, nargs="+", action="extend", default=[], metavar="FILE:WEIGHT",
-                       help="merge these into the weights, files or folders that peft saved; SOURCE and OUT stand before them")
-    model.add_argument("--clip-skip", type=int, metavar="N",
-                       help="take the text encoder's last layer but N - 1, as web UIs count (default: 1, SDXL 2)")
+    model.add_argument(
+        "--prediction-type",
+        choices=["epsilon", "v_prediction", "sample"],
+        help="what the UNet predicts (default: what SOURCE says; docs/bundle.md has the places)",
+    )
+    model.add_argument(
+        "--lora",
+        type=parse_lora,
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="FILE:WEIGHT",
+        help="merge these into the weights, files or folders that peft saved; SOURCE and OUT stand before them",
+    )
+    model.add_argument(
+        "--clip-skip",
+        type=int,
+        metavar="N",
+        help="take the text encoder's last layer but N - 1, as web UIs count (default: 1, SDXL 2)",
+    )
     bundle = parser.add_argument_group("the bundle")
     bundle.add_argument("--dtype", choices=DTYPES, default="float32", help="what it computes in (default: float32)")
     bundle.add_argument("--store", choices=DTYPES, help="what weights are stored in, if in something smaller")
     bundle.add_argument("--sizes", type=parse_sizes, help="allowed sizes: 512x512,768x512 or 256:1024:8")
     bundle.add_argument("--tiny-decoder", type=Path, metavar="DIR", help="folder of an AutoencoderTiny, for previews")
-    bundle.add_argument("--latents", type=Path, metavar="FILE",
-                        help="safetensors file with clean `latents`: the linear decoder is fitted on them, in place of short runs, "
-                             "and the size of x0 is measured on them")
+    bundle.add_argument(
+        "--latents",
+        type=Path,
+        metavar="FILE",
+        help="safetensors file with clean `latents`: the linear decoder is fitted on them, in place of short runs, "
+        "and the size of x0 is measured on them",
+    )
     bundle.add_argument("--prompts", type=Path, metavar="FILE", help="JSON file of what the model was taught")
     bundle.add_argument("--steps", type=int, default=30, help="default of generate (30)")
     bundle.add_argument("--guidance-scale", type=float, help="default of generate (7.5, SDXL 5)")
@@ -90,13 +113,17 @@ def parse_arguments() -> argparse.Namespace:
     tiny.add_argument("--seed", type=int)
     args = parser.parse_intermixed_args()
     if len(args.paths) != (1 if args.tiny else 2):
-        parser.error(f"give SOURCE and OUT, or --tiny and OUT, not {len(args.paths)} paths"
-                     + ("; they stand before --lora's files" if args.lora else ""))
+        parser.error(
+            f"give SOURCE and OUT, or --tiny and OUT, not {len(args.paths)} paths"
+            + ("; they stand before --lora's files" if args.lora else "")
+        )
     args.source, args.out = None if args.tiny else args.paths[0], Path(args.paths[-1])
     others = ("revision", "config", "lora", "tiny_decoder", "latents", "prompts") if args.tiny else ("family", "seed")
     for flag in others:
         if getattr(args, flag) not in (None, []):
-            parser.error(f"--{flag.replace('_', '-')} goes " + ("with SOURCE, not with --tiny" if args.tiny else "with --tiny"))
+            parser.error(
+                f"--{flag.replace('_', '-')} goes " + ("with SOURCE, not with --tiny" if args.tiny else "with --tiny")
+            )
     return args
 
 
@@ -137,17 +164,34 @@ def read_prompts(path: Path):
 
 def options_of(args, say, **more) -> ExportOptions:
     """What the flags say; `more` goes before it."""
-    return ExportOptions(**{"name": args.name or args.out.name, "licence": args.licence, "dtype": args.dtype,
-                            "store": args.store, "sizes": args.sizes, "steps": args.steps,
-                            "guidance_scale": args.guidance_scale, "clip_skip": args.clip_skip, "replace": args.replace,
-                            "say": say, **more})
+    return ExportOptions(
+        **{
+            "name": args.name or args.out.name,
+            "licence": args.licence,
+            "dtype": args.dtype,
+            "store": args.store,
+            "sizes": args.sizes,
+            "steps": args.steps,
+            "guidance_scale": args.guidance_scale,
+            "clip_skip": args.clip_skip,
+            "replace": args.replace,
+            "say": say,
+            **more,
+        }
+    )
 
 
 def export_tiny(args, say) -> None:
     scale = 5.0 if args.guidance_scale is None else args.guidance_scale
     # Random weights take anything for clean latents, so no size of them is worth a warning.
-    options = options_of(args, say, source="random weights, made for the tests", licence=args.licence or "Apache-2.0",
-                         guidance_scale=scale, x0_rms=1e6)
+    options = options_of(
+        args,
+        say,
+        source="random weights, made for the tests",
+        licence=args.licence or "Apache-2.0",
+        guidance_scale=scale,
+        x0_rms=1e6,
+    )
     export_bundle(tiny_pipeline(args), args.out, options)
 
 
@@ -165,8 +209,14 @@ def export(args, say) -> None:
         beside["prompts"] = read_prompts(args.prompts)
         check_prompts(beside["prompts"])
     say(f"loading {args.source}")
-    source = load_pipeline(args.source, revision=args.revision, loras=args.lora, config=args.config,
-                           prediction_type=args.prediction_type, prefer_half=args.dtype != "float32")
+    source = load_pipeline(
+        args.source,
+        revision=args.revision,
+        loras=args.lora,
+        config=args.config,
+        prediction_type=args.prediction_type,
+        prefer_half=args.dtype != "float32",
+    )
     options = options_of(args, say, source=args.source_text or source.description, **beside)
     export_bundle(source.pipeline, args.out, options)
 

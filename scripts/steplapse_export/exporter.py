@@ -87,8 +87,9 @@ def refuse_existing(out: Path, replace: bool) -> None:
 
 def refuse_full_disk(parts: Parts, folder: Path) -> None:
     weighty = [(parts.unet, "other"), (parts.vae, "decoder"), *((encoder, "other") for encoder in parts.text_encoders)]
-    weights = sum(tensor.numel() * parts.store[kind].itemsize for module, kind in weighty
-                  for tensor in module.parameters())
+    weights = sum(
+        tensor.numel() * parts.store[kind].itemsize for module, kind in weighty for tensor in module.parameters()
+    )
     needed, free = weights + (64 << 20), shutil.disk_usage(folder).free
     if free < needed:
         raise ExportError(f"{folder}: {free / 1e9:.1f} GB are free, the bundle needs {needed / 1e9:.1f} GB")
@@ -126,16 +127,21 @@ class Exporter:
 
     def latents(self, batch, size):
         downscale = self.parts.downscale
-        return torch.randn(batch, self.parts.channels, size[1] // downscale, size[0] // downscale,
-                           generator=self.random)
+        return torch.randn(
+            batch, self.parts.channels, size[1] // downscale, size[0] // downscale, generator=self.random
+        )
 
     @torch.no_grad()
     def denoiser_inputs(self, batch, size, chunks):
         timesteps = 999 * torch.rand(batch, generator=self.random)
-        conditioning = (torch.randn(part.shape, generator=self.random) for part in
-                        self.parts.encode(*self.text_inputs(1, chunks)))
-        return (self.latents(batch, size), timesteps,
-                *(part.expand(batch, *part.shape[1:]).contiguous() for part in conditioning))
+        conditioning = (
+            torch.randn(part.shape, generator=self.random) for part in self.parts.encode(*self.text_inputs(1, chunks))
+        )
+        return (
+            self.latents(batch, size),
+            timesteps,
+            *(part.expand(batch, *part.shape[1:]).contiguous() for part in conditioning),
+        )
 
     def export(self, name: str, wrapper, eager, all_inputs, kind: str = "other") -> dict:
         """all_inputs: what each input set is called, and the inputs; the first is traced with."""
@@ -155,13 +161,17 @@ class Exporter:
             "program": written.program.name,
             "weights": [path.name for path in written.weights],
             "compute_dtype": next(key for key, dtype in DTYPES.items() if dtype == compute),
-            "tensors": {key: {"dtype": SAFETENSORS_NAMES[t.dtype], "shape": list(t.shape)}
-                        for key, t in written.tensors.items()},
+            "tensors": {
+                key: {"dtype": SAFETENSORS_NAMES[t.dtype], "shape": list(t.shape)} for key, t in written.tensors.items()
+            },
         }
 
     def text_encoder(self) -> dict:
-        shapes = [(f"batch {batch}, {chunks} chunks", functools.partial(self.text_inputs, batch, chunks))
-                  for batch in VERIFIED_BATCHES for chunks in VERIFIED_CHUNKS]
+        shapes = [
+            (f"batch {batch}, {chunks} chunks", functools.partial(self.text_inputs, batch, chunks))
+            for batch in VERIFIED_BATCHES
+            for chunks in VERIFIED_CHUNKS
+        ]
         return self.export("text_encoder", self.parts.text_module(), self.parts.encode, shapes[::-1])
 
     def batches_and_sizes(self) -> list[tuple[int, list[int]]]:
@@ -169,17 +179,23 @@ class Exporter:
         return [(batch, size) for i, size in enumerate(self.sizes) for batch in ((2, 1, 5) if i < 2 else (2,))]
 
     def denoiser(self, channels_last: bool) -> dict:
-        shapes = [(f"batch {batch}, {size[0]}x{size[1]}, {1 + batch % 2} chunks",
-                   functools.partial(self.denoiser_inputs, batch, size, 1 + batch % 2))
-                  for batch, size in self.batches_and_sizes()]
+        shapes = [
+            (
+                f"batch {batch}, {size[0]}x{size[1]}, {1 + batch % 2} chunks",
+                functools.partial(self.denoiser_inputs, batch, size, 1 + batch % 2),
+            )
+            for batch, size in self.batches_and_sizes()
+        ]
         wrapper = self.parts.denoiser_module()
         if channels_last:
             modules.in_channels_last(wrapper)
         return self.export("denoiser", wrapper, self.parts.denoise, shapes)
 
     def decoder(self, name: str, wrapper, eager, kind: str, channels_last: bool) -> dict:
-        shapes = [(f"batch {batch}, {size[0]}x{size[1]}", lambda batch=batch, size=size: (self.latents(batch, size),))
-                  for batch, size in self.batches_and_sizes()]
+        shapes = [
+            (f"batch {batch}, {size[0]}x{size[1]}", lambda batch=batch, size=size: (self.latents(batch, size),))
+            for batch, size in self.batches_and_sizes()
+        ]
         if channels_last:
             modules.in_channels_last(wrapper)
         return self.export(f"decoder_{name}", wrapper, eager, shapes, kind)
@@ -200,8 +216,9 @@ def write_modules(exporter: Exporter, options: ExportOptions, tiny) -> dict:
     if latents is None:
         exporter.say(f"decoder_linear: fitted to decoder_full on {len(FIT_PROMPTS)} runs of {FIT_STEPS} steps")
         latents = latents_of_short_runs(parts, exporter.random)
-    linear = as_stored(modules.fit_linear_decoder(parts.decode, latents, parts.downscale),
-                       parts.store["other"], parts.compute["other"])
+    linear = as_stored(
+        modules.fit_linear_decoder(parts.decode, latents, parts.downscale), parts.store["other"], parts.compute["other"]
+    )
     decoders["linear"] = exporter.decoder("linear", linear, modules.shared(linear), "other", False)
     return {**written, "decoders": decoders}
 
@@ -241,8 +258,9 @@ def export_bundle(pipeline, out: Path, options: ExportOptions) -> None:
     folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
         folder.chmod(0o755)
-        tokenizers = [write_tokenizer(tokenizer, parts.length(i), i + 1, folder)
-                      for i, tokenizer in enumerate(parts.tokenizers)]
+        tokenizers = [
+            write_tokenizer(tokenizer, parts.length(i), i + 1, folder) for i, tokenizer in enumerate(parts.tokenizers)
+        ]
         described = write_modules(Exporter(parts, verified_sizes, folder, options.say), options, tiny)
         if options.prompts is not None:
             write_json(options.prompts, folder / "prompts.json")

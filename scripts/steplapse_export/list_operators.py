@@ -20,15 +20,28 @@ from steplapse_export.tiny.stable_diffusion import make_tiny_stable_diffusion
 
 # Looked at, and pure: what a trace by another version of diffusers may hold, and what libtorch makes of `div` in an
 # archive that calls itself older than version 4.
-LOOKED_AT = {"prim::TupleConstruct", "prim::TupleUnpack", "prim::ListUnpack", "prim::NumToTensor",
-             "aten::is_floating_point", "aten::true_divide", "aten::divide", "prim::If"}
+LOOKED_AT = {
+    "prim::TupleConstruct",
+    "prim::TupleUnpack",
+    "prim::ListUnpack",
+    "prim::NumToTensor",
+    "aten::is_floating_point",
+    "aten::true_divide",
+    "aten::divide",
+    "prim::If",
+}
 
 
 def unet(**settings):
     """Of more stages than the tiny pipelines', where the number of heads may differ."""
-    shape = {"block_out_channels": (8, 16, 16), "norm_num_groups": 4, "cross_attention_dim": 16, "attention_head_dim": 2,
-             "down_block_types": ("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
-             "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D")}
+    shape = {
+        "block_out_channels": (8, 16, 16),
+        "norm_num_groups": 4,
+        "cross_attention_dim": 16,
+        "attention_head_dim": 2,
+        "down_block_types": ("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+        "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+    }
     return UNet2DConditionModel(**{**shape, **settings}).eval()
 
 
@@ -45,8 +58,13 @@ def programs_of(pipeline, dtype):
 
 
 def programs():
-    vae = {"latent_channels": 4, "block_out_channels": (8, 8), "norm_num_groups": 4,
-           "down_block_types": ("DownEncoderBlock2D",) * 2, "up_block_types": ("UpDecoderBlock2D",) * 2}
+    vae = {
+        "latent_channels": 4,
+        "block_out_channels": (8, 8),
+        "norm_num_groups": 4,
+        "down_block_types": ("DownEncoderBlock2D",) * 2,
+        "up_block_types": ("UpDecoderBlock2D",) * 2,
+    }
     latents = torch.randn(2, 4, 16, 16)
     for dtype in (torch.float32, torch.bfloat16):
         for pipeline in (make_tiny_pipeline(), *map(make_tiny_stable_diffusion, ("sd1", "sd2", "sdxl"))):
@@ -75,7 +93,9 @@ def main():
         for module in program.modules():
             if module._c._has_method("forward"):
                 found.update(kinds(module._c._get_method("forward").graph))
-    print("# The operators and kinds of nodes a bundle's program may use; scripts/steplapse_export/list_operators.py wrote this.")
+    print(
+        "# The operators and kinds of nodes a bundle's program may use; scripts/steplapse_export/list_operators.py wrote this."
+    )
     print("\n".join(sorted(found)))
 
 

@@ -35,7 +35,9 @@ def describe_x0_rms(latents: torch.Tensor | None, known: float | None) -> dict:
         return {"value": 1, "assumed": True}
     value = latents.double().square().mean().sqrt().item()
     if not 1e-6 <= value <= 1e6:
-        raise ExportError(f"--latents: their root mean square is {value}, wanted 1e-6 to 1e6: latents as the denoiser makes them")
+        raise ExportError(
+            f"--latents: their root mean square is {value}, wanted 1e-6 to 1e6: latents as the denoiser makes them"
+        )
     return {"value": round(value, 6), "assumed": False}
 
 
@@ -84,12 +86,16 @@ def choose_default_size(parts: Parts, sizes) -> list[int]:
     if isinstance(sizes, list):
         for size in sizes:
             if any(side < 1 or side % downscale for side in size):
-                raise ExportError(f"--sizes {size[0]}x{size[1]}: wanted multiples of {downscale}, as many pixels as a latent "
-                                  "stands for")
+                raise ExportError(
+                    f"--sizes {size[0]}x{size[1]}: wanted multiples of {downscale}, as many pixels as a latent "
+                    "stands for"
+                )
         return parts.default_size if is_allowed(sizes, parts.default_size) else sizes[0]
     least, most, multiple = sizes["min"], sizes["max"], sizes["multiple"]
     if least < 1 or multiple < 1 or multiple % downscale:
-        raise ExportError(f"--sizes {least}:{most}:{multiple}: wanted a least side of 1 or more, and a multiple of {downscale}")
+        raise ExportError(
+            f"--sizes {least}:{most}:{multiple}: wanted a least side of 1 or more, and a multiple of {downscale}"
+        )
     if smallest_side(sizes) > most:
         raise ExportError(f"--sizes {least}:{most}:{multiple}: no multiple of {multiple} lies in between")
     return parts.default_size if is_allowed(sizes, parts.default_size) else [smallest_side(sizes)] * 2
@@ -107,8 +113,12 @@ def check_defaults(steps: int, guidance_scale: float, noise: dict) -> None:
 
 def check_prompts(prompts) -> None:
     def is_taught(entry):
-        return (isinstance(entry, dict) and isinstance(entry.get("name"), str) and
-                isinstance(entry.get("keywords"), list) and all(isinstance(word, str) for word in entry["keywords"]))
+        return (
+            isinstance(entry, dict)
+            and isinstance(entry.get("name"), str)
+            and isinstance(entry.get("keywords"), list)
+            and all(isinstance(word, str) for word in entry["keywords"])
+        )
 
     if not isinstance(prompts, list) or not all(map(is_taught, prompts)):
         raise ExportError('--prompts: wanted a list of {"name": TEXT, "keywords": [TEXT, ...]}')

@@ -175,7 +175,10 @@ class DenoiserWithSize(Denoiser):
         height = torch.full_like(timesteps, latents.shape[2] * self.downscale)
         width = torch.full_like(timesteps, latents.shape[3] * self.downscale)
         none = torch.zeros_like(timesteps)
-        added = {"text_embeds": pooled.to(dtype), "time_ids": torch.stack([height, width, none, none, height, width], 1)}
+        added = {
+            "text_embeds": pooled.to(dtype),
+            "time_ids": torch.stack([height, width, none, none, height, width], 1),
+        }
         return self.unet(latents.to(dtype), timesteps, conditioning.to(dtype), added_cond_kwargs=added).sample.float()
 
 

@@ -45,15 +45,18 @@ def check_networks(unet, vae) -> None:
         if config.get(key) is not None:
             raise ExportError(f"the UNet's config has {key} {config[key]}, which this exporter does not know")
     if config.get("addition_embed_type") not in (None, "text_time"):
-        raise ExportError(f"the UNet's config has addition_embed_type {config['addition_embed_type']}, wanted none, or "
-                          "text_time as SDXL has it")
+        raise ExportError(
+            f"the UNet's config has addition_embed_type {config['addition_embed_type']}, wanted none, or "
+            "text_time as SDXL has it"
+        )
     for key in ("latents_mean", "latents_std"):
         if vae.config.get(key) is not None:
             raise ExportError(f"the autoencoder's config has {key}, which this exporter does not know")
     channels = vae.config.latent_channels
     if not channels == config.in_channels == config.out_channels:
-        raise ExportError(f"the UNet takes {config.in_channels} channels and gives {config.out_channels}, "
-                          f"latents have {channels}")
+        raise ExportError(
+            f"the UNet takes {config.in_channels} channels and gives {config.out_channels}, latents have {channels}"
+        )
 
 
 class Parts:
@@ -116,9 +119,12 @@ class Parts:
 
     def text_module(self):
         last = len(self.text_encoders) - 1
-        return modules.TextEncoder([
-            self.family.encoder_layers(modules.shared(encoder), self.clip_skip, is_last=i == last)
-            for i, encoder in enumerate(self.text_encoders)])
+        return modules.TextEncoder(
+            [
+                self.family.encoder_layers(modules.shared(encoder), self.clip_skip, is_last=i == last)
+                for i, encoder in enumerate(self.text_encoders)
+            ]
+        )
 
     def denoiser_module(self):
         return self.family.denoiser(modules.shared(self.unet), self.downscale)
@@ -129,8 +135,10 @@ class Parts:
     def tiny_decoder_module(self, tiny):
         tiny_downscale = 2 ** (len(tiny.config.decoder_block_out_channels) - 1)
         if tiny.config.latent_channels != self.channels or tiny_downscale != self.downscale:
-            raise ExportError(f"the tiny decoder takes {tiny.config.latent_channels} channels at 1/{tiny_downscale} of "
-                              f"the picture's size, the model has {self.channels} at 1/{self.downscale}")
+            raise ExportError(
+                f"the tiny decoder takes {tiny.config.latent_channels} channels at 1/{tiny_downscale} of "
+                f"the picture's size, the model has {self.channels} at 1/{self.downscale}"
+            )
         return modules.TinyDecoder(as_stored(tiny, self.store["other"], self.compute["other"]))
 
 
@@ -170,8 +178,10 @@ def clip_vocabulary(tokenizer) -> dict[str, str]:
         tokenizer.save_pretrained(scratch)
         whole = json.loads((Path(scratch) / "tokenizer.json").read_text())["model"]
     merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in whole["merges"]]
-    return {"vocab.json": json.dumps(whole["vocab"], ensure_ascii=False) + "\n",
-            "merges.txt": "\n".join(["#version: 0.2", *merges]) + "\n"}
+    return {
+        "vocab.json": json.dumps(whole["vocab"], ensure_ascii=False) + "\n",
+        "merges.txt": "\n".join(["#version: 0.2", *merges]) + "\n",
+    }
 
 
 def write_tokenizer(tokenizer, length: int, number: int, folder: Path) -> dict:
@@ -179,20 +189,34 @@ def write_tokenizer(tokenizer, length: int, number: int, folder: Path) -> dict:
     if isinstance(tokenizer, SentencePieceTokenizer):
         (folder / "tokenizer.model").write_bytes(tokenizer.serialized)
         ids = tokenizer.processor
-        return {"kind": "sentencepiece", "files": ["tokenizer.model"], "length": length,
-                "bos": ids.bos_id(), "eos": ids.eos_id(), "pad": ids.pad_id()}
+        return {
+            "kind": "sentencepiece",
+            "files": ["tokenizer.model"],
+            "length": length,
+            "bos": ids.bos_id(),
+            "eos": ids.eos_id(),
+            "pad": ids.pad_id(),
+        }
     if not type(tokenizer).__name__.startswith("CLIPTokenizer"):
         raise ExportError(f"the tokenizer is a {type(tokenizer).__name__}, a bundle has sentencepiece or clip_bpe")
     special = {tokenizer.bos_token, tokenizer.eos_token, tokenizer.pad_token, tokenizer.unk_token}
     added = sorted(set(tokenizer.get_added_vocab()) - special)
     if added:
-        raise ExportError(f"the tokenizer has words of its own, '{added[0]}' for one: a bundle has no place for what textual "
-                          "inversion adds")
+        raise ExportError(
+            f"the tokenizer has words of its own, '{added[0]}' for one: a bundle has no place for what textual "
+            "inversion adds"
+        )
     files = []
     for name, text in clip_vocabulary(tokenizer).items():
         if number > 1 and (folder / name).read_text() != text:
             name = name.replace(".", f"_{number}.")
         (folder / name).write_text(text)
         files.append(name)
-    return {"kind": "clip_bpe", "files": files, "length": length, "bos": tokenizer.bos_token_id,
-            "eos": tokenizer.eos_token_id, "pad": tokenizer.pad_token_id}
+    return {
+        "kind": "clip_bpe",
+        "files": files,
+        "length": length,
+        "bos": tokenizer.bos_token_id,
+        "eos": tokenizer.eos_token_id,
+        "pad": tokenizer.pad_token_id,
+    }

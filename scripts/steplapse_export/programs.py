@@ -132,9 +132,11 @@ def verify(program, eager, inputs, what: str, tolerance: float) -> None:
         raise ExportError(f"{what}: the program fails: {str(error).strip().splitlines()[-1]}") from error
     for found, wanted in zip(as_tuple(answer), as_tuple(eager(*inputs)), strict=True):
         if found.shape != wanted.shape or found.dtype != torch.float32:
-            raise ExportError(f"{what}: the program answers {list(found.shape)} {found.dtype}, the pipeline "
-                              f"{list(wanted.shape)}")
+            raise ExportError(
+                f"{what}: the program answers {list(found.shape)} {found.dtype}, the pipeline {list(wanted.shape)}"
+            )
         difference = ((found - wanted).abs().max() / wanted.abs().max().clamp_min(1e-6)).item()
         if not difference <= tolerance:
-            raise ExportError(f"{what}: the program is {difference:.2g} off the pipeline's answer, {tolerance:.2g} is "
-                              "allowed")
+            raise ExportError(
+                f"{what}: the program is {difference:.2g} off the pipeline's answer, {tolerance:.2g} is allowed"
+            )

@@ -18,20 +18,35 @@ STEPS = 4
 
 def export(*arguments) -> str:
     """What the exporter says; it ends well."""
-    ended = subprocess.run([sys.executable, ROOT / "scripts/export_bundle.py", *map(str, arguments)],
-                           capture_output=True, text=True)
+    ended = subprocess.run(
+        [sys.executable, ROOT / "scripts/export_bundle.py", *map(str, arguments)], capture_output=True, text=True
+    )
     assert ended.returncode == 0, ended.stderr
     return ended.stderr
 
 
 def drawn(draw, bundle, size) -> torch.Tensor:
-    return final_of(draw("a photo of a cat", "--model", bundle, "--seed", 5, "--steps", STEPS, "--guidance-scale", 7.5,
-                         "--size", f"{size}x{size}"))
+    return final_of(
+        draw(
+            "a photo of a cat",
+            "--model",
+            bundle,
+            "--seed",
+            5,
+            "--steps",
+            STEPS,
+            "--guidance-scale",
+            7.5,
+            "--size",
+            f"{size}x{size}",
+        )
+    )
 
 
 def wanted(pipeline, size) -> torch.Tensor:
-    return latents_of(with_scheduler(pipeline), "a photo of a cat", 5, (size, size), num_inference_steps=STEPS,
-                      guidance_scale=7.5)
+    return latents_of(
+        with_scheduler(pipeline), "a photo of a cat", 5, (size, size), num_inference_steps=STEPS, guidance_scale=7.5
+    )
 
 
 @pytest.mark.parametrize("family", ["sd1", "sdxl"])
@@ -40,7 +55,11 @@ def test_a_checkpoint_file_draws_what_diffusers_draws(request, family, draw, tmp
     said = export(made.file, tmp_path / "mine", "--config", made.config, "--dtype", "float32")
     # Each module says what became of it, and the last line that all is there.
     assert [line.split(":")[0] for line in said.splitlines() if ": answers as the pipeline does" in line] == [
-        "text_encoder", "denoiser", "decoder_full", "decoder_linear"]
+        "text_encoder",
+        "denoiser",
+        "decoder_full",
+        "decoder_linear",
+    ]
     assert f"{tmp_path / 'mine'}: done" in said.splitlines()[-1]
     source = manifest_of(tmp_path / "mine")["source"]
     assert source.startswith(f"{made.file.name} (") and "SHA-256" in source
@@ -60,26 +79,41 @@ def test_loras_on_the_command_line_are_in_the_weights(sd1, draw, tmp_path):
     assert difference(final, wanted(pipeline, 16)) <= 1e-4
     assert difference(final, wanted(sd1.pipeline, 16)) > 1e-2
     source = manifest_of(tmp_path / "mine")["source"]
-    assert "; LoRA lora1.safetensors at 0.8 (SHA-256 " in source and "; LoRA lora2.safetensors at -0.3 (SHA-256 " in source
+    assert (
+        "; LoRA lora1.safetensors at 0.8 (SHA-256 " in source and "; LoRA lora2.safetensors at -0.3 (SHA-256 " in source
+    )
 
 
-@pytest.mark.parametrize("arguments, line", [
-    (["nowhere.safetensors", "mine"],
-     "nowhere.safetensors: no such file or folder, and no Hugging Face id, which is owner/name"),
-    (["FILE", "mine", "--config", "CONFIG", "--clip-skip", "9"],
-     "clip skip 9: the text encoder has 2 layers"),
-    (["FILE", "mine", "--config", "CONFIG", "--prompts", "nowhere.json"],
-     "--prompts nowhere.json: [Errno 2] No such file or directory: 'nowhere.json'"),
-    (["FILE", "mine", "--config", "CONFIG", "--latents", "FILE"], "--latents FILE: no tensor 'latents' in it"),
-    (["FILE", "--dtype", "float32", "link"], "link exists already"),
-    (["FILE", "--replace", "link"], "link is a link: name the folder itself"),
-])
+@pytest.mark.parametrize(
+    "arguments, line",
+    [
+        (
+            ["nowhere.safetensors", "mine"],
+            "nowhere.safetensors: no such file or folder, and no Hugging Face id, which is owner/name",
+        ),
+        (["FILE", "mine", "--config", "CONFIG", "--clip-skip", "9"], "clip skip 9: the text encoder has 2 layers"),
+        (
+            ["FILE", "mine", "--config", "CONFIG", "--prompts", "nowhere.json"],
+            "--prompts nowhere.json: [Errno 2] No such file or directory: 'nowhere.json'",
+        ),
+        (["FILE", "mine", "--config", "CONFIG", "--latents", "FILE"], "--latents FILE: no tensor 'latents' in it"),
+        (["FILE", "--dtype", "float32", "link"], "link exists already"),
+        (["FILE", "--replace", "link"], "link is a link: name the folder itself"),
+    ],
+)
 def test_what_cannot_be_exported_is_said_in_one_line(sd1, tmp_path, arguments, line):
     given = {"FILE": sd1.file, "CONFIG": sd1.config}
     (tmp_path / "link").symlink_to("nowhere")
-    ended = subprocess.run([sys.executable, ROOT / "scripts/export_bundle.py",
-                            *(str(given.get(argument, argument)) for argument in arguments)],
-                           capture_output=True, text=True, cwd=tmp_path)
+    ended = subprocess.run(
+        [
+            sys.executable,
+            ROOT / "scripts/export_bundle.py",
+            *(str(given.get(argument, argument)) for argument in arguments),
+        ],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
     assert ended.returncode == 1
     *_, last = ended.stderr.splitlines()
     assert "Traceback" not in ended.stderr
@@ -92,8 +126,22 @@ def test_a_weight_that_float16_has_not_is_named_from_the_command_line_too(sd1, t
     name = "model.diffusion_model.middle_block.0.in_layers.2.weight"
     tensors[name][0, 0, 0, 0] = 1e5
     save_file(tensors, tmp_path / "large.safetensors")
-    ended = subprocess.run([sys.executable, ROOT / "scripts/export_bundle.py", tmp_path / "large.safetensors",
-                            tmp_path / "mine", "--config", sd1.config, "--dtype", "float16"], capture_output=True, text=True)
+    ended = subprocess.run(
+        [
+            sys.executable,
+            ROOT / "scripts/export_bundle.py",
+            tmp_path / "large.safetensors",
+            tmp_path / "mine",
+            "--config",
+            sd1.config,
+            "--dtype",
+            "float16",
+        ],
+        capture_output=True,
+        text=True,
+    )
     assert ended.returncode == 1
-    assert ended.stderr.splitlines()[-1] == ("export_bundle.py: unet.mid_block.resnets.0.conv1.weight holds numbers that "
-                                             "torch.float16 can't: use bfloat16 or float32")
+    assert ended.stderr.splitlines()[-1] == (
+        "export_bundle.py: unet.mid_block.resnets.0.conv1.weight holds numbers that "
+        "torch.float16 can't: use bfloat16 or float32"
+    )

@@ -47,9 +47,13 @@ class Export(unittest.TestCase):
 
     def test_manifest_lists_every_file_with_size_and_hash(self):
         files = {path.name: path.read_bytes() for path in self.bundle.iterdir() if path.name != "model.json"}
-        self.assertEqual(self.manifest["files"], {
-            name: {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-            for name, content in files.items()})
+        self.assertEqual(
+            self.manifest["files"],
+            {
+                name: {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+                for name, content in files.items()
+            },
+        )
 
     def test_noise_table_is_the_schedulers_to_the_bit(self):
         table = torch.tensor(self.manifest["training_noise"]["alphas_cumprod"], dtype=torch.float32)
@@ -66,12 +70,16 @@ class Export(unittest.TestCase):
     @torch.no_grad()
     def test_programs_run_where_their_inputs_are(self):
         # Without a GPU, the meta device tells: mixing it with a tensor left on the CPU is an error.
-        inputs = {"denoiser": (torch.zeros(3, 4, 4, 4), torch.zeros(3), torch.zeros(3, 20, 16)),
-                  "text_encoder": (torch.zeros(3, 1, 20, dtype=torch.int64), torch.ones(3, 1, 20)),
-                  "decoder_full": (torch.zeros(3, 4, 4, 4),), "decoder_linear": (torch.zeros(3, 4, 4, 4),)}
+        inputs = {
+            "denoiser": (torch.zeros(3, 4, 4, 4), torch.zeros(3), torch.zeros(3, 20, 16)),
+            "text_encoder": (torch.zeros(3, 1, 20, dtype=torch.int64), torch.ones(3, 1, 20)),
+            "decoder_full": (torch.zeros(3, 4, 4, 4),),
+            "decoder_linear": (torch.zeros(3, 4, 4, 4),),
+        }
         for name, values in inputs.items():
-            program = programs.load_program(self.bundle / f"{name}.pt", [self.bundle / f"{name}.safetensors"],
-                                                   torch.float32, "meta")
+            program = programs.load_program(
+                self.bundle / f"{name}.pt", [self.bundle / f"{name}.safetensors"], torch.float32, "meta"
+            )
             answer = program(*(value.to("meta") for value in values))
             answer = answer[0] if isinstance(answer, tuple) else answer
             self.assertEqual(answer.device.type, "meta", name)
@@ -79,8 +87,9 @@ class Export(unittest.TestCase):
 
     @torch.no_grad()
     def test_token_weights_keep_the_mean(self):
-        program = programs.load_program(self.bundle / "text_encoder.pt",
-                                             [self.bundle / "text_encoder.safetensors"], torch.float32)
+        program = programs.load_program(
+            self.bundle / "text_encoder.pt", [self.bundle / "text_encoder.safetensors"], torch.float32
+        )
         ids = self.pipeline.tokenizer(["red apple"])[None]
         weights = torch.ones(1, 1, 20)
         weights[..., 1] = 1.5
@@ -122,7 +131,9 @@ class Export(unittest.TestCase):
         self.assertIn("names a device", self.refusal_of(NamesADevice(), "device"))
 
     def test_a_program_that_carries_a_tensor_is_refused(self):
-        self.assertEqual(self.refusal_of(CarriesATensor(), "tensor"), "tensor.pt carries a tensor of shape [2] in its code")
+        self.assertEqual(
+            self.refusal_of(CarriesATensor(), "tensor"), "tensor.pt carries a tensor of shape [2] in its code"
+        )
 
 
 if __name__ == "__main__":

@@ -95,18 +95,22 @@ def test_clip_skip_of_one_more_than_usual_is_diffusers_clip_skip_of_1(draw, expo
     assert difference(cond[0], encoded_by(pipeline, [PROMPT])[0][0]) > 0.1
     assert largest_difference(text_program_told_by_transformers(bundle, [PROMPT]), cond) <= 1e-5
 
-    folder = draw(PROMPT, "--model", bundle, "--seed", SEED, "--steps", 4, "--negative-prompt", NEGATIVE,
-                  "--guidance-scale", 5)
+    folder = draw(
+        PROMPT, "--model", bundle, "--seed", SEED, "--steps", 4, "--negative-prompt", NEGATIVE, "--guidance-scale", 5
+    )
     names = ["negative_prompt_embeds", "negative_pooled_prompt_embeds"]
-    wanted = latents_of(pipeline, PROMPT, SEED, num_inference_steps=4, guidance_scale=5, clip_skip=1,
-                        **dict(zip(names, uncond)))
+    wanted = latents_of(
+        pipeline, PROMPT, SEED, num_inference_steps=4, guidance_scale=5, clip_skip=1, **dict(zip(names, uncond))
+    )
     assert difference(final_of(folder), wanted) <= 1e-4
 
 
 @pytest.mark.parametrize("clip_skip", [0, 4])
 def test_a_layer_that_the_text_encoder_has_not_is_refused(tmp_path, clip_skip):
-    assert refusal_of(tmp_path / "out", pipeline_of("sd1"), clip_skip=clip_skip) == \
-        f"clip skip {clip_skip}: the text encoder has 3 layers"
+    assert (
+        refusal_of(tmp_path / "out", pipeline_of("sd1"), clip_skip=clip_skip)
+        == f"clip skip {clip_skip}: the text encoder has 3 layers"
+    )
 
 
 # --- decoders --------------------------------------------------------------------------------------------------------
@@ -116,8 +120,12 @@ def test_a_layer_that_the_text_encoder_has_not_is_refused(tmp_path, clip_skip):
 def tiny_decoder(latent_channels: int = 4, stages: int = 3) -> AutoencoderTiny:
     torch.manual_seed(1)
     return AutoencoderTiny(
-        latent_channels=latent_channels, encoder_block_out_channels=(8,) * stages, num_encoder_blocks=(1,) * stages,
-        decoder_block_out_channels=(8,) * stages, num_decoder_blocks=(1,) * stages).eval()
+        latent_channels=latent_channels,
+        encoder_block_out_channels=(8,) * stages,
+        num_encoder_blocks=(1,) * stages,
+        decoder_block_out_channels=(8,) * stages,
+        num_decoder_blocks=(1,) * stages,
+    ).eval()
 
 
 @functools.cache
@@ -129,7 +137,7 @@ def x0_of_run(steps: int) -> list[torch.Tensor]:
     def step_and_note(*arguments, return_dict, **settings):
         answer = step(*arguments, **settings)
         estimates.append(answer.pred_original_sample)
-        return answer.prev_sample,
+        return (answer.prev_sample,)
 
     pipeline.scheduler.step = step_and_note
     latents_of(pipeline, PROMPT, SEED, num_inference_steps=steps, guidance_scale=1)
@@ -176,12 +184,29 @@ def bundle_of_three_decoders(export):
     return export("sd1", tiny_decoder=tiny_decoder(), latents=latents_to_fit())
 
 
-@pytest.mark.parametrize("decoder, pictures", [
-    ("full", full_pictures), ("linear", linear_pictures),
-    ("tiny", lambda latents: tiny_decoder().decode(latents).sample)])
+@pytest.mark.parametrize(
+    "decoder, pictures",
+    [
+        ("full", full_pictures),
+        ("linear", linear_pictures),
+        ("tiny", lambda latents: tiny_decoder().decode(latents).sample),
+    ],
+)
 def test_frames_are_the_decoders_pictures_of_x0(draw, export, decoder, pictures):
-    folder = draw(PROMPT, "--model", bundle_of_three_decoders(export), "--seed", SEED, "--steps", 3,
-                  "--guidance-scale", 1, "--decoder", decoder, frames="x0")
+    folder = draw(
+        PROMPT,
+        "--model",
+        bundle_of_three_decoders(export),
+        "--seed",
+        SEED,
+        "--steps",
+        3,
+        "--guidance-scale",
+        1,
+        "--decoder",
+        decoder,
+        frames="x0",
+    )
     frames = sorted((folder / "frames").rglob("*.png"))
     images = [picture_of(pipeline_of("sd1"), pictures(x0)) for x0 in x0_of_run(3)]
     assert max(pixel_difference(*pair) for pair in zip(frames, images, strict=True)) <= 1
@@ -194,8 +219,10 @@ def test_a_decoder_that_the_bundle_has_not_is_answered_with_those_it_has(run, ex
 
 @pytest.mark.parametrize("channels, stages, found", [(16, 3, "16 channels at 1/4"), (4, 4, "4 channels at 1/8")])
 def test_a_tiny_decoder_for_other_latents_is_refused(tmp_path, channels, stages, found):
-    assert refusal_of(tmp_path / "out", pipeline_of("sd1"), tiny_decoder=tiny_decoder(channels, stages)) == \
-        f"the tiny decoder takes {found} of the picture's size, the model has 4 at 1/4"
+    assert (
+        refusal_of(tmp_path / "out", pipeline_of("sd1"), tiny_decoder=tiny_decoder(channels, stages))
+        == f"the tiny decoder takes {found} of the picture's size, the model has 4 at 1/4"
+    )
 
 
 def test_the_linear_decoder_is_the_least_squares_fit_to_the_full_one():
@@ -229,8 +256,9 @@ def test_bfloat16_stays_near_float32(draw, export, family, decoder_dtype):
     assert difference(final_of(folder), wanted) <= 0.1  # bfloat16 has 8 bits: each operation is up to 0.004 off
 
 
-@pytest.mark.parametrize("family, found", [("sd1", ("float16", {"F16"})), ("sd2", ("float16", {"F16"})),
-                                           ("sdxl", ("float32", {"F32"}))])
+@pytest.mark.parametrize(
+    "family, found", [("sd1", ("float16", {"F16"})), ("sd2", ("float16", {"F16"})), ("sdxl", ("float32", {"F32"}))]
+)
 def test_in_float16_sdxl_alone_keeps_its_decoder_in_float32(tmp_path, family, found):
     pipeline = make_tiny_stable_diffusion(family)
     pipeline.vae.register_to_config(force_upcast=True)  # as the real ones of all three say
@@ -254,11 +282,21 @@ class BakesItsBatchIntoANumber(modules.Denoiser):
         return super().forward(latents, *others) * (latents.shape[0] / len(latents))
 
 
-@pytest.mark.parametrize("wrapper, line", [
-    (BakesItsBatchIntoAShape, r"denoiser at batch 1, 20x28, 2 chunks: the program fails: .*"
-                              r"shape '\[2, 4, .*' is invalid.*"),
-    (BakesItsBatchIntoANumber, r"denoiser at batch 1, 20x28, 2 chunks: the program is 0\.5 off the pipeline's answer, "
-                               r"0\.0001 is allowed")])
+@pytest.mark.parametrize(
+    "wrapper, line",
+    [
+        (
+            BakesItsBatchIntoAShape,
+            r"denoiser at batch 1, 20x28, 2 chunks: the program fails: .*"
+            r"shape '\[2, 4, .*' is invalid.*",
+        ),
+        (
+            BakesItsBatchIntoANumber,
+            r"denoiser at batch 1, 20x28, 2 chunks: the program is 0\.5 off the pipeline's answer, "
+            r"0\.0001 is allowed",
+        ),
+    ],
+)
 def test_a_program_for_one_batch_size_alone_is_refused(tmp_path, monkeypatch, wrapper, line):
     monkeypatch.setattr(modules, "Denoiser", wrapper)
     assert re.fullmatch(line, refusal_of(tmp_path / "out", pipeline_of("sd1")))
@@ -267,43 +305,70 @@ def test_a_program_for_one_batch_size_alone_is_refused(tmp_path, monkeypatch, wr
 def test_a_weight_that_float16_has_not_is_refused_by_name(tmp_path):
     pipeline = make_tiny_stable_diffusion("sd1")
     pipeline.unet.mid_block.resnets[0].conv1.weight[0, 0, 0, 0] = 1e5
-    assert refusal_of(tmp_path / "out", pipeline, dtype="float16") == \
-        "unet.mid_block.resnets.0.conv1.weight holds numbers that torch.float16 can't: use bfloat16 or float32"
+    assert (
+        refusal_of(tmp_path / "out", pipeline, dtype="float16")
+        == "unet.mid_block.resnets.0.conv1.weight holds numbers that torch.float16 can't: use bfloat16 or float32"
+    )
 
 
 def test_an_autoencoder_with_latents_of_another_mean_is_refused(tmp_path):
     pipeline = make_tiny_stable_diffusion("sdxl")
     pipeline.vae.register_to_config(latents_mean=[0.1, 0.2, 0.3, 0.4])
-    assert refusal_of(tmp_path / "out", pipeline) == \
-        "the autoencoder's config has latents_mean, which this exporter does not know"
+    assert (
+        refusal_of(tmp_path / "out", pipeline)
+        == "the autoencoder's config has latents_mean, which this exporter does not know"
+    )
 
 
-@pytest.mark.parametrize("options, line", [
-    ({"sizes": [[30, 32]]}, "--sizes 30x32: wanted multiples of 4, as many pixels as a latent stands for"),
-    ({"sizes": {"min": 0, "max": 64, "multiple": 4}},
-     "--sizes 0:64:4: wanted a least side of 1 or more, and a multiple of 4"),
-    ({"sizes": {"min": 33, "max": 39, "multiple": 8}}, "--sizes 33:39:8: no multiple of 8 lies in between"),
-    ({"steps": 0}, "--steps 0: wanted 1 to 1000"),
-    ({"steps": 2000}, "--steps 2000: wanted 1 to 1000"),
-    ({"guidance_scale": float("nan")}, "--guidance-scale nan: wanted 0 to 1000"),
-    ({"prompts": {"a": 1}}, '--prompts: wanted a list of {"name": TEXT, "keywords": [TEXT, ...]}'),
-    ({"latents": torch.zeros(2, 3, 8, 8)}, "--latents: they are [2, 3, 8, 8], the model's are [N, 4, h, w]"),
-])
+@pytest.mark.parametrize(
+    "options, line",
+    [
+        ({"sizes": [[30, 32]]}, "--sizes 30x32: wanted multiples of 4, as many pixels as a latent stands for"),
+        (
+            {"sizes": {"min": 0, "max": 64, "multiple": 4}},
+            "--sizes 0:64:4: wanted a least side of 1 or more, and a multiple of 4",
+        ),
+        ({"sizes": {"min": 33, "max": 39, "multiple": 8}}, "--sizes 33:39:8: no multiple of 8 lies in between"),
+        ({"steps": 0}, "--steps 0: wanted 1 to 1000"),
+        ({"steps": 2000}, "--steps 2000: wanted 1 to 1000"),
+        ({"guidance_scale": float("nan")}, "--guidance-scale nan: wanted 0 to 1000"),
+        ({"prompts": {"a": 1}}, '--prompts: wanted a list of {"name": TEXT, "keywords": [TEXT, ...]}'),
+        ({"latents": torch.zeros(2, 3, 8, 8)}, "--latents: they are [2, 3, 8, 8], the model's are [N, 4, h, w]"),
+    ],
+)
 def test_what_no_bundle_may_say_is_refused_before_anything_is_traced(tmp_path, monkeypatch, options, line):
     monkeypatch.setattr(Exporter, "export", None)
     assert refusal_of(tmp_path / "out", pipeline_of("sd1"), **options) == line
 
 
-@pytest.mark.parametrize("sizes, default", [([[32, 32], [16, 16], [36, 28]], [32, 32]), ([[16, 24], [20, 28]], [16, 24]),
-                                            ({"min": 13, "max": 28, "multiple": 4}, [16, 16])])
+@pytest.mark.parametrize(
+    "sizes, default",
+    [
+        ([[32, 32], [16, 16], [36, 28]], [32, 32]),
+        ([[16, 24], [20, 28]], [16, 24]),
+        ({"min": 13, "max": 28, "multiple": 4}, [16, 16]),
+    ],
+)
 def test_every_size_that_is_allowed_can_be_drawn(draw, export, sizes, default):
     bundle = export("sd1", sizes=sizes)
     assert manifest_of(bundle)["sizes"] == {"default": default, "allowed": sizes}
     for width, height in sizes if isinstance(sizes, list) else [[16, 28], [20, 20]]:
-        folder = draw(PROMPT, "--model", bundle, "--seed", SEED, "--steps", 2, "--guidance-scale", 3,
-                      "--size", f"{width}x{height}")
-        wanted = latents_of(with_scheduler(pipeline_of("sd1")), PROMPT, SEED, (width, height), num_inference_steps=2,
-                            guidance_scale=3)
+        folder = draw(
+            PROMPT,
+            "--model",
+            bundle,
+            "--seed",
+            SEED,
+            "--steps",
+            2,
+            "--guidance-scale",
+            3,
+            "--size",
+            f"{width}x{height}",
+        )
+        wanted = latents_of(
+            with_scheduler(pipeline_of("sd1")), PROMPT, SEED, (width, height), num_inference_steps=2, guidance_scale=3
+        )
         assert difference(final_of(folder), wanted) <= 1e-4
 
 
@@ -314,8 +379,9 @@ def test_a_guidance_scale_of_0_stays_0(export):
 def test_words_that_textual_inversion_added_are_refused(tmp_path):
     pipeline = make_tiny_stable_diffusion("sd1")
     pipeline.tokenizer.add_tokens(["<cat-toy>"])
-    assert refusal_of(tmp_path / "out", pipeline) == ("the tokenizer has words of its own, '<cat-toy>' for one: a bundle has no "
-                                                      "place for what textual inversion adds")
+    assert refusal_of(tmp_path / "out", pipeline) == (
+        "the tokenizer has words of its own, '<cat-toy>' for one: a bundle has no place for what textual inversion adds"
+    )
 
 
 @pytest.mark.parametrize("scheduler", [FlowMatchEulerDiscreteScheduler, EDMEulerScheduler])
@@ -323,13 +389,15 @@ def test_noise_of_another_kind_is_refused(tmp_path, scheduler):
     pipeline = make_tiny_stable_diffusion("sd1")
     pipeline.scheduler = scheduler()
     assert refusal_of(tmp_path / "out", pipeline).startswith(
-        f"the scheduler, a {scheduler.__name__}, has no beta_start: a bundle has the training noise of")
+        f"the scheduler, a {scheduler.__name__}, has no beta_start: a bundle has the training noise of"
+    )
 
 
 @pytest.mark.parametrize("number, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_stopped_by_a_signal_it_leaves_nothing_behind(tmp_path, number, code):
-    process = subprocess.Popen([*EXPORTER, "--tiny", "--family", "sd1", tmp_path / "out"], stderr=subprocess.PIPE,
-                               text=True)
+    process = subprocess.Popen(
+        [*EXPORTER, "--tiny", "--family", "sd1", tmp_path / "out"], stderr=subprocess.PIPE, text=True
+    )
     try:
         while not list(tmp_path.glob(".out.*/denoiser.safetensors")):
             assert process.poll() is None
@@ -368,8 +436,9 @@ def state_of(pipeline) -> dict:
     for name, part in pipeline.components.items():
         if isinstance(part, torch.nn.Module):
             state[name] = {path: (type(module), module.training) for path, module in part.named_modules()}
-            state[f"{name}.tensors"] = {key: (tensor.dtype, tensor.numpy().tobytes())
-                                        for key, tensor in part.state_dict().items()}
+            state[f"{name}.tensors"] = {
+                key: (tensor.dtype, tensor.numpy().tobytes()) for key, tensor in part.state_dict().items()
+            }
             state[f"{name}.requires_grad"] = {key: value.requires_grad for key, value in part.named_parameters()}
             state[f"{name}.config"] = str(part.config)
     return state
@@ -387,8 +456,17 @@ def test_an_exported_pipeline_is_as_one_that_never_was(export, family, clip_skip
 @pytest.mark.parametrize("family, pads", [("sd1", [49407]), ("sd2", [0]), ("sdxl", [49407, 0])])
 def test_tokenizers_share_their_files_and_differ_in_padding(family, pads):
     entries = manifest_of(bundle_of(family))["tokenizers"]
-    assert entries == [{"kind": "clip_bpe", "files": ["vocab.json", "merges.txt"], "length": 77, "bos": 49406,
-                        "eos": 49407, "pad": pad} for pad in pads]
+    assert entries == [
+        {
+            "kind": "clip_bpe",
+            "files": ["vocab.json", "merges.txt"],
+            "length": 77,
+            "bos": 49406,
+            "eos": 49407,
+            "pad": pad,
+        }
+        for pad in pads
+    ]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -403,10 +481,16 @@ def test_programs_run_where_their_inputs_are(family):
         inputs = [torch.zeros(3, 2, 77, dtype=torch.int64), torch.ones(3, 2, 77)]
         latents, timesteps = torch.zeros(3, 4, 7, 9), torch.zeros(3)
     conditioning = program("text_encoder")(*inputs * (1 + (family == "sdxl")))
-    answers = [program("denoiser")(latents, timesteps, *conditioning), program("decoder_full")(latents),
-               program("decoder_linear")(latents)]
-    assert [(answer.device.type, answer.shape) for answer in answers] == \
-        [("meta", (3, 4, 7, 9)), ("meta", (3, 3, 28, 36)), ("meta", (3, 3, 28, 36))]
+    answers = [
+        program("denoiser")(latents, timesteps, *conditioning),
+        program("decoder_full")(latents),
+        program("decoder_linear")(latents),
+    ]
+    assert [(answer.device.type, answer.shape) for answer in answers] == [
+        ("meta", (3, 4, 7, 9)),
+        ("meta", (3, 3, 28, 36)),
+        ("meta", (3, 3, 28, 36)),
+    ]
 
 
 def test_prediction_types_part_in_what_the_manifest_says_of_noise():
@@ -418,17 +502,34 @@ def test_prediction_types_part_in_what_the_manifest_says_of_noise():
     epsilon, v_prediction = (manifest.pop("training_noise") for manifest in manifests)
     assert manifests[0] == manifests[1]
     scheduler = make_tiny_stable_diffusion("sd1", "v_prediction").scheduler
-    assert v_prediction == {**epsilon, "prediction_type": "v_prediction", "timestep_spacing": "trailing",
-                            "alphas_cumprod": scheduler.alphas_cumprod.tolist(),
-                            "final_alpha_cumprod": scheduler.final_alpha_cumprod.item()}
+    assert v_prediction == {
+        **epsilon,
+        "prediction_type": "v_prediction",
+        "timestep_spacing": "trailing",
+        "alphas_cumprod": scheduler.alphas_cumprod.tolist(),
+        "final_alpha_cumprod": scheduler.final_alpha_cumprod.item(),
+    }
     assert v_prediction["alphas_cumprod"][-1] == 0
 
 
 @pytest.mark.parametrize("family", ["sd1", "sdxl"])
 def test_a_saved_pipeline_becomes_the_same_bundle(draw, tmp_path, family):
     pipeline_of(family).save_pretrained(tmp_path / "saved pipeline")
-    subprocess.run([*EXPORTER, tmp_path / "saved pipeline", tmp_path / "tiny", "--dtype", "float32", "--licence",
-                    "Apache-2.0", "--guidance-scale", "5"], check=True, capture_output=True)
+    subprocess.run(
+        [
+            *EXPORTER,
+            tmp_path / "saved pipeline",
+            tmp_path / "tiny",
+            "--dtype",
+            "float32",
+            "--licence",
+            "Apache-2.0",
+            "--guidance-scale",
+            "5",
+        ],
+        check=True,
+        capture_output=True,
+    )
     move_weights(tmp_path / "tiny", MOVED)
     bundles = tmp_path / "tiny", bundle_of(family)
     saved, own = map(manifest_of, bundles)
@@ -460,10 +561,15 @@ def test_a_bundle_names_its_family(family):
 def test_x0_rms_is_measured_on_the_latents_that_are_given(export):
     latents = 3 * latents_to_fit()
     measured = manifest_of(export("sd1", latents=latents))["x0_rms"]
-    assert measured == {"value": pytest.approx(numpy.sqrt((latents.double().numpy() ** 2).mean()), abs=1e-6), "assumed": False}
+    assert measured == {
+        "value": pytest.approx(numpy.sqrt((latents.double().numpy() ** 2).mean()), abs=1e-6),
+        "assumed": False,
+    }
 
 
 def test_latents_of_zeros_or_infinities_are_refused(tmp_path):
     for value in (0.0, float("inf")):
         said = refusal_of(tmp_path / "out", pipeline_of("sd1"), latents=torch.full((1, 4, 8, 8), value))
-        assert said == (f"--latents: their root mean square is {value}, wanted 1e-6 to 1e6: latents as the denoiser makes them")
+        assert said == (
+            f"--latents: their root mean square is {value}, wanted 1e-6 to 1e6: latents as the denoiser makes them"
+        )

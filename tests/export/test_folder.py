@@ -58,7 +58,10 @@ def test_a_folders_part_has_its_files_type(sd1, safe, tmp_path):
     pipeline = load_pipeline(tmp_path / "model").pipeline
     # A mixture is float32, which loses nothing.
     assert (pipeline.unet.dtype, pipeline.vae.dtype, pipeline.text_encoder.dtype) == (
-        torch.bfloat16, torch.float32, torch.float32)
+        torch.bfloat16,
+        torch.float32,
+        torch.float32,
+    )
     assert pipeline.text_encoder.final_layer_norm.bias.max() == 1e5
 
 
@@ -72,4 +75,7 @@ def test_a_folder_with_a_sentencepiece_tokenizer_is_our_own_pipeline(tmp_path):
 
 def test_prediction_type_of_a_folder_can_be_said(sd1, tmp_path):
     folder = save_folder(sd1, tmp_path / "model")
-    assert load_pipeline(folder, prediction_type="v_prediction").pipeline.scheduler.config.prediction_type == "v_prediction"
+    assert (
+        load_pipeline(folder, prediction_type="v_prediction").pipeline.scheduler.config.prediction_type
+        == "v_prediction"
+    )

@@ -88,12 +88,29 @@ def test_a_folder_goes_before_an_id(sd1, tmp_path, monkeypatch):
 
 
 def test_only_the_parts_are_fetched_in_one_precision():
-    names = ["README.md", "model.safetensors", "model_index.json", "scheduler/scheduler_config.json", "tokenizer/merges.txt",
-             "safety_checker/model.safetensors", "unet/config.json", "unet/diffusion_pytorch_model.bin",
-             "unet/diffusion_pytorch_model.fp16.safetensors", "unet/diffusion_pytorch_model.non_ema.safetensors",
-             "unet/diffusion_pytorch_model.safetensors", "vae/diffusion_pytorch_model.bin", "unet/model.onnx"]
+    names = [
+        "README.md",
+        "model.safetensors",
+        "model_index.json",
+        "scheduler/scheduler_config.json",
+        "tokenizer/merges.txt",
+        "safety_checker/model.safetensors",
+        "unet/config.json",
+        "unet/diffusion_pytorch_model.bin",
+        "unet/diffusion_pytorch_model.fp16.safetensors",
+        "unet/diffusion_pytorch_model.non_ema.safetensors",
+        "unet/diffusion_pytorch_model.safetensors",
+        "vae/diffusion_pytorch_model.bin",
+        "unet/model.onnx",
+    ]
     shared = ["model_index.json", "scheduler/scheduler_config.json", "tokenizer/merges.txt", "unet/config.json"]
     assert files_to_fetch(names, False) == [
-        *shared, "unet/diffusion_pytorch_model.safetensors", "vae/diffusion_pytorch_model.bin"]
+        *shared,
+        "unet/diffusion_pytorch_model.safetensors",
+        "vae/diffusion_pytorch_model.bin",
+    ]
     assert files_to_fetch(names, True) == [
-        *shared, "unet/diffusion_pytorch_model.fp16.safetensors", "vae/diffusion_pytorch_model.bin"]
+        *shared,
+        "unet/diffusion_pytorch_model.fp16.safetensors",
+        "vae/diffusion_pytorch_model.bin",
+    ]

@@ -32,11 +32,13 @@ def test_loras_add_up_in_the_weights_they_name(request, family, layers, tmp_path
         torch.testing.assert_close(after[key], wanted, msg=lambda text, key=key: f"{key}: {text}")
     assert source.description.split("; ")[1:] == [
         f"LoRA {file.name} at {weight} (SHA-256 {__import__('hashlib').sha256(file.read_bytes()).hexdigest()})"
-        for file, weight in ((one, "0.5"), (two, "-2"))]
+        for file, weight in ((one, "0.5"), (two, "-2"))
+    ]
     modules = [module for part in ("unet", "text_encoder") for module in getattr(source.pipeline, part).modules()]
     assert not [module for module in modules if "lora" in type(module).__module__ or "peft" in type(module).__module__]
     assert {type(module) for module in modules} == {
-        type(module) for part in ("unet", "text_encoder") for module in getattr(made.pipeline, part).modules()}
+        type(module) for part in ("unet", "text_encoder") for module in getattr(made.pipeline, part).modules()
+    }
 
 
 def test_what_a_lora_was_added_to_is_float32_and_all_else_as_it_was(sd1, tmp_path):
@@ -58,11 +60,14 @@ def test_what_a_lora_was_added_to_is_float32_and_all_else_as_it_was(sd1, tmp_pat
         torch.testing.assert_close(once[key], before[key].float() + 0.3 * change)
 
 
-@pytest.mark.parametrize("down, up, alpha", [
-    ("unet.{}.lora_A.weight", "unet.{}.lora_B.weight", None),
-    ("base_model.model.unet.{}.lora_A.default.weight", "base_model.model.unet.{}.lora_B.default.weight", None),
-    ("unet.{}.lora.down.weight", "unet.{}.lora.up.weight", "unet.{}.alpha"),
-])
+@pytest.mark.parametrize(
+    "down, up, alpha",
+    [
+        ("unet.{}.lora_A.weight", "unet.{}.lora_B.weight", None),
+        ("base_model.model.unet.{}.lora_A.default.weight", "base_model.model.unet.{}.lora_B.default.weight", None),
+        ("unet.{}.lora.down.weight", "unet.{}.lora.up.weight", "unet.{}.alpha"),
+    ],
+)
 def test_diffusers_and_pefts_key_names(sd1, down, up, alpha, tmp_path):
     path = "mid_block.attentions.0.transformer_blocks.0.attn1.to_q"
     weight = weights_of(sd1.pipeline)["unet", f"{path}.weight"]
@@ -88,8 +93,11 @@ def test_pefts_alpha_is_in_the_metadata(sd1, tmp_path):
     weight = weights_of(sd1.pipeline)["unet", f"{path}.weight"]
     a, b = lora_pair(weight, 3)
     settings = {"unet.r": RANK, "unet.lora_alpha": 12}
-    save_file({f"unet.{path}.lora_A.weight": a, f"unet.{path}.lora_B.weight": b}, tmp_path / "lora.safetensors",
-              metadata={"lora_adapter_metadata": json.dumps(settings)})
+    save_file(
+        {f"unet.{path}.lora_A.weight": a, f"unet.{path}.lora_B.weight": b},
+        tmp_path / "lora.safetensors",
+        metadata={"lora_adapter_metadata": json.dumps(settings)},
+    )
     merged = weights_of(sd1.load(loras=[(tmp_path / "lora.safetensors", 1)]).pipeline)
     torch.testing.assert_close(merged["unet", f"{path}.weight"], weight + 12 / RANK * b @ a)
 
@@ -104,8 +112,13 @@ def test_merging_every_layer_of_the_unet_agrees_with_peft(request, family, tmp_p
         if name.endswith(".weight") and weight.dim() > 1:
             layer = "lora_unet_" + name.removesuffix(".weight").replace(".", "_")
             down, up = lora_pair(weight, n)
-            tensors.update({f"{layer}.lora_down.weight": down, f"{layer}.lora_up.weight": up,
-                            f"{layer}.alpha": torch.tensor(ALPHA)})
+            tensors.update(
+                {
+                    f"{layer}.lora_down.weight": down,
+                    f"{layer}.lora_up.weight": up,
+                    f"{layer}.alpha": torch.tensor(ALPHA),
+                }
+            )
     save_file(tensors, tmp_path / "lora.safetensors")
     other = copy.deepcopy(made.pipeline)
     with quiet():
@@ -136,31 +149,41 @@ def test_loras_that_do_not_fit_are_refused(sd1, sdxl, tmp_path):
     save_kohya(file, sdxl.pipeline, SDXL_LAYERS, seed=1)
     assert refusal_of_file() == (
         f"{file}: 2 of its 5 layers have no place in this model, "
-        "'lora_te2_text_model_encoder_layers_0_mlp_fc1.alpha' for one: was it made for another family?")
+        "'lora_te2_text_model_encoder_layers_0_mlp_fc1.alpha' for one: was it made for another family?"
+    )
     assert refusal_of({**pair, f"{key}.lora_down.weight": torch.zeros(2, 1024)}) == (
         f"{file}: '{key}.lora_down.weight' is for a layer of shape [16, 1024], this model's is [16, 16]: "
-        "it was made for another model")
+        "it was made for another model"
+    )
     assert refusal_of({f"{key}.lora_down.weight": torch.zeros(2, 16)}) == (
-        f"{file}: '{key}.lora_down.weight' has no counterpart, a layer of a LoRA has up and down")
+        f"{file}: '{key}.lora_down.weight' has no counterpart, a layer of a LoRA has up and down"
+    )
     assert refusal_of({**pair, "something.else": torch.zeros(1)}) == (
         f"{file}: 'something.else' is no part of a LoRA; "
-        "wanted: keys that end as '.lora_down.weight', '.lora_A.weight' or '.alpha'")
+        "wanted: keys that end as '.lora_down.weight', '.lora_A.weight' or '.alpha'"
+    )
     assert refusal_of({**pair, f"{key}.dora_scale": torch.zeros(1)}) == (
-        f"{file} is a DoRA file ('{key}.dora_scale'); wanted: a LoRA, which has only up, down and alpha")
+        f"{file} is a DoRA file ('{key}.dora_scale'); wanted: a LoRA, which has only up, down and alpha"
+    )
     assert refusal_of({}) == f"{file} holds no weights; wanted: a LoRA"
     assert refusal_of({**pair, f"{key}.lora_up.weight": torch.full((16, 2), torch.nan)}) == (
-        f"{file}: '{key}.lora_down.weight' leaves the range of torch.float32 once merged")
+        f"{file}: '{key}.lora_down.weight' leaves the range of torch.float32 once merged"
+    )
     assert refusal_of({**pair, f"{key}.alpha": torch.ones(2)}) == f"{file}: '{key}.alpha' holds 2 numbers; wanted: 1"
     assert refusal_of({f"{key}.lora_down.weight": torch.zeros(0, 16), f"{key}.lora_up.weight": torch.zeros(16, 0)}) == (
-        f"{file}: '{key}.lora_down.weight' is [0, 16]; wanted: a rank of 1 or more")
-    for settings, line in [("[1, 2]", "its metadata 'lora_adapter_metadata' is [1, 2]; wanted: an object"),
-                           ('{"unet.lora_alpha": "8"}', "its metadata has 'unet.lora_alpha' \"8\"; wanted: a number"),
-                           ('{"unet.alpha_pattern": [8]}', "its metadata has 'unet.alpha_pattern' [8]; wanted: an object"),
-                           ('{"unet.alpha_pattern": {"q": "8"}}',
-                            "its metadata has 'unet.alpha_pattern' 'q' \"8\"; wanted: a number"),
-                           ('{"unet.alpha_pattern": {"(": 8}}',
-                            "its metadata has 'unet.alpha_pattern' '(', which is no pattern: missing ), "
-                            "unterminated subpattern at position 0")]:
+        f"{file}: '{key}.lora_down.weight' is [0, 16]; wanted: a rank of 1 or more"
+    )
+    for settings, line in [
+        ("[1, 2]", "its metadata 'lora_adapter_metadata' is [1, 2]; wanted: an object"),
+        ('{"unet.lora_alpha": "8"}', "its metadata has 'unet.lora_alpha' \"8\"; wanted: a number"),
+        ('{"unet.alpha_pattern": [8]}', "its metadata has 'unet.alpha_pattern' [8]; wanted: an object"),
+        ('{"unet.alpha_pattern": {"q": "8"}}', "its metadata has 'unet.alpha_pattern' 'q' \"8\"; wanted: a number"),
+        (
+            '{"unet.alpha_pattern": {"(": 8}}',
+            "its metadata has 'unet.alpha_pattern' '(', which is no pattern: missing ), "
+            "unterminated subpattern at position 0",
+        ),
+    ]:
         assert refusal_of(pair, {"lora_adapter_metadata": settings}) == f"{file}: {line}"
     assert refusal(sd1.file, config=sd1.config, loras=[(file, 1)]).startswith(f"{file}: its metadata has 'unet.alpha")
     file.write_bytes(b"not at all")

@@ -34,8 +34,13 @@ def saved(parts, tmp_path_factory):
     def saved(part: str = "unet", config=LoraConfig, layers=LAYERS, **settings):
         torch.manual_seed(0)
         folder = tmp_path_factory.mktemp("lora")
-        model = get_peft_model(copy.deepcopy(parts[part]),
-                               config(target_modules=layers, **{**({"init_lora_weights": False} if config is LoraConfig else {"init_weights": False}), **settings}))
+        model = get_peft_model(
+            copy.deepcopy(parts[part]),
+            config(
+                target_modules=layers,
+                **{**({"init_lora_weights": False} if config is LoraConfig else {"init_weights": False}), **settings},
+            ),
+        )
         model.save_pretrained(folder)
         return folder, model.merge_and_unload().state_dict()
 
@@ -54,7 +59,9 @@ def merged(parts, path, weight: float = 1.0, part: str = "unet") -> dict:
 def assert_alike(found: dict, wanted: dict) -> None:
     assert found.keys() == wanted.keys()
     for name, tensor in wanted.items():
-        torch.testing.assert_close(found[name], tensor, rtol=1e-5, atol=1e-6, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(
+            found[name], tensor, rtol=1e-5, atol=1e-6, msg=lambda text, name=name: f"{name}: {text}"
+        )
 
 
 def changed(folder, to, **settings):
@@ -70,13 +77,25 @@ def refusal_of(parts, path) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("settings", [
-    {"r": 4, "lora_alpha": 32}, {"r": 4, "lora_alpha": 1}, {"r": 4, "lora_alpha": 32, "use_rslora": True},
-    {"r": 4, "lora_alpha": 32, "fan_in_fan_out": True},
-    {"r": 4, "lora_alpha": 32, "rank_pattern": {"to_v": 2, "mid_block.*to_q": 8}, "alpha_pattern": {"to_v": 3, "attn1.to_q": 5}},
-    {"r": 4, "lora_alpha": 32, "rank_pattern": {"to_v": 2}, "use_rslora": True},
-    # The first pattern that fits wins; and a pattern begins at a dot.
-    {"r": 4, "lora_alpha": 32, "alpha_pattern": {"attn1.to_q": 5, "to_q": 7, "q": 9, "^down_blocks.*to_v": 2}}], ids=str)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"r": 4, "lora_alpha": 32},
+        {"r": 4, "lora_alpha": 1},
+        {"r": 4, "lora_alpha": 32, "use_rslora": True},
+        {"r": 4, "lora_alpha": 32, "fan_in_fan_out": True},
+        {
+            "r": 4,
+            "lora_alpha": 32,
+            "rank_pattern": {"to_v": 2, "mid_block.*to_q": 8},
+            "alpha_pattern": {"to_v": 3, "attn1.to_q": 5},
+        },
+        {"r": 4, "lora_alpha": 32, "rank_pattern": {"to_v": 2}, "use_rslora": True},
+        # The first pattern that fits wins; and a pattern begins at a dot.
+        {"r": 4, "lora_alpha": 32, "alpha_pattern": {"attn1.to_q": 5, "to_q": 7, "q": 9, "^down_blocks.*to_v": 2}},
+    ],
+    ids=str,
+)
 def test_a_folder_is_merged_as_peft_merges_it(parts, saved, settings):
     folder, wanted = saved(**settings)
     assert_alike(merged(parts, folder), wanted)
@@ -132,7 +151,8 @@ def test_a_lora_whose_strength_is_known_nowhere_says_what_was_assumed(parts, sav
     assert_alike(merged(parts, alone), wanted)
     assert capfd.readouterr().err == (
         f"{alone} does not say the alpha of its layers: the rank is assumed, so that they are added as they are. "
-        "Give it another weight if that is too much or too little\n")
+        "Give it another weight if that is too much or too little\n"
+    )
 
 
 def test_an_alpha_in_the_file_needs_no_remark(parts, saved, tmp_path, capfd):
@@ -144,16 +164,29 @@ def test_an_alpha_in_the_file_needs_no_remark(parts, saved, tmp_path, capfd):
     assert capfd.readouterr().err == ""
 
 
-@pytest.mark.parametrize("settings, said", [
-    ({"use_dora": True}, "has use_dora true, which can't be merged; wanted: a LoRA of up, down and alpha alone"),
-    ({"bias": "all"}, 'has bias "all", which can\'t be merged; wanted: a LoRA of up, down and alpha alone'),
-    ({"layer_replication": [[0, 4], [2, 5]]}, "has layer_replication [[0, 4], [2, 5]], which can't be merged; "
-                                              "wanted: a LoRA of up, down and alpha alone"),
-    ({"init_lora_weights": "pissa"}, 'has init_lora_weights "pissa", which changes the weights it is added to: convert it to a '
-                                     "plain LoRA with peft first"),
-    ({"lora_alpha": "much"}, "has 'lora_alpha' \"much\"; wanted: a number"),
-    ({"alpha_pattern": {"[": 2}}, "has 'alpha_pattern' '[', which is no pattern: unterminated character set at position 0"),
-    ({"peft_type": "LOHA"}, "is of a LOHA; wanted: LORA")], ids=str)
+@pytest.mark.parametrize(
+    "settings, said",
+    [
+        ({"use_dora": True}, "has use_dora true, which can't be merged; wanted: a LoRA of up, down and alpha alone"),
+        ({"bias": "all"}, 'has bias "all", which can\'t be merged; wanted: a LoRA of up, down and alpha alone'),
+        (
+            {"layer_replication": [[0, 4], [2, 5]]},
+            "has layer_replication [[0, 4], [2, 5]], which can't be merged; wanted: a LoRA of up, down and alpha alone",
+        ),
+        (
+            {"init_lora_weights": "pissa"},
+            'has init_lora_weights "pissa", which changes the weights it is added to: convert it to a '
+            "plain LoRA with peft first",
+        ),
+        ({"lora_alpha": "much"}, "has 'lora_alpha' \"much\"; wanted: a number"),
+        (
+            {"alpha_pattern": {"[": 2}},
+            "has 'alpha_pattern' '[', which is no pattern: unterminated character set at position 0",
+        ),
+        ({"peft_type": "LOHA"}, "is of a LOHA; wanted: LORA"),
+    ],
+    ids=str,
+)
 def test_what_can_not_be_merged_is_refused(parts, saved, tmp_path, settings, said):
     folder = changed(saved(r=4)[0], tmp_path / "lora", **settings)
     assert refusal_of(parts, folder) == f"{folder / 'adapter_config.json'} {said}"
@@ -169,7 +202,7 @@ def test_a_loha_of_peft_is_refused(parts, saved):
     assert "LOHA" in refusal_of(parts, folder) or "LoHa" in refusal_of(parts, folder)
 
 
-@pytest.mark.parametrize("content", ["[]", "{", "\"text\""])
+@pytest.mark.parametrize("content", ["[]", "{", '"text"'])
 def test_a_config_that_is_none_is_refused(parts, saved, tmp_path, content):
     folder = changed(saved(r=4)[0], tmp_path / "lora")
     (folder / "adapter_config.json").write_text(content)
@@ -179,16 +212,42 @@ def test_a_config_that_is_none_is_refused(parts, saved, tmp_path, content):
 def test_a_folder_without_weights_is_refused(parts, tmp_path):
     (tmp_path / "empty").mkdir()
     assert refusal_of(parts, tmp_path / "empty") == (
-        f"{tmp_path / 'empty'} holds no adapter_model.safetensors; wanted: a LoRA file, or a folder that peft saved")
+        f"{tmp_path / 'empty'} holds no adapter_model.safetensors; wanted: a LoRA file, or a folder that peft saved"
+    )
 
 
 def test_every_setting_of_peft_is_read_refused_or_of_no_concern():
-    read = {"r", "lora_alpha", "use_rslora", "rank_pattern", "alpha_pattern", "fan_in_fan_out", "peft_type", "auto_mapping",
-            "init_lora_weights"}
+    read = {
+        "r",
+        "lora_alpha",
+        "use_rslora",
+        "rank_pattern",
+        "alpha_pattern",
+        "fan_in_fan_out",
+        "peft_type",
+        "auto_mapping",
+        "init_lora_weights",
+    }
     of_the_base = {"task_type", "base_model_name_or_path", "revision", "peft_version", "inference_mode"}
-    of_the_training = {"lora_dropout", "loftq_config", "eva_config", "corda_config", "lora_ga_config", "velora_config",
-                       "qalora_group_size", "runtime_config", "ensure_weight_tying"}
-    which_layers = {"target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "megatron_config", "megatron_core"}
+    of_the_training = {
+        "lora_dropout",
+        "loftq_config",
+        "eva_config",
+        "corda_config",
+        "lora_ga_config",
+        "velora_config",
+        "qalora_group_size",
+        "runtime_config",
+        "ensure_weight_tying",
+    }
+    which_layers = {
+        "target_modules",
+        "exclude_modules",
+        "layers_to_transform",
+        "layers_pattern",
+        "megatron_config",
+        "megatron_core",
+    }
     fields = {field.name for field in dataclasses.fields(LoraConfig)}
     assert fields == read | set(lora.UNSUPPORTED) | of_the_base | of_the_training | which_layers
     defaults = LoraConfig()

@@ -19,8 +19,10 @@ from steplapse_export.sources.prediction_type import said_by_yaml, stated_predic
 V, EPSILON = "v_prediction", "epsilon"
 FILE = Path("model.safetensors")
 LDM = "model:\n  target: ldm.models.diffusion.ddpm.LatentDiffusion\n  params:\n    {}\n    linear_start: 0.00085\n"
-SGM = ("model:\n  target: sgm.models.diffusion.DiffusionEngine\n  params:\n    denoiser_config:\n      params:\n"
-       "        scaling_config:\n          target: sgm.modules.diffusionmodules.denoiser_scaling.{}\n")
+SGM = (
+    "model:\n  target: sgm.models.diffusion.DiffusionEngine\n  params:\n    denoiser_config:\n      params:\n"
+    "        scaling_config:\n          target: sgm.modules.diffusionmodules.denoiser_scaling.{}\n"
+)
 
 
 @pytest.fixture(scope="module")
@@ -48,20 +50,39 @@ def test_a_marker_among_the_tensors_says_v(key):
     assert stated_prediction_type(FILE, {key: torch.zeros(0)}, {}) == V
 
 
-@pytest.mark.parametrize("key, text, what", [
-    ("modelspec.prediction_type", "v", V), ("modelspec.prediction_type", "epsilon", EPSILON),
-    ("modelspec.prediction_type", "v_prediction", V), ("modelspec.prediction_type", "v-prediction", V),
-    ("modelspec.prediction_type", "sample", "sample"), ("modelspec.prediction_type", "None", None),
-    ("modelspec.architecture", "stable-diffusion-v2-768-v", V), ("modelspec.architecture", "stable-diffusion-v1", None),
-    ("ss_v_parameterization", "True", V), ("ss_v_parameterization", "False", EPSILON), ("ss_v_parameterization", "None", None)])
+@pytest.mark.parametrize(
+    "key, text, what",
+    [
+        ("modelspec.prediction_type", "v", V),
+        ("modelspec.prediction_type", "epsilon", EPSILON),
+        ("modelspec.prediction_type", "v_prediction", V),
+        ("modelspec.prediction_type", "v-prediction", V),
+        ("modelspec.prediction_type", "sample", "sample"),
+        ("modelspec.prediction_type", "None", None),
+        ("modelspec.architecture", "stable-diffusion-v2-768-v", V),
+        ("modelspec.architecture", "stable-diffusion-v1", None),
+        ("ss_v_parameterization", "True", V),
+        ("ss_v_parameterization", "False", EPSILON),
+        ("ss_v_parameterization", "None", None),
+    ],
+)
 def test_metadata_says_it(key, text, what):
     assert stated_prediction_type(FILE, {}, {key: text}) == what
 
 
-@pytest.mark.parametrize("text, what", [
-    (LDM.format('parameterization: "v"'), V), (LDM.format("parameterization: eps"), EPSILON),
-    (LDM.format("parameterization: x0"), "sample"), (LDM.format("timesteps: 1000"), None), (SGM.format("VScaling"), V),
-    (SGM.format("EpsScaling"), EPSILON), ("", None), ("- a list", None)])
+@pytest.mark.parametrize(
+    "text, what",
+    [
+        (LDM.format('parameterization: "v"'), V),
+        (LDM.format("parameterization: eps"), EPSILON),
+        (LDM.format("parameterization: x0"), "sample"),
+        (LDM.format("timesteps: 1000"), None),
+        (SGM.format("VScaling"), V),
+        (SGM.format("EpsScaling"), EPSILON),
+        ("", None),
+        ("- a list", None),
+    ],
+)
 def test_a_yaml_file_beside_it_says_it(tmp_path, text, what):
     (tmp_path / "model.yaml").write_text(text)
     assert stated_prediction_type(tmp_path / "model.ckpt", {}, {}) == what
@@ -76,15 +97,24 @@ def test_a_yaml_file_that_is_none_is_refused(tmp_path):
 def test_an_unknown_word_is_refused_with_the_way_out():
     with pytest.raises(CheckpointError) as caught:
         stated_prediction_type(FILE, {}, {"modelspec.prediction_type": "flow"})
-    assert str(caught.value) == ("model.safetensors: its metadata 'modelspec.prediction_type' is 'flow'; wanted: epsilon, v or "
-                                 "sample. Say it with --prediction-type epsilon, v_prediction or sample")
+    assert str(caught.value) == (
+        "model.safetensors: its metadata 'modelspec.prediction_type' is 'flow'; wanted: epsilon, v or "
+        "sample. Say it with --prediction-type epsilon, v_prediction or sample"
+    )
 
 
-@pytest.mark.parametrize("weights, metadata, is_zero", [
-    ({"ztsnr": torch.zeros(0)}, {}, True), ({}, {"ss_zero_terminal_snr": "True"}, True), ({}, {"ss_zero_terminal_snr": "False"}, False),
-    ({"v_pred": torch.zeros(0)}, {}, False),
-    ({"alphas_cumprod": diffusers.DDIMScheduler(rescale_betas_zero_snr=True).alphas_cumprod}, {}, True),
-    ({"alphas_cumprod": diffusers.DDIMScheduler().alphas_cumprod}, {}, False), ({"alphas_cumprod": torch.zeros(1000)}, {}, False)])
+@pytest.mark.parametrize(
+    "weights, metadata, is_zero",
+    [
+        ({"ztsnr": torch.zeros(0)}, {}, True),
+        ({}, {"ss_zero_terminal_snr": "True"}, True),
+        ({}, {"ss_zero_terminal_snr": "False"}, False),
+        ({"v_pred": torch.zeros(0)}, {}, False),
+        ({"alphas_cumprod": diffusers.DDIMScheduler(rescale_betas_zero_snr=True).alphas_cumprod}, {}, True),
+        ({"alphas_cumprod": diffusers.DDIMScheduler().alphas_cumprod}, {}, False),
+        ({"alphas_cumprod": torch.zeros(1000)}, {}, False),
+    ],
+)
 def test_zero_terminal_snr_is_said_by_a_marker_metadata_or_the_table(weights, metadata, is_zero):
     assert states_zero_terminal_snr(weights, metadata) == is_zero
 
@@ -96,8 +126,10 @@ def test_places_that_disagree_are_an_error_that_names_both(sd1, tmp_path):
     file = saved(sd1, tmp_path / "two.safetensors", ["v_pred"], {"modelspec.prediction_type": "epsilon"})
     with pytest.raises(CheckpointError) as caught:
         sd1.load(file)
-    assert str(caught.value) == (f"{file}: its key 'v_pred' says v_prediction, its metadata 'modelspec.prediction_type' says "
-                                 "epsilon; say which it is with --prediction-type epsilon, v_prediction or sample")
+    assert str(caught.value) == (
+        f"{file}: its key 'v_pred' says v_prediction, its metadata 'modelspec.prediction_type' says "
+        "epsilon; say which it is with --prediction-type epsilon, v_prediction or sample"
+    )
     for what in (V, EPSILON):
         assert sd1.load(file, prediction_type=what).pipeline.scheduler.config.prediction_type == what
 
@@ -107,9 +139,13 @@ def test_where_nothing_says_epsilon_is_assumed_and_said_so(sd1, tmp_path, capfd)
     shutil.copytree(sd1.config, config)
     forget_prediction_type(config)
     said = load_pipeline(str(sd1.file), config=config).pipeline.scheduler.config.prediction_type
-    assert (said, capfd.readouterr().err) == (EPSILON, (
-        f"{sd1.file} does not say what its UNet predicts: epsilon is assumed. If the pictures are noise, "
-        "try --prediction-type v_prediction\n"))
+    assert (said, capfd.readouterr().err) == (
+        EPSILON,
+        (
+            f"{sd1.file} does not say what its UNet predicts: epsilon is assumed. If the pictures are noise, "
+            "try --prediction-type v_prediction\n"
+        ),
+    )
     sd1.load(saved(sd1, tmp_path / "said.safetensors", metadata={"modelspec.prediction_type": "epsilon"}))
     assert capfd.readouterr().err == ""
 
@@ -135,7 +171,9 @@ def test_zero_terminal_snr_of_epsilon_is_left_out_and_said_so(sd1, tmp_path, cap
 
 def test_v_that_only_the_metadata_says_draws_as_diffusers_does(sd1, tmp_path, draw):
     file = saved(sd1, tmp_path / "v.safetensors", metadata={"modelspec.prediction_type": "v"})
-    export_bundle(sd1.load(file).pipeline, tmp_path / "bundle", ExportOptions("v", source="", licence="", sizes=[[16, 16]]))
+    export_bundle(
+        sd1.load(file).pipeline, tmp_path / "bundle", ExportOptions("v", source="", licence="", sizes=[[16, 16]])
+    )
     pipeline = copy.copy(sd1.pipeline)
     pipeline.check_inputs = lambda *_: None
     pipeline.set_progress_bar_config(disable=True)

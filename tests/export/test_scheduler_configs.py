@@ -97,13 +97,20 @@ def test_what_a_config_does_not_say_is_what_its_class_does(kind):
 
 @pytest.mark.parametrize("kind", CLASSES)
 def test_what_a_config_says_goes_before_the_class(kind):
-    said = {**BETAS, "num_train_timesteps": 500, "prediction_type": "v_prediction", "timestep_spacing": "trailing",
-            "steps_offset": 1, "set_alpha_to_one": False}
+    said = {
+        **BETAS,
+        "num_train_timesteps": 500,
+        "prediction_type": "v_prediction",
+        "timestep_spacing": "trailing",
+        "steps_offset": 1,
+        "set_alpha_to_one": False,
+    }
     noise = describe_training_noise(getattr(diffusers, kind).from_config(said))
     wanted = diffusers.DDIMScheduler(**said, clip_sample=False).alphas_cumprod.tolist()
     assert noise["alphas_cumprod"] == wanted
-    assert {key: noise[key] for key in ("prediction_type", "timestep_spacing", "steps_offset")} == \
-        {key: said[key] for key in ("prediction_type", "timestep_spacing", "steps_offset")}
+    assert {key: noise[key] for key in ("prediction_type", "timestep_spacing", "steps_offset")} == {
+        key: said[key] for key in ("prediction_type", "timestep_spacing", "steps_offset")
+    }
     assert noise["final_alpha_cumprod"] == wanted[0]
 
 
@@ -134,12 +141,20 @@ def test_zero_terminal_snr_that_the_class_does_not_know_is_of_the_training_all_t
     assert noise["alphas_cumprod"] == diffusers.DDIMScheduler(**zero_snr).alphas_cumprod.tolist()
 
 
-@pytest.mark.parametrize("scheduler, asked", [
-    (diffusers.DDIMScheduler(**BETAS, thresholding=True), "thresholding"),
-    (diffusers.DPMSolverMultistepScheduler(**BETAS, use_flow_sigmas=True), "use_flow_sigmas"),
-    (diffusers.UniPCMultistepScheduler(**BETAS, use_flow_sigmas=True), "use_flow_sigmas"),
-    (diffusers.EulerDiscreteScheduler(**BETAS, timestep_type="continuous", prediction_type="v_prediction", sigma_min=0.1,
-                                      sigma_max=10.0), "timestep_type continuous")])
+@pytest.mark.parametrize(
+    "scheduler, asked",
+    [
+        (diffusers.DDIMScheduler(**BETAS, thresholding=True), "thresholding"),
+        (diffusers.DPMSolverMultistepScheduler(**BETAS, use_flow_sigmas=True), "use_flow_sigmas"),
+        (diffusers.UniPCMultistepScheduler(**BETAS, use_flow_sigmas=True), "use_flow_sigmas"),
+        (
+            diffusers.EulerDiscreteScheduler(
+                **BETAS, timestep_type="continuous", prediction_type="v_prediction", sigma_min=0.1, sigma_max=10.0
+            ),
+            "timestep_type continuous",
+        ),
+    ],
+)
 def test_what_a_bundle_can_not_express_is_refused(scheduler, asked):
     with pytest.raises(ExportError) as caught:
         describe_training_noise(scheduler)
@@ -155,16 +170,28 @@ def test_schedulers_of_other_kinds_of_pipelines_are_refused(kind):
 
 def test_other_levels_than_the_spacings_are_said_with_the_schedule_that_has_them():
     assert remark_on_levels(diffusers.EulerDiscreteScheduler(**BETAS)) is None
-    assert remark_on_levels(diffusers.EulerDiscreteScheduler(**BETAS, use_karras_sigmas=True)) == \
-        "the scheduler's config asks for use_karras_sigmas: a bundle has no such default, draw with --schedule karras"
+    assert (
+        remark_on_levels(diffusers.EulerDiscreteScheduler(**BETAS, use_karras_sigmas=True))
+        == "the scheduler's config asks for use_karras_sigmas: a bundle has no such default, draw with --schedule karras"
+    )
 
 
 # --- what is drawn ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["EulerDiscreteScheduler", "DPMSolverMultistepScheduler",
-                                  "DPMSolverSinglestepScheduler", "UniPCMultistepScheduler", "PNDMScheduler",
-                                  "LMSDiscreteScheduler", "DEISMultistepScheduler", "KDPM2DiscreteScheduler"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "EulerDiscreteScheduler",
+        "DPMSolverMultistepScheduler",
+        "DPMSolverSinglestepScheduler",
+        "UniPCMultistepScheduler",
+        "PNDMScheduler",
+        "LMSDiscreteScheduler",
+        "DEISMultistepScheduler",
+        "KDPM2DiscreteScheduler",
+    ],
+)
 def test_latents_are_as_large_as_the_pipelines_own_scheduler_makes_them(draw, tmp_path, kind):
     folder = saved_folder(tmp_path / "saved", kind, BETAS)
     source = load_pipeline(folder)
@@ -192,9 +219,11 @@ def test_verify_warns_of_latents_that_are_clipped_and_ends_well(run, changed_bun
     ended = run("model", "verify", bundle)
     warned = [line for line in ended.out.splitlines() if not line.startswith("ok   ")]
     assert (ended.code, ended.err) == (0, "")
-    assert warned == ["WARN training_noise.clip_sample_range is 1, so ddim and ddpm cut off x0, whose root mean square is 1 "
-                      "(assumed); export it again. If the warning stays, set clip_sample to false in the pipeline's "
-                      "scheduler_config.json first"]
+    assert warned == [
+        "WARN training_noise.clip_sample_range is 1, so ddim and ddpm cut off x0, whose root mean square is 1 "
+        "(assumed); export it again. If the warning stays, set clip_sample to false in the pipeline's "
+        "scheduler_config.json first"
+    ]
     verdict = json.loads(run("model", "verify", bundle, "--json").out)
     assert (verdict["warnings"], verdict["refused"]) == ([warned[0].removeprefix("WARN ")], [])
 
@@ -202,10 +231,16 @@ def test_verify_warns_of_latents_that_are_clipped_and_ends_well(run, changed_bun
 def test_verify_says_in_json_what_it_says_in_lines(run, tiny_bundle, changed_bundle):
     lines, ended = run("model", "verify", tiny_bundle).out.splitlines(), run("model", "verify", tiny_bundle, "--json")
     assert ended.code == 0
-    assert json.loads(ended.out) == {"bundle": str(tiny_bundle), "passed": [line.removeprefix("ok   ") for line in lines],
-                                     "refused": [], "warnings": []}
+    assert json.loads(ended.out) == {
+        "bundle": str(tiny_bundle),
+        "passed": [line.removeprefix("ok   ") for line in lines],
+        "refused": [],
+        "warnings": [],
+    }
     bundle = changed_bundle(lambda manifest: manifest["files"]["denoiser.pt"].update(size=3))
     ended, verdict = run("model", "verify", bundle), json.loads(run("model", "verify", bundle, "--json").out)
     assert run("model", "verify", bundle, "--json").code == ended.code == 3
-    assert ["BAD  " + line for line in verdict["refused"]] == [line for line in ended.out.splitlines() if line[:3] == "BAD"]
+    assert ["BAD  " + line for line in verdict["refused"]] == [
+        line for line in ended.out.splitlines() if line[:3] == "BAD"
+    ]
     assert len(verdict["refused"]) == 1 and "denoiser.pt" in verdict["refused"][0]

@@ -40,8 +40,12 @@ def test_a_single_file_answers_as_the_pipeline_it_was_made_from(made, suffix, tm
 
 
 def test_only_what_is_needed_is_read(sd1, tmp_path):
-    extra = {"model_ema.decay": torch.tensor(0.9999), "model_ema.diffusion_modeltime_embed0weight": torch.zeros(2, 2),
-             "alphas_cumprod": torch.zeros(1000), "first_stage_model.loss.logvar": torch.zeros(())}
+    extra = {
+        "model_ema.decay": torch.tensor(0.9999),
+        "model_ema.diffusion_modeltime_embed0weight": torch.zeros(2, 2),
+        "alphas_cumprod": torch.zeros(1000),
+        "first_stage_model.loss.logvar": torch.zeros(()),
+    }
     save_file({**sd1.tensors, **extra}, tmp_path / "training.safetensors")
     assert_same(sd1.load(tmp_path / "training.safetensors").pipeline, sd1.pipeline)
 
@@ -54,10 +58,17 @@ def test_text_encoder_keys_may_lack_a_level(sd1, tmp_path):
 
 
 def test_each_tensor_keeps_the_type_it_has_in_the_file(sdxl, tmp_path):
-    types = {"model.": torch.float16, "first_": torch.float32, "conditioner.embedders.0": torch.float16,
-             "conditioner.embedders.1": torch.bfloat16}
-    mixed = {key: tensor.to(next(dtype for prefix, dtype in types.items() if key.startswith(prefix)))
-             for key, tensor in sdxl.tensors.items() if tensor.is_floating_point()}
+    types = {
+        "model.": torch.float16,
+        "first_": torch.float32,
+        "conditioner.embedders.0": torch.float16,
+        "conditioner.embedders.1": torch.bfloat16,
+    }
+    mixed = {
+        key: tensor.to(next(dtype for prefix, dtype in types.items() if key.startswith(prefix)))
+        for key, tensor in sdxl.tensors.items()
+        if tensor.is_floating_point()
+    }
     save_file(mixed, tmp_path / "mixed.safetensors")
     pipeline = sdxl.load(tmp_path / "mixed.safetensors").pipeline
     assert [getattr(pipeline, part).dtype for part in PARTS] == [*types.values()]
@@ -71,8 +82,12 @@ def test_each_tensor_keeps_the_type_it_has_in_the_file(sdxl, tmp_path):
 def mapped(tensor):
     """Whether the numbers are the file's own pages in memory."""
     ranges = [line.split() for line in Path("/proc/self/maps").read_text().splitlines()]
-    return any(len(line) > 5 and line[5].endswith(".safetensors")
-               and int(line[0].split("-")[0], 16) <= tensor.data_ptr() < int(line[0].split("-")[1], 16) for line in ranges)
+    return any(
+        len(line) > 5
+        and line[5].endswith(".safetensors")
+        and int(line[0].split("-")[0], 16) <= tensor.data_ptr() < int(line[0].split("-")[1], 16)
+        for line in ranges
+    )
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -101,8 +116,10 @@ def test_a_measurement_leaves_mixed_types_as_they_were():
 
 
 def test_eight_bit_weights_become_float16(sd1, tmp_path):
-    small = {key: tensor.to(torch.float8_e4m3fn) if key.startswith("model.") else tensor
-             for key, tensor in sd1.tensors.items()}
+    small = {
+        key: tensor.to(torch.float8_e4m3fn) if key.startswith("model.") else tensor
+        for key, tensor in sd1.tensors.items()
+    }
     save_file(small, tmp_path / "small.safetensors")
     unet = sd1.load(tmp_path / "small.safetensors").pipeline.unet
     assert unet.dtype == torch.float16
@@ -133,17 +150,23 @@ def test_every_tensor_of_a_full_size_file_finds_its_place(family, monkeypatch):
     with torch.device("meta"):
         for part in ("unet", "vae", "text_encoder", *(["text_encoder_2"] if family == "sdxl" else [])):
             model_class = single_file.part_class(index, part)
-            parts[part] = model_class(CLIPTextConfig.from_pretrained(CONFIGS / family / part)) if "text" in part else \
-                model_class.from_config(model_class.load_config(CONFIGS / family / part))
+            parts[part] = (
+                model_class(CLIPTextConfig.from_pretrained(CONFIGS / family / part))
+                if "text" in part
+                else model_class.from_config(model_class.load_config(CONFIGS / family / part))
+            )
     tensors = original_checkpoint(types.SimpleNamespace(**parts), family)
     if family == "sd2":  # the last layer is in the file, and not used
-        tensors.update({key.replace(".22.", ".23."): tensor for key, tensor in tensors.items() if "resblocks.22." in key})
+        tensors.update(
+            {key.replace(".22.", ".23."): tensor for key, tensor in tensors.items() if "resblocks.22." in key}
+        )
     assert len(tensors) == TENSORS[family]
     monkeypatch.setattr(single_file, "read_weights", lambda path: (tensors, {}))
     pipeline, _ = single_file.load_single_file(Path("full.safetensors"), prediction_type="v_prediction")
     for part, model in parts.items():
-        assert {name: tensor.shape for name, tensor in getattr(pipeline, part).state_dict().items()} == \
-            {name: tensor.shape for name, tensor in model.state_dict().items()}
+        assert {name: tensor.shape for name, tensor in getattr(pipeline, part).state_dict().items()} == {
+            name: tensor.shape for name, tensor in model.state_dict().items()
+        }
     assert pipeline.unet.config.sample_size == {"sd1": 64, "sd2": 96, "sdxl": 128}[family]
 
 
@@ -197,17 +220,26 @@ def test_an_answer_between_the_two_asks_the_caller():
         single_file.measure_prediction_type(OfGaussianData("between", 1), torch.zeros(1, 77, 8), Path("x.ckpt"))
     assert str(caught.value) == (
         "x.ckpt: whether the UNet predicts noise or velocity is not in the file, and its answer to pure noise is 0.50 of it "
-        "(noise: 1, velocity: 0); say --prediction-type epsilon or v_prediction")
+        "(noise: 1, velocity: 0); say --prediction-type epsilon or v_prediction"
+    )
 
 
 # --- the configs that come with us -------------------------------------------------------------------------------
 
 
 # The published models' numbers of parameters.
-SIZES = {("sd1", "unet"): 859_520_964, ("sd2", "unet"): 865_910_724, ("sdxl", "unet"): 2_567_463_684,
-         ("sd1", "vae"): 83_653_863, ("sd2", "vae"): 83_653_863, ("sdxl", "vae"): 83_653_863,
-         ("sd1", "text_encoder"): 123_060_480, ("sd2", "text_encoder"): 340_387_840,
-         ("sdxl", "text_encoder"): 123_060_480, ("sdxl", "text_encoder_2"): 694_659_840}
+SIZES = {
+    ("sd1", "unet"): 859_520_964,
+    ("sd2", "unet"): 865_910_724,
+    ("sdxl", "unet"): 2_567_463_684,
+    ("sd1", "vae"): 83_653_863,
+    ("sd2", "vae"): 83_653_863,
+    ("sdxl", "vae"): 83_653_863,
+    ("sd1", "text_encoder"): 123_060_480,
+    ("sd2", "text_encoder"): 340_387_840,
+    ("sdxl", "text_encoder"): 123_060_480,
+    ("sdxl", "text_encoder_2"): 694_659_840,
+}
 
 
 @pytest.mark.parametrize("family, part", SIZES)

@@ -1,6 +1,5 @@
 """A tiny decoder is loaded from its folder. No socket connects here."""
 
-
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -14,8 +13,12 @@ pytestmark = pytest.mark.usefixtures("attempts")
 
 @pytest.fixture
 def taesd(tmp_path):
-    tiny = diffusers.AutoencoderTiny(encoder_block_out_channels=(4, 4), decoder_block_out_channels=(4, 4),
-                                     num_encoder_blocks=(1, 1), num_decoder_blocks=(1, 1))
+    tiny = diffusers.AutoencoderTiny(
+        encoder_block_out_channels=(4, 4),
+        decoder_block_out_channels=(4, 4),
+        num_encoder_blocks=(1, 1),
+        num_decoder_blocks=(1, 1),
+    )
     tiny.half().save_pretrained(tmp_path / "taesd")
     return tmp_path / "taesd", tiny
 
@@ -44,11 +47,13 @@ def test_what_is_no_tiny_decoder_is_refused(taesd, sd1, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert refusal_of("madebyollin/taesd") == (
         f"{tmp_path / 'madebyollin/taesd'}: no such folder; wanted: that of an AutoencoderTiny. "
-        "Download madebyollin/taesd, or for SDXL madebyollin/taesdxl, and give the folder it is in")
+        "Download madebyollin/taesd, or for SDXL madebyollin/taesdxl, and give the folder it is in"
+    )
     assert refusal_of(tmp_path) == f"{tmp_path} holds no config.json; wanted: the folder of an AutoencoderTiny"
     sd1.pipeline.vae.save_pretrained(tmp_path / "vae")
     assert refusal_of(tmp_path / "vae") == (
-        f"{tmp_path / 'vae/config.json'} is of class AutoencoderKL; wanted: AutoencoderTiny")
+        f"{tmp_path / 'vae/config.json'} is of class AutoencoderKL; wanted: AutoencoderTiny"
+    )
     name = next(iter(tensors))
     save_file({key: tensor for key, tensor in tensors.items() if key != name}, weights, metadata={"format": "pt"})
     assert refusal_of(folder) == f"{folder}: its weights lack '{name}'"

@@ -50,6 +50,7 @@ def test_of_a_single_gaussian_the_posterior_mean_is_wieners(one_mode):
 
 def test_what_is_carried_solves_the_probability_flow_ode():
     """In y = x / alpha over k = sigma / alpha: dy/dk = (y - E[x0 | x]) / k (Karras et al. 2022, eq. 1 and 3)."""
+
     def level(k):
         return 1 / math.hypot(1, k), k / math.hypot(1, k)
 
@@ -74,7 +75,9 @@ def test_density_mean_and_posterior_are_of_one_distribution(alpha, sigma):
     assert below == pytest.approx(known_data.share_below(x, alpha, sigma), abs=1e-7)
     near = (x > -1.5) & (x < 2)
     score = numpy.gradient(numpy.log(p[near]), x[near])
-    assert alpha * known_data.posterior_mean(x[near], alpha, sigma) == pytest.approx(x[near] + sigma**2 * score, abs=1e-3)
+    assert alpha * known_data.posterior_mean(x[near], alpha, sigma) == pytest.approx(
+        x[near] + sigma**2 * score, abs=1e-3
+    )
 
 
 def test_the_named_moments_are_those_of_the_data():
@@ -113,8 +116,9 @@ def test_the_program_takes_the_bundle(program):
 
 
 # Between 40 and 80 steps to sigma 0.1, where the error is what the order leaves: docs/sampling.md has all of them.
-@pytest.mark.parametrize("name, order", [("ddim", 1), ("heun", 2), ("dpm2", 2), ("dpmpp_2m", 2), ("res_multistep", 2),
-                                         ("unipc", 2)])
+@pytest.mark.parametrize(
+    "name, order", [("ddim", 1), ("heun", 2), ("dpm2", 2), ("dpmpp_2m", 2), ("res_multistep", 2), ("unipc", 2)]
+)
 def test_errors_fall_with_the_order_of_the_sampler(program, name, order):
     sampler = next(row for row in program.samplers() if row["name"] == name)
     assert sampler["order"] == order

@@ -133,8 +133,15 @@ def ended_at(sampler: str, sigmas, start: torch.Tensor, options: dict | None = N
 
     `sigmas` and `start` are k-diffusion's too: start is x0 + sigma eps at the first of sigmas.
     """
-    asked = {"sampler": sampler, "levels": [level_of(float(sigma)) for sigma in sigmas], "seed": SEED,
-             "alphas_cumprod": ALPHAS_CUMPROD.tolist(), "shape": list(start.shape), "options": options or {}, **more}
+    asked = {
+        "sampler": sampler,
+        "levels": [level_of(float(sigma)) for sigma in sigmas],
+        "seed": SEED,
+        "alphas_cumprod": ALPHAS_CUMPROD.tolist(),
+        "shape": list(start.shape),
+        "options": options or {},
+        **more,
+    }
     first, last = (asked["levels"][i]["alpha"] for i in (0, -1))
     found = sample_levels(x=(start * first).flatten().tolist(), **asked)
     return {**found, "x": torch.tensor(found["x"]).view(start.shape) / last}
@@ -142,9 +149,15 @@ def ended_at(sampler: str, sigmas, start: torch.Tensor, options: dict | None = N
 
 def flow_ended_at(sampler: str, sigmas, start: torch.Tensor, options: dict | None = None) -> dict:
     """The same down flow levels; x is as it is, start is (1 - sigma) x0 + sigma eps."""
-    found = sample_levels(sampler=sampler, levels=[flow_level_of(float(sigma)) for sigma in sigmas], seed=SEED,
-                          shape=list(start.shape), x=start.flatten().tolist(), prediction_type="flow",
-                          options=options or {})
+    found = sample_levels(
+        sampler=sampler,
+        levels=[flow_level_of(float(sigma)) for sigma in sigmas],
+        seed=SEED,
+        shape=list(start.shape),
+        x=start.flatten().tolist(),
+        prediction_type="flow",
+        options=options or {},
+    )
     return {**found, "x": torch.tensor(found["x"]).view(start.shape)}
 
 

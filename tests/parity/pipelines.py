@@ -32,7 +32,7 @@ def final_of(run_folder) -> torch.Tensor:
 def tokens_of(bundle, entry: dict, prompts: list[str]) -> torch.Tensor:
     """[N, 1, L]: what transformers makes of the prompts with the bundle's own files and padding."""
     vocabulary, merges = (bundle / file for file in entry["files"])
-    pad, = (token for token, id in json.loads(vocabulary.read_text()).items() if id == entry["pad"])
+    (pad,) = (token for token, id in json.loads(vocabulary.read_text()).items() if id == entry["pad"])
     tokenizer = CLIPTokenizer(str(vocabulary), str(merges), pad_token=pad)
     ids = tokenizer(prompts, padding="max_length", max_length=entry["length"], truncation=True, return_tensors="pt")
     return ids.input_ids[:, None]
@@ -68,14 +68,16 @@ def with_scheduler(pipeline, **settings):
 
 
 def latents_of(pipeline, prompt: str, seed: int, size=(32, 32), **settings) -> torch.Tensor:
-    return pipeline(prompt, width=size[0], height=size[1], generator=noise_of(seed), output_type="latent",
-                    **settings).images
+    return pipeline(
+        prompt, width=size[0], height=size[1], generator=noise_of(seed), output_type="latent", **settings
+    ).images
 
 
 def encoded_by(pipeline, prompts: str | list[str], **settings) -> tuple[tuple, tuple]:
     """The prompts' conditioning, and the negative prompts'; each as text_program_told_by_transformers()."""
-    answer = pipeline.encode_prompt(prompts, device="cpu", num_images_per_prompt=1, do_classifier_free_guidance=True,
-                                    **settings)
+    answer = pipeline.encode_prompt(
+        prompts, device="cpu", num_images_per_prompt=1, do_classifier_free_guidance=True, **settings
+    )
     return answer[::2], answer[1::2]
 
 

@@ -30,9 +30,16 @@ class Reference:
         noise = self.manifest["training_noise"]
         clip = noise["clip_sample_range"]
         scheduler = DDIMScheduler(
-            beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, clip_sample=clip is not None,
-            clip_sample_range=clip or 1.0, set_alpha_to_one=False, timestep_spacing=spacing,
-            steps_offset=noise["steps_offset"], prediction_type=noise["prediction_type"])
+            beta_schedule="scaled_linear",
+            beta_start=0.00085,
+            beta_end=0.012,
+            clip_sample=clip is not None,
+            clip_sample_range=clip or 1.0,
+            set_alpha_to_one=False,
+            timestep_spacing=spacing,
+            steps_offset=noise["steps_offset"],
+            prediction_type=noise["prediction_type"],
+        )
         scheduler.final_alpha_cumprod = torch.tensor(noise["final_alpha_cumprod"])
         return scheduler
 

@@ -27,17 +27,34 @@ TRAJECTORIES = [
 
 
 @pytest.mark.parametrize("prediction, spacing, steps, guidance, eta, negative, clip", TRAJECTORIES)
-def test_trajectories_end_where_diffusers_does(changed_bundle, draw, prediction, spacing, steps, guidance, eta, negative,
-                                               clip):
-    bundle = changed_bundle(lambda manifest: manifest["training_noise"].update(prediction_type=prediction,
-                                                                               clip_sample_range=clip))
+def test_trajectories_end_where_diffusers_does(
+    changed_bundle, draw, prediction, spacing, steps, guidance, eta, negative, clip
+):
+    bundle = changed_bundle(
+        lambda manifest: manifest["training_noise"].update(prediction_type=prediction, clip_sample_range=clip)
+    )
     seed = 948574399
     flags = [] if negative is None else ["--negative-prompt", negative]
-    folder = draw("red apple", "--model", bundle, "--seed", seed, "--steps", steps, "--schedule", spacing,
-                  "--guidance-scale", guidance, "--eta", eta, *flags)
+    folder = draw(
+        "red apple",
+        "--model",
+        bundle,
+        "--seed",
+        seed,
+        "--steps",
+        steps,
+        "--schedule",
+        spacing,
+        "--guidance-scale",
+        guidance,
+        "--eta",
+        eta,
+        *flags,
+    )
     reference = Reference(bundle)
-    wanted = reference.sample("red apple", steps=steps, spacing=spacing, guidance=guidance, eta=eta, seed=seed,
-                              negative=negative or "")
+    wanted = reference.sample(
+        "red apple", steps=steps, spacing=spacing, guidance=guidance, eta=eta, seed=seed, negative=negative or ""
+    )
     final = final_of(folder)
     assert difference(final, wanted) <= 1e-4
 
@@ -71,29 +88,52 @@ def test_no_negative_prompt_is_zeros_where_the_bundle_says_so_and_an_empty_one_i
 
 # --- one step ---------------------------------------------------------------------------------------------------
 
+
 # A bundle whose leading list starts at offset t and whose last alpha is another timestep's makes one step of t -> to.
-@pytest.mark.parametrize("prediction, t, to, eta, clip", [
-    ("epsilon", 951, 801, 0, None),
-    ("epsilon", 501, 401, 0.7, 0.5),
-    ("epsilon", 1, 0, 0, None),
-    ("v_prediction", 999, 899, 0.7, None),
-    ("v_prediction", 101, 1, 0, 0.5),
-    ("sample", 901, 601, 0, None),
-    ("sample", 21, 1, 0.7, None),
-])
+@pytest.mark.parametrize(
+    "prediction, t, to, eta, clip",
+    [
+        ("epsilon", 951, 801, 0, None),
+        ("epsilon", 501, 401, 0.7, 0.5),
+        ("epsilon", 1, 0, 0, None),
+        ("v_prediction", 999, 899, 0.7, None),
+        ("v_prediction", 101, 1, 0, 0.5),
+        ("sample", 901, 601, 0, None),
+        ("sample", 21, 1, 0.7, None),
+    ],
+)
 def test_a_step_from_the_same_x_and_answer_is_the_same(changed_bundle, draw, tmp_path, prediction, t, to, eta, clip):
     def from_t(manifest):
         noise = manifest["training_noise"]
-        noise.update(prediction_type=prediction, clip_sample_range=clip, steps_offset=t,
-                     final_alpha_cumprod=noise["alphas_cumprod"][to])
+        noise.update(
+            prediction_type=prediction,
+            clip_sample_range=clip,
+            steps_offset=t,
+            final_alpha_cumprod=noise["alphas_cumprod"][to],
+        )
         manifest["defaults"]["steps"] = 1  # with more of them the list would start outside the table
 
     bundle = changed_bundle(from_t)
     x = torch.randn(SHAPE, generator=noise_of(5))
     save_file({"latents": x}, tmp_path / "x.safetensors")
-    folder = draw("red apple", "--model", bundle, "--steps", 1, "--schedule", "leading", "--guidance-scale", 7.5,
-                  "--eta", eta, "--seed", 3, "--latents", tmp_path / "x.safetensors")
-    (asked, cond, uncond), = calls_of(folder)
+    folder = draw(
+        "red apple",
+        "--model",
+        bundle,
+        "--steps",
+        1,
+        "--schedule",
+        "leading",
+        "--guidance-scale",
+        7.5,
+        "--eta",
+        eta,
+        "--seed",
+        3,
+        "--latents",
+        tmp_path / "x.safetensors",
+    )
+    ((asked, cond, uncond),) = calls_of(folder)
     assert asked == t
 
     scheduler = Reference(bundle).scheduler()

@@ -102,8 +102,16 @@ def diffusers_end(scheduler, **settings) -> torch.Tensor:
 
 
 def our_end(sampler: str, levels: list[dict], prediction: str = "epsilon", **options) -> torch.Tensor:
-    asked = {"sampler": sampler, "levels": levels, "alphas_cumprod": ALPHAS_CUMPROD.tolist(), "shape": SHAPE,
-             "x": start_of().flatten().tolist(), "seed": SEED, "options": options, "prediction_type": prediction}
+    asked = {
+        "sampler": sampler,
+        "levels": levels,
+        "alphas_cumprod": ALPHAS_CUMPROD.tolist(),
+        "shape": SHAPE,
+        "x": start_of().flatten().tolist(),
+        "seed": SEED,
+        "options": options,
+        "prediction_type": prediction,
+    }
     ended = subprocess.run([SAMPLE_LEVELS], input=json.dumps(asked), capture_output=True, text=True, timeout=TIMEOUT)
     assert ended.returncode == 0, ended.stderr
     return torch.tensor(json.loads(ended.stdout)["x"]).view(SHAPE)
@@ -123,8 +131,12 @@ BY_SIGMAS = [
     ("dpmpp_2m", "DPMSolverMultistepScheduler", {"final_sigmas_type": "sigma_min", "lower_order_final": False}, {}),
     ("res_multistep", "DPMSolverMultistepScheduler", {"solver_type": "heun"}, {}),
     ("dpmpp_2m_sde", "DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++"}, {"eta": 1}),
-    ("dpmpp_2m_sde_heun", "DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++", "solver_type": "heun"},
-     {"eta": 1}),
+    (
+        "dpmpp_2m_sde_heun",
+        "DPMSolverMultistepScheduler",
+        {"algorithm_type": "sde-dpmsolver++", "solver_type": "heun"},
+        {"eta": 1},
+    ),
     ("unipc", "UniPCMultistepScheduler", {}, {}),
     ("unipc", "UniPCMultistepScheduler", {"use_karras_sigmas": True}, {}),
     ("unipc", "UniPCMultistepScheduler", {"final_sigmas_type": "sigma_min"}, {}),
@@ -133,8 +145,9 @@ BY_SIGMAS = [
 
 
 @pytest.mark.parametrize("sampler, name, settings, options", BY_SIGMAS)
-@pytest.mark.parametrize("steps, prediction", [(1, "epsilon"), (3, "v_prediction"), (20, "epsilon"),
-                                               (20, "v_prediction")])
+@pytest.mark.parametrize(
+    "steps, prediction", [(1, "epsilon"), (3, "v_prediction"), (20, "epsilon"), (20, "v_prediction")]
+)
 def test_ends_where_diffusers_does(sampler, name, settings, options, steps, prediction):
     scheduler = scheduler_of(name, steps, prediction_type=prediction, **settings)
     found = our_end(sampler, levels_of(scheduler), prediction, **options)

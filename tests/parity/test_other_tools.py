@@ -29,13 +29,24 @@ SEED = 7
 
 # The tiny bundle's noise is Stable Diffusion's, and this is what Stable Diffusion 1.5 is published with. It has no
 # timestep_spacing: each class has its own.
-CONFIG = {"num_train_timesteps": 1000, "beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012,
-          "trained_betas": None, "set_alpha_to_one": False, "skip_prk_steps": True, "steps_offset": 1, "clip_sample": False}
-BETAS = torch.linspace(CONFIG["beta_start"]**0.5, CONFIG["beta_end"]**0.5, 1000, dtype=torch.float64) ** 2
+CONFIG = {
+    "num_train_timesteps": 1000,
+    "beta_schedule": "scaled_linear",
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "trained_betas": None,
+    "set_alpha_to_one": False,
+    "skip_prk_steps": True,
+    "steps_offset": 1,
+    "clip_sample": False,
+}
+BETAS = torch.linspace(CONFIG["beta_start"] ** 0.5, CONFIG["beta_end"] ** 0.5, 1000, dtype=torch.float64) ** 2
 ALPHAS_CUMPROD = torch.cumprod(1 - BETAS, 0)
 SIGMAS = ((1 - ALPHAS_CUMPROD) / ALPHAS_CUMPROD).sqrt().numpy()  # k-diffusion's
 
-SAMPLERS = json.loads(subprocess.run([PROGRAM, "samplers", "--json"], capture_output=True, text=True, check=True).stdout)
+SAMPLERS = json.loads(
+    subprocess.run([PROGRAM, "samplers", "--json"], capture_output=True, text=True, check=True).stdout
+)
 NAMES = [name for sampler in SAMPLERS for name in sampler["also"]]
 
 
@@ -105,7 +116,9 @@ def ended_by(scheduler, network, steps: int):
 def scheduler_of(name: str, **settings):
     """`Class`, or `Class(algorithm_type)`, as from_config makes it of the model's own config."""
     name, _, algorithm = name.removeprefix("diffusers:").removesuffix(")").partition("(")
-    return getattr(diffusers, name).from_config({**CONFIG, **settings, **({"algorithm_type": algorithm} if algorithm else {})})
+    return getattr(diffusers, name).from_config(
+        {**CONFIG, **settings, **({"algorithm_type": algorithm} if algorithm else {})}
+    )
 
 
 # Their own tests are below.
@@ -121,8 +134,18 @@ def test_diffusers_names_end_where_its_classes_do(end_of, name):
 
 # (PNDM is not among them: of v, diffusers averages v itself over the steps, against the paper; ours averages eps always.
 # DEIS goes to diffusers' last level with order 1 where there are fewer than 15 steps; ours never does.)
-@pytest.mark.parametrize("name", ["DDIMScheduler", "EulerDiscreteScheduler", "HeunDiscreteScheduler", "LMSDiscreteScheduler",
-                                  "DPMSolverMultistepScheduler", "DEISMultistepScheduler", "TCDScheduler"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "DDIMScheduler",
+        "EulerDiscreteScheduler",
+        "HeunDiscreteScheduler",
+        "LMSDiscreteScheduler",
+        "DPMSolverMultistepScheduler",
+        "DEISMultistepScheduler",
+        "TCDScheduler",
+    ],
+)
 def test_they_do_so_for_models_that_predict_v_in_few_steps(end_of, changed_bundle, name):
     settings = {"lower_order_final": False} if "DEIS" in name else {}
     network = Network()
@@ -131,11 +154,17 @@ def test_they_do_so_for_models_that_predict_v_in_few_steps(end_of, changed_bundl
     assert_same(end_of("diffusers:" + name, 7, "--model", bundle), wanted, network)
 
 
-@pytest.mark.parametrize("name, schedule, spacing", [
-    ("EulerDiscreteScheduler", "leading", "leading"), ("EulerAncestralDiscreteScheduler", "trailing", "trailing"),
-    ("DPMSolverMultistepScheduler", "leading_solver", "leading"), ("UniPCMultistepScheduler", "trailing", "trailing"),
-    ("DEISMultistepScheduler", "leading_solver", "leading"), ("DDIMScheduler", "trailing", "trailing"),
-])
+@pytest.mark.parametrize(
+    "name, schedule, spacing",
+    [
+        ("EulerDiscreteScheduler", "leading", "leading"),
+        ("EulerAncestralDiscreteScheduler", "trailing", "trailing"),
+        ("DPMSolverMultistepScheduler", "leading_solver", "leading"),
+        ("UniPCMultistepScheduler", "trailing", "trailing"),
+        ("DEISMultistepScheduler", "leading_solver", "leading"),
+        ("DDIMScheduler", "trailing", "trailing"),
+    ],
+)
 def test_a_spacing_by_name_is_that_of_the_models_config(end_of, name, schedule, spacing):
     """As for Stable Diffusion XL, whose own config says leading."""
     network = Network()
@@ -159,14 +188,14 @@ def test_its_ipndm_has_our_levels_since_its_own_are_no_models(end_of):
     network = Network()
     timesteps = numpy.linspace(0, 999, 21).round()[:0:-1].astype(int).tolist()
     alphas_cumprod = [*ALPHAS_CUMPROD[timesteps].tolist(), ALPHAS_CUMPROD[0].item()]
-    scheduler = diffusers.IPNDMScheduler(trained_betas=[(1 - a)**0.5 for a in alphas_cumprod])
+    scheduler = diffusers.IPNDMScheduler(trained_betas=[(1 - a) ** 0.5 for a in alphas_cumprod])
     scheduler.set_timesteps(20)
     x = torch.randn(SHAPE, generator=noise_of(SEED))
     for t, told, a in zip(scheduler.timesteps[:-1], timesteps[:-1], alphas_cumprod):
-        v = (network(x, told) - (1 - a)**0.5 * x) / a**0.5
+        v = (network(x, told) - (1 - a) ** 0.5 * x) / a**0.5
         x = scheduler.step(v, t, x).prev_sample
     a = alphas_cumprod[-2]
-    x = (x - (1 - a)**0.5 * network(x, timesteps[-1])) / a**0.5  # to sigma 0 with order 1
+    x = (x - (1 - a) ** 0.5 * network(x, timesteps[-1])) / a**0.5  # to sigma 0 with order 1
     assert_same(end_of("diffusers:IPNDMScheduler", 20), x, network)
 
 
@@ -184,7 +213,7 @@ class Denoiser:
     def __call__(self, x, sigma):
         s = float(sigma.reshape(-1)[0])
         timestep = numpy.interp(numpy.log(s), numpy.log(SIGMAS), numpy.arange(1000))
-        return x - s * self.network(x / (1 + s * s)**0.5, timestep)
+        return x - s * self.network(x / (1 + s * s) ** 0.5, timestep)
 
 
 def with_zero(sigmas):
@@ -221,7 +250,7 @@ def simple(n):
 
 
 def ddim_uniform(n):
-    return with_zero(SIGMAS[1::1000 // n][::-1])
+    return with_zero(SIGMAS[1 :: 1000 // n][::-1])
 
 
 def comfyui_beta(n):
@@ -254,7 +283,7 @@ def sampled(function: str, sigmas, network, scale, **settings):
     # x0 + sigma eps, ours alpha times that: at sigma 0 it is the same.
     calls = {"n": len(sigmas) - 1} if "n" in asks else {}
     x = function(Denoiser(network), x, float(sigmas[-2]), float(sigmas[0]), disable=True, **calls, **settings)
-    return x / (1 + sigmas[-2]**2)**0.5
+    return x / (1 + sigmas[-2] ** 2) ** 0.5
 
 
 def assert_as_sampled(found, function: str, sigmas, scale, **settings) -> None:
@@ -312,7 +341,7 @@ def a1111_timesteps(steps: int) -> list[int]:
 
 def ddim_step(x, eps, t: int, to: int):
     a, a_to = ALPHAS_CUMPROD[t].item(), ALPHAS_CUMPROD[to].item()
-    return a_to**0.5 * (x - (1 - a)**0.5 * eps) / a**0.5 + (1 - a_to)**0.5 * eps
+    return a_to**0.5 * (x - (1 - a) ** 0.5 * eps) / a**0.5 + (1 - a_to) ** 0.5 * eps
 
 
 def test_a1111s_ddim_ends_at_the_last_of_its_timesteps(end_of):
@@ -328,7 +357,7 @@ def test_a1111s_ddim_ends_at_the_last_of_its_timesteps(end_of):
 def test_a1111s_plms_is_the_first_plms_on_the_same_timesteps(end_of):
     network, x = Network(), torch.randn(SHAPE, generator=noise_of(SEED))
     timesteps, past = a1111_timesteps(20), []
-    weights = [(3/2, -1/2), (23/12, -16/12, 5/12), (55/24, -59/24, 37/24, -9/24)]
+    weights = [(3 / 2, -1 / 2), (23 / 12, -16 / 12, 5 / 12), (55 / 24, -59 / 24, 37 / 24, -9 / 24)]
     for t, to in zip(timesteps, timesteps[1:]):
         past = [network(x, t), *past[:3]]
         if len(past) == 1:
@@ -359,15 +388,21 @@ COMFYUI = [
 @pytest.mark.parametrize("name, function, levels", COMFYUI, ids=[row[0] for row in COMFYUI])
 def test_comfyuis_names_end_where_it_does(end_of, name, function, levels):
     sigmas = levels(20)
-    scale = (1 + sigmas[0]**2)**0.5 if abs(sigmas[0] - SIGMAS[-1]) < 1e-5 * SIGMAS[-1] else sigmas[0]
+    scale = (1 + sigmas[0] ** 2) ** 0.5 if abs(sigmas[0] - SIGMAS[-1]) < 1e-5 * SIGMAS[-1] else sigmas[0]
     assert_as_sampled(end_of("comfyui:" + name, 20), function, sigmas, scale)
 
 
 # --- all -----------------------------------------------------------------------------------------------------------------
 
 
-HELD = {*names_of("diffusers"), *names_of("k-diffusion"), "a1111:DDIM", "a1111:PLMS",
-        *("a1111:" + row[0] for row in A1111), *("comfyui:" + row[0] for row in COMFYUI)}
+HELD = {
+    *names_of("diffusers"),
+    *names_of("k-diffusion"),
+    "a1111:DDIM",
+    "a1111:PLMS",
+    *("a1111:" + row[0] for row in A1111),
+    *("comfyui:" + row[0] for row in COMFYUI),
+}
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in HELD])

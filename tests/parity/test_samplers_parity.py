@@ -45,8 +45,12 @@ def karras(steps: int) -> list[float]:
 # (From 14.6 to 0.03 in one step, float32 leaves k-diffusion four digits of the ancestral level below.)
 SCHEDULES = {"spread 1": spread(1), "spread 3": spread(3), "spread 12": spread(12), "karras 25": karras(25)}
 DETERMINISTIC = {"euler": sampling.sample_euler, "heun": sampling.sample_heun, "dpm2": sampling.sample_dpm_2}
-ANCESTRAL = {"euler_a": sampling.sample_euler_ancestral, "dpm2_a": sampling.sample_dpm_2_ancestral,
-             "dpmpp_2s_a": sampling.sample_dpmpp_2s_ancestral, "dpmpp_sde": sampling.sample_dpmpp_sde}
+ANCESTRAL = {
+    "euler_a": sampling.sample_euler_ancestral,
+    "dpm2_a": sampling.sample_dpm_2_ancestral,
+    "dpmpp_2s_a": sampling.sample_dpmpp_2s_ancestral,
+    "dpmpp_sde": sampling.sample_dpmpp_sde,
+}
 
 
 def assert_as_k_diffusion(sampler, wanted, found):
@@ -105,8 +109,9 @@ def test_lms_is_k_diffusions_but_for_the_step_to_zero(sigmas):
 def test_dpm_fast_is_k_diffusions_with_as_many_calls_as_steps(calls, eta):
     sigmas = spread(calls + 1)[:-1]
     denoiser = Denoiser()
-    wanted = sampling.sample_dpm_fast(denoiser, start_at(sigmas[0]), sigmas[-1], sigmas[0], calls, disable=True, eta=eta,
-                                      noise_sampler=draws())
+    wanted = sampling.sample_dpm_fast(
+        denoiser, start_at(sigmas[0]), sigmas[-1], sigmas[0], calls, disable=True, eta=eta, noise_sampler=draws()
+    )
     found = ended_at("dpm_fast", sigmas, start_at(sigmas[0]), {"eta": eta})
     assert_as_k_diffusion("dpm_fast", (wanted, len(denoiser.sigmas)), found)
     assert len(found["timesteps"]) == calls
@@ -120,8 +125,16 @@ def test_dpm_fast_is_k_diffusions_with_as_many_calls_as_steps(calls, eta):
 def test_dpm_adaptive_is_k_diffusions(eta):
     sigmas = [spread(2)[0], spread(2)[1]]
     denoiser = Denoiser()
-    wanted, info = sampling.sample_dpm_adaptive(denoiser, start_at(sigmas[0]), sigmas[-1], sigmas[0], disable=True, eta=eta,
-                                                noise_sampler=draws(), return_info=True)
+    wanted, info = sampling.sample_dpm_adaptive(
+        denoiser,
+        start_at(sigmas[0]),
+        sigmas[-1],
+        sigmas[0],
+        disable=True,
+        eta=eta,
+        noise_sampler=draws(),
+        return_info=True,
+    )
     found = ended_at("dpm_adaptive", sigmas, start_at(sigmas[0]), {"eta": eta})
     assert difference(found["x"], wanted) < CLOSE
     assert len(found["steps"]) == info["n_accept"]
@@ -139,7 +152,9 @@ def test_restart_goes_back_up_as_a1111s_does(steps):
     """The levels of A1111's defaults, in legs of k-diffusion's Heun."""
     sigmas = spread(steps)
     restarts, length = (0, 0) if steps < 20 else (1, 9) if steps < 36 else (2, steps // 4)
-    down = sigmas if steps < 20 else sampling.get_sigmas_karras(steps - restarts * length, sigmas[-2], sigmas[0]).tolist()
+    down = (
+        sigmas if steps < 20 else sampling.get_sigmas_karras(steps - restarts * length, sigmas[-2], sigmas[0]).tolist()
+    )
     low, high = (int(numpy.abs(numpy.array(down) - k).argmin()) for k in (0.1, 2))
     again = sampling.get_sigmas_karras(length + 1, down[low], down[high]).tolist()[:-1]
 
@@ -175,8 +190,10 @@ def drawn_by(scheduler, start, takes_generator: bool):
 
 
 def levels_of(sigmas, timesteps) -> list[dict]:
-    return [{"timestep": t, "alpha": 1 / (1 + s * s) ** 0.5, "sigma": s / (1 + s * s) ** 0.5}
-            for s, t in zip(sigmas, [*timesteps, None], strict=True)]
+    return [
+        {"timestep": t, "alpha": 1 / (1 + s * s) ** 0.5, "sigma": s / (1 + s * s) ** 0.5}
+        for s, t in zip(sigmas, [*timesteps, None], strict=True)
+    ]
 
 
 TWICE = ("heun", "dpm2", "dpm2_a", "dpmpp_sde")  # their lists hold each level twice
@@ -198,9 +215,9 @@ def test_samplers_are_diffusers(sampler, spacing):
     scheduler = scheduler_of(kind, timestep_spacing=spacing)
     scheduler.set_timesteps(12)
     twice = sampler in TWICE
-    timesteps = scheduler.timesteps.tolist()[::2 if twice else 1]
+    timesteps = scheduler.timesteps.tolist()[:: 2 if twice else 1]
     sigmas = scheduler.sigmas.double().tolist()
-    sigmas = [sigmas[0], *sigmas[1::2 if twice else 1][:len(timesteps) - 1], 0.0]
+    sigmas = [sigmas[0], *sigmas[1 :: 2 if twice else 1][: len(timesteps) - 1], 0.0]
     if sampler == "dpmpp_sde":
         scheduler.noise_sampler = BrownianPath()
 
@@ -221,8 +238,13 @@ def test_samplers_are_diffusers(sampler, spacing):
 
 def test_dpmpp_2s_is_diffusers_singlestep():
     """Its steps of order 2 have their middle on the list: with levels evenly spaced in log sigma, where we put it."""
-    scheduler = scheduler_of(diffusers.DPMSolverSinglestepScheduler, solver_order=2, algorithm_type="dpmsolver++",
-                             solver_type="midpoint", use_exponential_sigmas=True)
+    scheduler = scheduler_of(
+        diffusers.DPMSolverSinglestepScheduler,
+        solver_order=2,
+        algorithm_type="dpmsolver++",
+        solver_type="midpoint",
+        use_exponential_sigmas=True,
+    )
     scheduler.set_timesteps(13)  # six steps of order 2 and one to sigma 0
     assert scheduler.order_list == [1, 2] * 6 + [1]
     sigmas = scheduler.sigmas.double().tolist()
@@ -268,6 +290,7 @@ def test_deterministic_samplers_walk_flow_levels_as_in_comfyui(sampler):
 
 def in_ratios(sampler, x, start: float, end: float, denoiser, **settings):
     """A step of k-diffusion's from flow sigma `start` to `end`, in its own terms: sigma / (1 - sigma), x / (1 - sigma)."""
+
     def told(y, k):
         s = k / (1 + k)
         return denoiser(y * (1 - s), s)

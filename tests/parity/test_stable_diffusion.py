@@ -70,16 +70,44 @@ TRAJECTORIES = [
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("prediction, spacing, steps, guidance, eta, prompt, negative, size", TRAJECTORIES,
-                         ids=[f"{p}-{spacing}-{steps}" for p, spacing, steps, *_ in TRAJECTORIES])
-def test_trajectories_end_where_diffusers_does(draw, bundle_of, family, prediction, spacing, steps, guidance, eta,
-                                               prompt, negative, size):
+@pytest.mark.parametrize(
+    "prediction, spacing, steps, guidance, eta, prompt, negative, size",
+    TRAJECTORIES,
+    ids=[f"{p}-{spacing}-{steps}" for p, spacing, steps, *_ in TRAJECTORIES],
+)
+def test_trajectories_end_where_diffusers_does(
+    draw, bundle_of, family, prediction, spacing, steps, guidance, eta, prompt, negative, size
+):
     flags = [] if negative is None else ["--negative-prompt", negative]
-    folder = draw(prompt, "--model", bundle_of(family, prediction), "--seed", SEED, "--size", f"{size[0]}x{size[1]}",
-                  "--steps", steps, "--schedule", spacing, "--guidance-scale", guidance, "--eta", eta, *flags)
+    folder = draw(
+        prompt,
+        "--model",
+        bundle_of(family, prediction),
+        "--seed",
+        SEED,
+        "--size",
+        f"{size[0]}x{size[1]}",
+        "--steps",
+        steps,
+        "--schedule",
+        spacing,
+        "--guidance-scale",
+        guidance,
+        "--eta",
+        eta,
+        *flags,
+    )
     pipeline = with_scheduler(pipeline_of(family, prediction), timestep_spacing=spacing)
-    wanted = latents_of(pipeline, prompt, SEED, size, num_inference_steps=steps, guidance_scale=guidance, eta=eta,
-                        negative_prompt=negative)
+    wanted = latents_of(
+        pipeline,
+        prompt,
+        SEED,
+        size,
+        num_inference_steps=steps,
+        guidance_scale=guidance,
+        eta=eta,
+        negative_prompt=negative,
+    )
     images = pipeline.vae.decode(wanted / pipeline.vae.config.scaling_factor).sample
     assert difference(final_of(folder), wanted) <= 1e-4
     assert pixel_difference(folder / "final.png", picture_of(pipeline, images)) <= 1
@@ -97,6 +125,7 @@ def test_no_negative_prompt_is_zeros_for_sdxl_alone_and_an_empty_one_is_encoded(
 
 # The last is cut where the window ends, by the pipelines and here.
 PROMPTS = [PROMPT, NEGATIVE, "", "!!! 4K, naïve café", "a very long story of a whale and an apple " * 12]
+
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_text_encoder_is_the_pipelines(bundle_of, family):
@@ -124,8 +153,10 @@ def test_pooled_is_at_the_end_token_for_configs_with_clips_old_mistake_too():
     """An end token of 2 in the config, which is none of the prompt's."""
     pipeline = make_tiny_stable_diffusion("sdxl")
     pipeline.text_encoder_2.eos_token_id = pipeline.text_encoder_2.config.eos_token_id = 2
-    ids = [tokenizer(PROMPTS, padding="max_length", truncation=True, return_tensors="pt").input_ids[:, None]
-           for tokenizer in (pipeline.tokenizer, pipeline.tokenizer_2)]
+    ids = [
+        tokenizer(PROMPTS, padding="max_length", truncation=True, return_tensors="pt").input_ids[:, None]
+        for tokenizer in (pipeline.tokenizer, pipeline.tokenizer_2)
+    ]
     module = Parts(pipeline, torch.float32, torch.float32, None).text_module()
     ones = torch.ones(ids[0].shape)
     assert largest_difference(module(ids[0], ones, ids[1], ones), encoded_by(pipeline, PROMPTS)[0]) <= 1e-5

@@ -22,7 +22,11 @@ TOKENIZE = BUNDLES.parent / "tokenize"  # tokenize.cpp
 START, END = "<|startoftext|>", "<|endoftext|>"
 
 NASTY = [
-    "", " ", "a photo of a cat", "A Photo, of: a CAT!", "  a\t\tphoto\r\n of\va\fcat \n",
+    "",
+    " ",
+    "a photo of a cat",
+    "A Photo, of: a CAT!",
+    "  a\t\tphoto\r\n of\va\fcat \n",
     # White space of all kinds, and what only looks like it: zero width space, joiner, byte order mark.
     "a\u00a0b\u1680c\u2000d\u2003e\u2009f\u200ag\u2028h\u2029i\u202fj\u205fk\u3000l\u0085m\x1cn\x1do\x1ep\x1fq",
     "zero\u200bwidth no\u2060break \ufeffmark soft\u00adhyphen mongolian\u180evowel",
@@ -45,7 +49,8 @@ NASTY = [
     # Contractions; an apostrophe after another sign is no start of one.
     "it's IT'S don't DON'T we're they've I'm she'll he'd o'clock rock'n'roll 's 't '' 'S'T !'s ?'re '1",
     "it\u2019s 'lll 'rel",
-    "'s's 'd'd ''s \u201cquoted\u201d `code` a'b'c l'\u0130 '\u017f", "snake_case __init__ a_b _ __ _1_",
+    "'s's 'd'd ''s \u201cquoted\u201d `code` a'b'c l'\u0130 '\u017f",
+    "snake_case __init__ a_b _ __ _1_",
     # Emoji: skin tones, joiners, flags, keycaps, variation selectors alone and in place.
     "\U0001f600\U0001f44b\U0001f3fd \U0001f468\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466",
     "\U0001f3f3\ufe0f\u200d\U0001f308 \U0001f1e9\U0001f1ea 1\ufe0f\u20e3 \ufe0f \ufe0e \U000e0100",
@@ -68,16 +73,29 @@ NASTY = [
     "https://a.b/c?d=e&f#g c:\\x\\y (a:1.3) [b] {c|d} <lora:x:0.8> -- ... \u2026 \u2014",
     "\u00ac\u00ad\u00ae \u00a1\u00bf \u20ac\u00a3 \u2200x\u2208\u211d \u00b1 +-*/=<>|~^%$#@!?;:,.",
     # Controls, NUL among them, private use, noncharacters, the last code points.
-    "a\x00b \x01\x02\x07\x08\x1b[31m\x7f \x80\x9f end", "\ue000\uf8ff \U000f0000\U0010fffd",
+    "a\x00b \x01\x02\x07\x08\x1b[31m\x7f \x80\x9f end",
+    "\ue000\uf8ff \U000f0000\U0010fffd",
     "\ufffe\uffff\ufdd0\U0001ffff\U0010ffff \ufffd\ufffc",
     # Special tokens: as they are spelled, and otherwise.
-    START, END, f"a {START}b{END} c", f"{END}{END}", f"caf{END}\u0301e e{START}\u0301", f"x{START} {START}'s{END}'s",
+    START,
+    END,
+    f"a {START}b{END} c",
+    f"{END}{END}",
+    f"caf{END}\u0301e e{START}\u0301",
+    f"x{START} {START}'s{END}'s",
     "<|STARTOFTEXT|> <|StartOfText|>!! !<|ENDOFTEXT|> <|ENDOFTEXT|>? <|startoftext <|startoftext|",
     "startoftext|> <|endoftext|\u200d> </w> cat</w> <|",
     # Long words.
-    "pneumonoultramicroscopicsilicovolcanoconiosis", "a" * 3000, "ab" * 1500, "!?" * 1500, "\u00e9" * 1000,
+    "pneumonoultramicroscopicsilicovolcanoconiosis",
+    "a" * 3000,
+    "ab" * 1500,
+    "!?" * 1500,
+    "\u00e9" * 1000,
     "\U0001f431" * 500,
-    "cat" * 1000, "\u0623" * 1000, "7" * 1000, "word " * 500,
+    "cat" * 1000,
+    "\u0623" * 1000,
+    "7" * 1000,
+    "word " * 500,
 ]
 
 KNOWN = [chr(c) for c in range(sys.maxunicode + 1) if unicodedata.category(chr(c)) not in ("Cn", "Cs")]
@@ -161,7 +179,9 @@ class Both:
 
     def ours(self, texts: list[str]) -> list[dict]:
         lines = "".join(json.dumps(text) + "\n" for text in texts)
-        out = subprocess.run(self.command, input=lines, check=True, capture_output=True, text=True, timeout=TIMEOUT).stdout
+        out = subprocess.run(
+            self.command, input=lines, check=True, capture_output=True, text=True, timeout=TIMEOUT
+        ).stdout
         return [json.loads(line) for line in out.splitlines()]
 
     def theirs(self, texts: list[str]) -> list:

@@ -51,8 +51,12 @@ def test_seeds_may_be_listed_or_given_one_by_one(run, tmp_path):
 
 
 def test_what_many_lines_have_is_warned_of_once_with_the_first(run, tmp_path):
-    lines_of(tmp_path / "list.txt", "apple", {"prompt": "red apple", "guidance_scale": 0.5},
-             {"prompt": "apple", "guidance_scale": 0.5})
+    lines_of(
+        tmp_path / "list.txt",
+        "apple",
+        {"prompt": "red apple", "guidance_scale": 0.5},
+        {"prompt": "apple", "guidance_scale": 0.5},
+    )
     ended = run("--prompts", "list.txt", "--dry-run")
     warnings = [line for line in ended.err.splitlines() if "what diffusers calls 0.5 is 1 here" in line]
     assert len(warnings) == 1 and warnings[0].startswith("steplapse: warning: list.txt:2: ")
@@ -62,17 +66,36 @@ def test_what_many_lines_have_is_warned_of_once_with_the_first(run, tmp_path):
 def together(start, tmp_path_factory):
     """Runs of different prompts, step counts, samplers and guidance, made together; and the flags of each alone."""
     folder = tmp_path_factory.mktemp("together")
-    lines_of(folder / "list.txt", "red apple", {"prompt": "apple", "steps": 6, "seed": [5, 6]},
-             {"prompt": "red apple", "sampler": "heun", "schedule": "karras", "negative_prompt": "apple"},
-             {"prompt": "apple", "sampler": "euler_a", "guidance_interval": "2..3"},
-             {"prompt": "red", "guidance_scale": 1})
-    alone = [("red apple", "--seed", 1), ("apple", "--steps", 6, "--seed", 5), ("apple", "--steps", 6, "--seed", 6),
-             ("red apple", "--sampler", "heun", "--schedule", "karras", "--negative-prompt", "apple", "--seed", 1),
-             ("apple", "--sampler", "euler_a", "--guidance-interval", "2..3", "--seed", 1),
-             ("red", "--guidance-scale", 1, "--seed", 1)]
+    lines_of(
+        folder / "list.txt",
+        "red apple",
+        {"prompt": "apple", "steps": 6, "seed": [5, 6]},
+        {"prompt": "red apple", "sampler": "heun", "schedule": "karras", "negative_prompt": "apple"},
+        {"prompt": "apple", "sampler": "euler_a", "guidance_interval": "2..3"},
+        {"prompt": "red", "guidance_scale": 1},
+    )
+    alone = [
+        ("red apple", "--seed", 1),
+        ("apple", "--steps", 6, "--seed", 5),
+        ("apple", "--steps", 6, "--seed", 6),
+        ("red apple", "--sampler", "heun", "--schedule", "karras", "--negative-prompt", "apple", "--seed", 1),
+        ("apple", "--sampler", "euler_a", "--guidance-interval", "2..3", "--seed", 1),
+        ("red", "--guidance-scale", 1, "--seed", 1),
+    ]
     common = ("--steps", 4, "--frames", "x0", "--progress", "none")
     for max_batch in (1, 16):
-        ended = start(folder, "--prompts", "list.txt", "--seed", 1, *common, "--max-batch", max_batch, "--out", f"at_once_{max_batch}")
+        ended = start(
+            folder,
+            "--prompts",
+            "list.txt",
+            "--seed",
+            1,
+            *common,
+            "--max-batch",
+            max_batch,
+            "--out",
+            f"at_once_{max_batch}",
+        )
         assert (ended.code, ended.err) == (0, "")
     for i, flags in enumerate(alone):
         more = tuple(flag for flag in common if not ("--steps" in flags and flag in ("--steps", 4)))
@@ -108,7 +131,9 @@ def test_the_log_of_each_is_whole_and_its_time_is_its_share(together):
 
 
 def test_events_name_the_run(run):
-    ended = run("red apple", "--count", 2, "--seed", 1, "--steps", 3, "--frames", "none", "--out", "out", "--progress", "json")
+    ended = run(
+        "red apple", "--count", 2, "--seed", 1, "--steps", 3, "--frames", "none", "--out", "out", "--progress", "json"
+    )
     events = [json.loads(line) for line in ended.out.splitlines()]
     assert events[0] == {"event": "batch", "runs": 2, "steps": 6, "folder": "out"}
     for kind, count in {"start": 1, "step": 3, "frame": 1, "done": 1}.items():
@@ -129,7 +154,11 @@ def test_a_dry_run_says_each_and_writes_nothing(run, tmp_path):
     lines_of(tmp_path / "list.txt", "red apple", {"prompt": "apple", "steps": 3, "count": 2, "seed": 8})
     ended = run("--prompts", "list.txt", "--seed", 1, "--steps", 2, "--out", "out", "--dry-run")
     starts = [line for line in ended.out.splitlines() if line.startswith("would draw")]
-    assert [line.split(" -> ")[1] for line in starts] == ["out/0001-red-apple-1", "out/0002-apple-8", "out/0003-apple-9"]
+    assert [line.split(" -> ")[1] for line in starts] == [
+        "out/0001-red-apple-1",
+        "out/0002-apple-8",
+        "out/0003-apple-9",
+    ]
     assert folders(tmp_path) == ["list.txt"]
 
 
@@ -139,9 +168,14 @@ def test_prompts_come_from_standard_input_too(run, tmp_path):
 
 
 def test_what_a_line_says_goes_before_what_the_command_line_says(run, tmp_path):
-    lines_of(tmp_path / "list.txt", "red apple", {"prompt": "apple", "negative_prompt": "", "guidance_scale": 3, "steps": 5},
-             {"prompt": "apple", "negative_prompt": None, "count": 2}, {"prompt": "apple", "seed": 7},
-             {"prompt": "apple", "sigmas": [10, 1, 0], "steps": None})
+    lines_of(
+        tmp_path / "list.txt",
+        "red apple",
+        {"prompt": "apple", "negative_prompt": "", "guidance_scale": 3, "steps": 5},
+        {"prompt": "apple", "negative_prompt": None, "count": 2},
+        {"prompt": "apple", "seed": 7},
+        {"prompt": "apple", "sigmas": [10, 1, 0], "steps": None},
+    )
     assert run("--prompts", "list.txt", "--seed", 4, "--negative-prompt", "red", "--out", "out", *QUICK).code == 0
     said = [facts(tmp_path / "out" / name) for name in folders(tmp_path / "out")]
     assert [run["seed"] for run in said] == [4, 4, 4, 5, 7, 4]
@@ -158,8 +192,10 @@ def test_an_empty_value_does_not_take_the_next_flag_for_its_own(draw, flags):
 
 BAD = [
     (["a", {"prompt": "b", "steps": 0}], "list.txt:2: --steps '0': wanted a whole number of 1 or more"),
-    (["a", {"prompt": "b", "steps": 2000}],
-     "list.txt:2: --steps 2000: 2000 steps asked, the model was trained on timesteps 0 to 999: use 1 to 500 or 999"),
+    (
+        ["a", {"prompt": "b", "steps": 2000}],
+        "list.txt:2: --steps 2000: 2000 steps asked, the model was trained on timesteps 0 to 999: use 1 to 500 or 999",
+    ),
     (["a", {"prompt": "b", "sampler": "eulr"}], "list.txt:2: --sampler 'eulr': did you mean 'euler'?"),
     (["a", {"prompt": "b", "sampler": "euler", "eta": 0.5}], "list.txt:2: --eta: the sampler 'euler' knows no eta"),
     (["a", {"prompt": "b", "stpes": 3}], "list.txt:2: unknown key 'stpes', did you mean 'steps'?"),
@@ -178,18 +214,29 @@ def test_a_bad_line_is_named_before_anything_runs(run, tmp_path, lines, message)
     assert folders(tmp_path) == ["list.txt"]
 
 
-@pytest.mark.parametrize("flags, message", [
-    (("red apple", "--prompts", "list.txt"), "PROMPT and --prompts both say what to draw; leave one out"),
-    (("--prompts", "none.txt"), "--prompts none.txt: cannot read: No such file or directory"),
-    (("red apple", "--count", "0"), "--count '0': wanted a whole number from 1 to 100000"),
-    (("red apple", "--seed", "1,2", "--count", "3"), "--count and several --seed both say how many; leave one out"),
-    (("red apple", "--seed", "1,,2"), "--seed '': wanted a whole number from 0 to 18446744073709551615, or -1 for a random one"),
-    (("red apple", "--seed", "1,2", "--seed", "1"), "--seed: 1 is given twice"),
-    (("red apple", "--seed", "1,x"), "--seed 'x': wanted a whole number from 0 to 18446744073709551615, or -1 for a random one"),
-    (("red apple", "--seed", str(2**64 - 1), "--count", "2"),
-     f"--count 2: seeds from {2**64 - 1} up would pass the largest, 2^64 - 1"),
-    (("red apple", "--max-batch", "0"), "--max-batch '0': wanted a whole number from 1 to 100000"),
-])
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        (("red apple", "--prompts", "list.txt"), "PROMPT and --prompts both say what to draw; leave one out"),
+        (("--prompts", "none.txt"), "--prompts none.txt: cannot read: No such file or directory"),
+        (("red apple", "--count", "0"), "--count '0': wanted a whole number from 1 to 100000"),
+        (("red apple", "--seed", "1,2", "--count", "3"), "--count and several --seed both say how many; leave one out"),
+        (
+            ("red apple", "--seed", "1,,2"),
+            "--seed '': wanted a whole number from 0 to 18446744073709551615, or -1 for a random one",
+        ),
+        (("red apple", "--seed", "1,2", "--seed", "1"), "--seed: 1 is given twice"),
+        (
+            ("red apple", "--seed", "1,x"),
+            "--seed 'x': wanted a whole number from 0 to 18446744073709551615, or -1 for a random one",
+        ),
+        (
+            ("red apple", "--seed", str(2**64 - 1), "--count", "2"),
+            f"--count 2: seeds from {2**64 - 1} up would pass the largest, 2^64 - 1",
+        ),
+        (("red apple", "--max-batch", "0"), "--max-batch '0': wanted a whole number from 1 to 100000"),
+    ],
+)
 def test_flags_that_contradict_or_are_wrong_are_refused(run, tmp_path, flags, message):
     ended = run(*flags)
     assert (ended.code, ended.err) == (2, f"steplapse: {message}\n")
@@ -201,9 +248,14 @@ def test_a_run_that_fails_leaves_the_others_alone(run, tmp_path):
     (tmp_path / "out/0002-red-apple-2").write_text("a file where its folder should be")
     ended = run("red apple", "--seed", 1, "--count", 3, "--out", "out", *QUICK)
     assert ended.code == 4
-    assert ended.lines() == ["steplapse: out/0002-red-apple-2: cannot make the folder: Not a directory",
-                             "steplapse: 1 of 3 runs failed, see above"]
-    assert [facts(tmp_path / "out" / name)["ended"] for name in ("0001-red-apple-1", "0003-red-apple-3")] == ["done", "done"]
+    assert ended.lines() == [
+        "steplapse: out/0002-red-apple-2: cannot make the folder: Not a directory",
+        "steplapse: 1 of 3 runs failed, see above",
+    ]
+    assert [facts(tmp_path / "out" / name)["ended"] for name in ("0001-red-apple-1", "0003-red-apple-3")] == [
+        "done",
+        "done",
+    ]
 
 
 def test_a_run_that_is_there_is_kept_and_nothing_is_begun(run, tmp_path):
@@ -215,8 +267,25 @@ def test_a_run_that_is_there_is_kept_and_nothing_is_begun(run, tmp_path):
 
 
 def test_a_signal_ends_those_begun_and_begins_no_more(begin, tmp_path):
-    process = begin("red apple", "--seed", 1, "--count", 40, "--steps", 1000, "--schedule", "trailing", "--frames", "none",
-                    "--max-batch", 2, "--out", "out", "--progress", "json")
+    process = begin(
+        "red apple",
+        "--seed",
+        1,
+        "--count",
+        40,
+        "--steps",
+        1000,
+        "--schedule",
+        "trailing",
+        "--frames",
+        "none",
+        "--max-batch",
+        2,
+        "--out",
+        "out",
+        "--progress",
+        "json",
+    )
     for line in process.stdout:
         if json.loads(line)["event"] == "step":
             break
@@ -232,8 +301,23 @@ def test_a_signal_ends_those_begun_and_begins_no_more(begin, tmp_path):
 
 
 def test_more_than_fit_at_once_follow_as_others_end(run, tmp_path):
-    ended = run("red apple", "--seed", 1, "--count", 20, "--steps", 3, "--max-batch", 3, "--frames", "none", "--out", "out",
-                "--progress", "json")
+    ended = run(
+        "red apple",
+        "--seed",
+        1,
+        "--count",
+        20,
+        "--steps",
+        3,
+        "--max-batch",
+        3,
+        "--frames",
+        "none",
+        "--out",
+        "out",
+        "--progress",
+        "json",
+    )
     events = [json.loads(line) for line in ended.out.splitlines()]
     begun = 0
     for event in events:

@@ -4,8 +4,19 @@ import re
 
 import pytest
 
-COMMANDS = ["generate", "race", "schedule", "samplers", "tokens", "model inspect", "model verify", "model prompts", "help",
-            "doctor", "version"]
+COMMANDS = [
+    "generate",
+    "race",
+    "schedule",
+    "samplers",
+    "tokens",
+    "model inspect",
+    "model verify",
+    "model prompts",
+    "help",
+    "doctor",
+    "version",
+]
 
 
 def test_the_overview_fits_a_screen_and_has_each_command(run):
@@ -14,8 +25,8 @@ def test_the_overview_fits_a_screen_and_has_each_command(run):
     lines = told.out.splitlines()
     assert len(lines) <= 24
     assert max(map(len, lines)) <= 80
-    listed = lines[lines.index("Commands:") + 1:]
-    assert [re.match("  ((model )?[a-z]+)", line)[1] for line in listed[:listed.index("")]] == COMMANDS
+    listed = lines[lines.index("Commands:") + 1 :]
+    assert [re.match("  ((model )?[a-z]+)", line)[1] for line in listed[: listed.index("")]] == COMMANDS
     assert run("--help") == run("-h") == told
 
 

@@ -5,7 +5,18 @@ import os
 
 from harness import ROOT
 
-NAMES = ["steplapse", "libtorch", "system", "cpu", "instruction sets", "threads", "memory", "device", "model", "terminal"]
+NAMES = [
+    "steplapse",
+    "libtorch",
+    "system",
+    "cpu",
+    "instruction sets",
+    "threads",
+    "memory",
+    "device",
+    "model",
+    "terminal",
+]
 
 
 def test_ten_lines_say_it_all(run):

@@ -60,13 +60,16 @@ def words_in(chunk: dict) -> str:
 
 # ---- pictures
 
+
 def test_weights_change_the_picture_and_a_weight_of_1_does_not(drawn):
     plain, _ = drawn("red apple")
     assert drawn("(red:1.4) apple") != (plain, "")
     assert drawn("(red:1.0) apple") == (plain, "")
     assert drawn("([red]) apple")[0] != drawn("[red] apple")[0]
     assert drawn("red apple", "--prompt-syntax", "plain") == (plain, "")
-    assert drawn("red apple", "--negative-prompt", "(whale:1.3)")[0] != drawn("red apple", "--negative-prompt", "whale")[0]
+    assert (
+        drawn("red apple", "--negative-prompt", "(whale:1.3)")[0] != drawn("red apple", "--negative-prompt", "whale")[0]
+    )
 
 
 def test_plain_draws_brackets_as_text(drawn):
@@ -111,8 +114,10 @@ def test_a_long_prompt_draws_in_chunks(drawn, three_chunks):
 
 
 def test_break_in_a_model_of_one_chunk_is_a_space(drawn):
-    said = ("steplapse: warning: the prompt has a BREAK beyond the model's 1 chunk of 20 tokens; the words after it go on in "
-            "the last\n")
+    said = (
+        "steplapse: warning: the prompt has a BREAK beyond the model's 1 chunk of 20 tokens; the words after it go on in "
+        "the last\n"
+    )
     assert drawn("red BREAK apple")[1] == said
 
 
@@ -124,8 +129,10 @@ def test_words_the_model_was_not_taught_are_looked_for_without_the_syntax(run, t
     manifest["files"]["prompts.json"] = {"size": 0, "sha256": 64 * "0"}
     (bundle / "model.json").write_text(json.dumps(manifest))
     accept_files(bundle)
-    said = ("steplapse: warning: the model was not taught any word of 'blue aple'; nearest names: red apple 14 "
-            "(all: steplapse model prompts)")
+    said = (
+        "steplapse: warning: the model was not taught any word of 'blue aple'; nearest names: red apple 14 "
+        "(all: steplapse model prompts)"
+    )
     for command in ((*ONE, "--out", "out"), ("--json",)):
         first = ["tokens"] if command == ("--json",) else []
         ended = run(*first, r"(blue:14) [aple]<lora:apple:1>", "--model", bundle, *command)
@@ -139,16 +146,28 @@ WEIGHT = "wanted a weight as in (word:1.2); for the text itself write '\\:', or 
 CANNOT = "which steplapse does not do; for the text itself write"
 
 
-@pytest.mark.parametrize("prompt, message", [
-    ("(red:big) apple", f"PROMPT, column 6: 'big' after ':' in '(red:big)', {WEIGHT}"),
-    ("é\n(red:) apple", f"PROMPT, line 2, column 6: nothing after ':' in '(red:)', {WEIGHT}"),
-    ("(red:\x1b[2J)", f"PROMPT, column 6: '\\u{{1b}}[2J' after ':' in '(red:\\u{{1b}}[2J)', {WEIGHT}"),
-    ("(red:1000)", "PROMPT, column 2: the weight of 'red' comes to 1000, wanted -100 to 100; for the text itself write "
-                   "'\\:', or --prompt-syntax plain"),
-    ("[red:blue:0.5] apple", "PROMPT, column 1: '[red:blue:0.5]' asks for prompt editing (words that change on the way), "
-                             f"{CANNOT} '\\:', or --prompt-syntax plain"),
-    ("[red|blue] apple", f"PROMPT, column 1: '[red|blue]' asks for alternating words, {CANNOT} '\\|', or --prompt-syntax plain"),
-])
+@pytest.mark.parametrize(
+    "prompt, message",
+    [
+        ("(red:big) apple", f"PROMPT, column 6: 'big' after ':' in '(red:big)', {WEIGHT}"),
+        ("é\n(red:) apple", f"PROMPT, line 2, column 6: nothing after ':' in '(red:)', {WEIGHT}"),
+        ("(red:\x1b[2J)", f"PROMPT, column 6: '\\u{{1b}}[2J' after ':' in '(red:\\u{{1b}}[2J)', {WEIGHT}"),
+        (
+            "(red:1000)",
+            "PROMPT, column 2: the weight of 'red' comes to 1000, wanted -100 to 100; for the text itself write "
+            "'\\:', or --prompt-syntax plain",
+        ),
+        (
+            "[red:blue:0.5] apple",
+            "PROMPT, column 1: '[red:blue:0.5]' asks for prompt editing (words that change on the way), "
+            f"{CANNOT} '\\:', or --prompt-syntax plain",
+        ),
+        (
+            "[red|blue] apple",
+            f"PROMPT, column 1: '[red|blue]' asks for alternating words, {CANNOT} '\\|', or --prompt-syntax plain",
+        ),
+    ],
+)
 def test_syntax_that_is_none_is_answered_in_one_line(run, tmp_path, prompt, message):
     for command in ((prompt,), ("tokens", prompt), (prompt, "--dry-run")):
         ended = run(*command)
@@ -169,13 +188,20 @@ def test_a_syntax_that_is_not_there_is_refused(run):
 @pytest.mark.parametrize("text", ["(", ")", "[x]", "(a:1.1)", "\\", "a, ", "BREAK ", "<lora:", "(a", "é|"])
 def test_prompts_of_100_000_bytes_are_fast(run, three_chunks, text):
     prompt = text * (100_000 // len(text.encode()))
-    ended = run("tokens", "-", "--model", three_chunks, stdin=prompt.encode(), preexec_fn=lambda: resource.setrlimit(
-        resource.RLIMIT_CPU, (20, 20)))
+    ended = run(
+        "tokens",
+        "-",
+        "--model",
+        three_chunks,
+        stdin=prompt.encode(),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (20, 20)),
+    )
     assert ended.code == 0, ended.err[:500]
     assert len(ended.err) < 2000
 
 
 # ---- steplapse tokens
+
 
 def test_ids_and_pieces_are_the_tokenizers_own(tokens, tiny_bundle):
     tokenizer = sentencepiece.SentencePieceProcessor(model_file=str(tiny_bundle / "tokenizer.model"))
@@ -187,8 +213,10 @@ def test_ids_and_pieces_are_the_tokenizers_own(tokens, tiny_bundle):
     pad = 18 - len(ids)
     assert chunk["ids"] == [tokenizer.bos_id(), *ids, tokenizer.eos_id()] + pad * [tokenizer.pad_id()]
     # What is unknown is spelled as in the prompt.
-    known = [tokenizer.id_to_piece(i) if not tokenizer.is_unknown(i) else piece
-             for i, piece in zip(ids, tokenizer.encode(prompt, out_type=str), strict=True)]
+    known = [
+        tokenizer.id_to_piece(i) if not tokenizer.is_unknown(i) else piece
+        for i, piece in zip(ids, tokenizer.encode(prompt, out_type=str), strict=True)
+    ]
     assert chunk["pieces"] == [None, *known, None] + pad * [None]
     assert chunk["weights"] == 20 * [1.0]
 
@@ -203,7 +231,7 @@ def test_weights_stand_beside_their_pieces(tokens):
     assert "".join(weights[1 / 1.1]).replace("▁", "") == "blue"
     negative = found["negative_chunks"][0]
     assert words_in(negative) == "whale"
-    assert negative["weights"][1:1 + negative["used"]] == negative["used"] * [1.1]
+    assert negative["weights"][1 : 1 + negative["used"]] == negative["used"] * [1.1]
 
 
 def test_chunks_are_as_many_for_both_prompts(tokens, three_chunks):
@@ -224,7 +252,8 @@ def test_the_table_has_a_row_a_piece(run, three_chunks):
         "prompt, tokenizer (sentencepiece), chunk 1 of 2: N of 18 used",
         "prompt, tokenizer (sentencepiece), chunk 2 of 2: N of 18 used",
         "negative prompt, tokenizer (sentencepiece), chunk 1 of 2: N of 18 used",
-        "negative prompt, tokenizer (sentencepiece), chunk 2 of 2: N of 18 used"]
+        "negative prompt, tokenizer (sentencepiece), chunk 2 of 2: N of 18 used",
+    ]
     assert headings[2].endswith(" 0 of 18 used")
     lines = [line.split() for line in ended.out.splitlines()]
     assert lines[1:3] == [["position", "id", "weight", "piece"], ["0", "1", "1", "bos"]]
@@ -260,21 +289,37 @@ def test_the_prompt_is_read_from_standard_input(tokens):
 def test_a_prompt_that_is_the_word_tokens_can_be_drawn(run, tmp_path):
     assert run("generate", "tokens", *ONE, "--out", "out").code == 0
     assert json.loads((tmp_path / "out/run.json").read_text())["prompt"] == "tokens"
-    for arguments, message in (([], "no PROMPT; see steplapse tokens --help (to draw the prompt 'tokens': steplapse generate tokens)"),
-                               (["x", "--stpes", "3"], "unknown flag '--stpes', see steplapse tokens --help (to draw the prompt "
-                                                       "'tokens x': steplapse generate \"tokens x\")"),
-                               (["of", "love"], "unexpected 'love'; a prompt of several words wants quotes: steplapse tokens \"of love\" "
-                                                "(to draw the prompt 'tokens of love': steplapse generate \"tokens of love\")")):
+    for arguments, message in (
+        ([], "no PROMPT; see steplapse tokens --help (to draw the prompt 'tokens': steplapse generate tokens)"),
+        (
+            ["x", "--stpes", "3"],
+            "unknown flag '--stpes', see steplapse tokens --help (to draw the prompt "
+            "'tokens x': steplapse generate \"tokens x\")",
+        ),
+        (
+            ["of", "love"],
+            "unexpected 'love'; a prompt of several words wants quotes: steplapse tokens \"of love\" "
+            "(to draw the prompt 'tokens of love': steplapse generate \"tokens of love\")",
+        ),
+    ):
         ended = run("tokens", *arguments)
         assert (ended.code, ended.lines()) == (USAGE, [f"steplapse: {message}"])
 
 
 # ---- embeddings
 
+
 @torch.no_grad()
 def test_embeddings_are_what_the_text_encoder_answers(tokens, three_chunks, tmp_path):
-    found = tokens("red apple, (blue:1.5) whale BREAK castle", "--negative-prompt", "[snow]", "--model", three_chunks,
-                   "--embeddings", "x.safetensors")
+    found = tokens(
+        "red apple, (blue:1.5) whale BREAK castle",
+        "--negative-prompt",
+        "[snow]",
+        "--model",
+        three_chunks,
+        "--embeddings",
+        "x.safetensors",
+    )
     (tokenizer,) = found["tokenizers"]
     encoder = load_program(three_chunks / "text_encoder.pt", [three_chunks / "text_encoder.safetensors"], torch.float32)
     tensors = load_tensors(tmp_path / "x.safetensors")
@@ -288,7 +333,9 @@ def test_embeddings_are_what_the_text_encoder_answers(tokens, three_chunks, tmp_
 
 
 @pytest.mark.parametrize("no_negative_prompt", ["encode_empty", "zeros"])
-def test_without_a_negative_prompt_its_embeddings_are_what_the_bundle_says(run, changed_bundle, tmp_path, no_negative_prompt):
+def test_without_a_negative_prompt_its_embeddings_are_what_the_bundle_says(
+    run, changed_bundle, tmp_path, no_negative_prompt
+):
     bundle = changed_bundle(lambda manifest: manifest.update(no_negative_prompt=no_negative_prompt))
     assert run("tokens", "red", "--model", bundle, "--embeddings", "none").code == 0
     assert run("tokens", "red", "--model", bundle, "--embeddings", "empty", "--negative-prompt", "").code == 0
@@ -311,7 +358,9 @@ def test_a_file_is_replaced_only_when_asked(run, tmp_path):
     file.write_text("mine")
     ended = run("tokens", "red", "--embeddings", file.name)
     assert (ended.code, ended.out) == (OUTPUT, "")
-    assert ended.lines() == ["steplapse: x.safetensors: is there already; name another file, or --overwrite to replace it"]
+    assert ended.lines() == [
+        "steplapse: x.safetensors: is there already; name another file, or --overwrite to replace it"
+    ]
     assert file.read_text() == "mine"
     assert run("tokens", "red", "--embeddings", file.name, "--overwrite").code == 0
     assert load_file(file)["conditioning_0"].shape == (1, 20, 16)
@@ -321,12 +370,20 @@ def test_a_file_is_replaced_only_when_asked(run, tmp_path):
 def test_a_file_that_can_not_be_written_is_exit_code_4_and_leaves_nothing(run, tmp_path):
     ended = run("tokens", "red", "--embeddings", "gone/x")
     assert (ended.code, ended.out, ended.lines()) == (
-        OUTPUT, "", ["steplapse: gone/x: cannot write: No such file or directory"])
-    ended = run("tokens", "red", "--embeddings", "x", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (99, 99)))
+        OUTPUT,
+        "",
+        ["steplapse: gone/x: cannot write: No such file or directory"],
+    )
+    ended = run(
+        "tokens", "red", "--embeddings", "x", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (99, 99))
+    )
     assert (ended.code, ended.out, ended.lines()) == (OUTPUT, "", ["steplapse: x: cannot write: File too large"])
     os.mkdir(tmp_path / "folder")
     ended = run("tokens", "red", "--embeddings", "folder", "--overwrite")
-    assert (ended.code, ended.lines()) == (OUTPUT, ["steplapse: folder: is a folder, wanted a regular file or a new name"])
+    assert (ended.code, ended.lines()) == (
+        OUTPUT,
+        ["steplapse: folder: is a folder, wanted a regular file or a new name"],
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
@@ -338,6 +395,7 @@ def test_flags_that_say_nothing_are_refused(run):
 
 
 # ---- the page's examples
+
 
 def test_the_pages_example_is_what_is_printed(tokens):
     example = json.loads(DOCS.split("```json\n")[1].split("```")[0])
@@ -352,10 +410,19 @@ def test_every_key_is_documented(tokens):
         assert f"`{key}`" in DOCS, key
 
 
-@pytest.mark.parametrize("written, weights", [
-    ("(word)", [1.1]), ("((word))", [1.21]), ("[word]", [1 / 1.1]), ("(word:1.4)", [1.4]),
-    ("((red:1.4) apple)", [1.54, 1.1]), (r"(12\:30)", [1.1]), (r"(word\:1.4)", [1.1]), (r"(Re\: Zero)", [1.1]),
-])
+@pytest.mark.parametrize(
+    "written, weights",
+    [
+        ("(word)", [1.1]),
+        ("((word))", [1.21]),
+        ("[word]", [1 / 1.1]),
+        ("(word:1.4)", [1.4]),
+        ("((red:1.4) apple)", [1.54, 1.1]),
+        (r"(12\:30)", [1.1]),
+        (r"(word\:1.4)", [1.1]),
+        (r"(Re\: Zero)", [1.1]),
+    ],
+)
 def test_the_pages_table_holds(tokens, written, weights):
     assert f"`{written}`" in DOCS
     (found,) = tokens(written)["tokenizers"][0]["chunks"]

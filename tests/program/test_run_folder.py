@@ -66,13 +66,15 @@ def module_folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def guided(module_folder, start) -> Path:
     """A run of five steps with guidance 5 and all frames; for reading."""
-    ended = start(module_folder, "red apple", *FIVE, "--frames", "x0,xt", "--negative-prompt", "blue whale",
-                  "--out", "guided")
+    ended = start(
+        module_folder, "red apple", *FIVE, "--frames", "x0,xt", "--negative-prompt", "blue whale", "--out", "guided"
+    )
     assert ended.code == 0, ended
     return module_folder / "guided"
 
 
 # ---- the same again
+
 
 def test_a_seed_gives_the_same_bytes_again_and_another_seed_does_not(guided, start, module_folder):
     again = [*("red apple", "--steps", 5, "--frames", "x0,xt", "--negative-prompt", "blue whale")]
@@ -93,14 +95,18 @@ def test_threads_are_as_asked_and_recorded(run, tmp_path):
 
 # ---- which files
 
+
 def test_the_folder_is_laid_out_as_documented(guided):
-    tree = DOCS[DOCS.index("```text"):].split("```")[1]
+    tree = DOCS[DOCS.index("```text") :].split("```")[1]
     documented = set(re.findall(r"[\w/]+\.(?:png|json|csv|sqlite|lock|safetensors)", re.sub(r"   .*", "", tree)))
-    found = {re.sub(r"\d{4}\.png", "0001.png", name) if "x0" in name else re.sub(r"\d{4}\.png", "0000.png", name)
-             for name in files_under(guided)}
+    found = {
+        re.sub(r"\d{4}\.png", "0001.png", name) if "x0" in name else re.sub(r"\d{4}\.png", "0000.png", name)
+        for name in files_under(guided)
+    }
     assert found == documented
     assert files_under(guided) >= {f"frames/x0/{step:04}.png" for step in range(1, 6)} | {
-        f"frames/xt/{step:04}.png" for step in range(6)}
+        f"frames/xt/{step:04}.png" for step in range(6)
+    }
     assert not (guided / "frames/x0/0000.png").exists()
 
 
@@ -118,16 +124,19 @@ def test_the_last_latents_are_those_of_the_picture(guided):
     np.testing.assert_array_equal(pixels(guided / "final.png"), pixels(guided / "frames/xt/0005.png"))
 
 
-@pytest.mark.parametrize("flags, x0, xt", [
-    (["--every", 2], {1, 2, 4, 5}, set()),
-    (["--every", 2, "--frames", "xt"], set(), {0, 2, 4, 5}),
-    (["--every", 50, "--frames", "x0,xt"], {1, 5}, {0, 5}),
-    (["--at", "1,5"], {1, 5}, set()),
-    (["--at", "0,3", "--frames", "xt"], set(), {0, 3}),
-    (["--from", 2, "--to", 4], {2, 3, 4}, set()),
-    (["--from", 3, "--every", 2, "--frames", "x0,xt"], {3, 4, 5}, {3, 4, 5}),
-    (["--frames", "none"], set(), set()),
-])
+@pytest.mark.parametrize(
+    "flags, x0, xt",
+    [
+        (["--every", 2], {1, 2, 4, 5}, set()),
+        (["--every", 2, "--frames", "xt"], set(), {0, 2, 4, 5}),
+        (["--every", 50, "--frames", "x0,xt"], {1, 5}, {0, 5}),
+        (["--at", "1,5"], {1, 5}, set()),
+        (["--at", "0,3", "--frames", "xt"], set(), {0, 3}),
+        (["--from", 2, "--to", 4], {2, 3, 4}, set()),
+        (["--from", 3, "--every", 2, "--frames", "x0,xt"], {3, 4, 5}, {3, 4, 5}),
+        (["--frames", "none"], set(), set()),
+    ],
+)
 def test_flags_choose_the_frames_and_their_numbers_are_steps(run, tmp_path, flags, x0, xt):
     ended = run("red apple", *FIVE, *flags, "--out", "out")
     assert ended.code == 0, ended
@@ -156,14 +165,18 @@ def test_files_numbered_for_a_film_have_no_gaps_and_say_their_steps(run, tmp_pat
     assert ended.code == 0, ended
     x0, xt = [1, 2, 4, 5], [0, 2, 4, 5]
     film, by_step = tmp_path / "film", tmp_path / "steps"
-    wanted = {f"frames/{kind}/{number:04}.png": f"frames/{kind}/{step:04}.png"
-              for kind, steps in (("x0", x0), ("xt", xt)) for number, step in enumerate(steps, 1)}
+    wanted = {
+        f"frames/{kind}/{number:04}.png": f"frames/{kind}/{step:04}.png"
+        for kind, steps in (("x0", x0), ("xt", xt))
+        for number, step in enumerate(steps, 1)
+    }
     assert {name for name in files_under(film) if name.startswith("frames/")} == set(wanted)
     for name, same in wanted.items():  # the picture's own text has its step, so the bytes tell of it too
         assert (film / name).read_bytes() == (by_step / same).read_bytes()
     told = [json.loads(line) for line in ended.out.splitlines()]
-    assert {event["file"]: event["step"] for event in told if event["event"] == "frame" and event["kind"] != "final"} == {
-        name: int(Path(same).stem) for name, same in wanted.items()}
+    assert {
+        event["file"]: event["step"] for event in told if event["event"] == "frame" and event["kind"] != "final"
+    } == {name: int(Path(same).stem) for name, same in wanted.items()}
     for folder, number in ((film, "frames"), (by_step, "steps")):
         assert (facts(folder)["number"], facts(folder)["frame_steps"]) == (number, {"x0": x0, "xt": xt})
         for row in rows(folder):
@@ -186,6 +199,7 @@ def test_without_out_the_folder_is_named_by_date_prompt_and_seed(run, tmp_path):
 
 
 # ---- steps.csv
+
 
 def documented_columns() -> list[str]:
     """The names in the first cells of the table under `## steps.csv`."""
@@ -221,8 +235,10 @@ def test_the_table_is_the_log(guided):
 
 
 def answers(log: sqlite3.Connection, name: str) -> list[np.ndarray]:
-    return [np.frombuffer(blob, "<f4").astype(np.float64) for (blob,) in log.execute(
-        f"SELECT {name} FROM calls ORDER BY call")]
+    return [
+        np.frombuffer(blob, "<f4").astype(np.float64)
+        for (blob,) in log.execute(f"SELECT {name} FROM calls ORDER BY call")
+    ]
 
 
 def test_the_tables_numbers_follow_from_the_answers_in_the_log(guided):
@@ -249,7 +265,8 @@ def test_the_tables_numbers_follow_from_the_answers_in_the_log(guided):
     for k, row in enumerate(rows(guided)):
         assert (row["step"], row["denoiser_calls"]) == (str(k + 1), str(k + 1))
         assert [float(row[key]) for key in ("timestep", "alpha", "sigma")] == [
-            levels[k][key] for key in ("timestep", "alpha", "sigma")]
+            levels[k][key] for key in ("timestep", "alpha", "sigma")
+        ]
         assert list(asked[k][:5]) == [k + 1, *(levels[k][key] for key in ("timestep", "alpha", "sigma")), "[1,4,4,4]"]
         near = {"rel": 1e-4, "abs": 1e-6}
         assert float(row["guidance_norm"]) == pytest.approx(np.linalg.norm(cond[k] - uncond[k]), **near)
@@ -294,20 +311,55 @@ def test_equal_pictures_differ_by_nothing_and_their_psnr_is_inf(run, changed_bun
     assert run("red apple", *FIVE, "--model", bundle, "--at", "1,2,4", "--out", "out").code == 0
     compared = ("x0_mean_abs_change", "x0_psnr_change", "x0_compared_step")
     assert [[row[key] for key in compared] for row in rows(tmp_path / "out")] == [
-        ["", "", ""], ["0.0", "inf", "1"], ["", "", ""], ["0.0", "inf", "2"], ["", "", ""]]
+        ["", "", ""],
+        ["0.0", "inf", "1"],
+        ["", "", ""],
+        ["0.0", "inf", "2"],
+        ["", "", ""],
+    ]
 
 
 # ---- run.json
 
+
 def test_run_json_says_what_fixes_the_result_and_how_it_went(guided, tiny_bundle):
     run = facts(guided)
-    expected = {"prompt": "red apple", "negative_prompt": "blue whale", "prompt_syntax": "weights", "seed": 1,
-                "rng": "cpu", "steps": 5, "sampler": "ddim", "schedule": "leading", "sigma_min": None, "sigma_max": None,
-                "rho": None, "eta": 0, "s_churn": 0, "s_tmin": 0, "s_tmax": None, "s_noise": 1, "guidance_scale": 5,
-                "guidance_first_step": 1, "guidance_last_step": None, "guidance_sigma_low": 0,
-                "guidance_sigma_high": None, "guidance_rescale": 0, "shift": None, "clip_sample_range": None, "prediction_type": "epsilon", "width": 16, "height": 16, "init_noise_shape": [1, 4, 4, 4],
-                "init_noise_given": False, "model": "tiny", "device": "cpu", "decoder": "full", "ended": "done",
-                "model_sha256": hashlib.sha256((tiny_bundle / "model.json").read_bytes()).hexdigest()}
+    expected = {
+        "prompt": "red apple",
+        "negative_prompt": "blue whale",
+        "prompt_syntax": "weights",
+        "seed": 1,
+        "rng": "cpu",
+        "steps": 5,
+        "sampler": "ddim",
+        "schedule": "leading",
+        "sigma_min": None,
+        "sigma_max": None,
+        "rho": None,
+        "eta": 0,
+        "s_churn": 0,
+        "s_tmin": 0,
+        "s_tmax": None,
+        "s_noise": 1,
+        "guidance_scale": 5,
+        "guidance_first_step": 1,
+        "guidance_last_step": None,
+        "guidance_sigma_low": 0,
+        "guidance_sigma_high": None,
+        "guidance_rescale": 0,
+        "shift": None,
+        "clip_sample_range": None,
+        "prediction_type": "epsilon",
+        "width": 16,
+        "height": 16,
+        "init_noise_shape": [1, 4, 4, 4],
+        "init_noise_given": False,
+        "model": "tiny",
+        "device": "cpu",
+        "decoder": "full",
+        "ended": "done",
+        "model_sha256": hashlib.sha256((tiny_bundle / "model.json").read_bytes()).hexdigest(),
+    }
     assert {key: run[key] for key in expected} == expected
     assert run["network_seconds"] > 0 and run["frame_seconds"] > 0
     assert 0 <= run["hidden_seconds"] <= run["frame_seconds"]
@@ -342,12 +394,37 @@ def test_what_was_not_asked_is_null_and_what_was_asked_is_kept(run, tmp_path):
     start = np.random.default_rng(0).standard_normal((1, 4, 4, 4)).astype(np.float32)
     save_file({"latents": start}, tmp_path / "start.safetensors")
     seed = 2**64 - 1
-    ended = run("red apple", "--steps", 3, "--seed", seed, "--rng", "philox", "--latents", "start.safetensors",
-                "--eta", 0.5, "--schedule", "linspace", "--frames", "none", "--out", "out", "--progress", "none")
+    ended = run(
+        "red apple",
+        "--steps",
+        3,
+        "--seed",
+        seed,
+        "--rng",
+        "philox",
+        "--latents",
+        "start.safetensors",
+        "--eta",
+        0.5,
+        "--schedule",
+        "linspace",
+        "--frames",
+        "none",
+        "--out",
+        "out",
+        "--progress",
+        "none",
+    )
     assert (ended.code, ended.err) == (0, "")
     run = facts(tmp_path / "out")
-    expected = {"negative_prompt": None, "seed": seed, "rng": "philox", "eta": 0.5, "schedule": "linspace",
-                "init_noise_given": True}
+    expected = {
+        "negative_prompt": None,
+        "seed": seed,
+        "rng": "philox",
+        "eta": 0.5,
+        "schedule": "linspace",
+        "init_noise_given": True,
+    }
     assert {key: run[key] for key in expected} == expected
     with log_of(tmp_path / "out") as log:
         assert log.execute("SELECT value FROM run WHERE key = 'init_noise'").fetchone() == (start.tobytes(),)
@@ -370,12 +447,19 @@ def test_a_run_guided_in_some_steps_asks_one_row_in_the_others(draw):
     run = facts(folder)
     assert (run["guidance_first_step"], run["guidance_last_step"], run["guidance_rescale"]) == (2, 3, 0.7)
     with log_of(folder) as log:
-        assert log.execute("SELECT uncond IS NULL FROM calls ORDER BY call").fetchall() == [(1,), (0,), (0,), (1,), (1,)]
+        assert log.execute("SELECT uncond IS NULL FROM calls ORDER BY call").fetchall() == [
+            (1,),
+            (0,),
+            (0,),
+            (1,),
+            (1,),
+        ]
     assert [row["guidance_norm"] != "" for row in rows(folder)] == [False, True, True, False, False]
     assert ", CFG scale: 5, CFG steps: 2-3, CFG rescale: 0.7, " in Image.open(folder / "final.png").text["parameters"]
 
 
 # ---- the seed
+
 
 def test_a_seed_that_was_not_given_is_drawn_printed_and_recorded(run, tmp_path):
     seeds = set()
@@ -469,17 +553,52 @@ def test_a_picture_says_how_it_was_made(guided, tiny_bundle):
     text = Image.open(guided / "frames/xt/0003.png").text
     assert text["parameters"] == (
         "red apple\nNegative prompt: blue whale\nSteps: 5, Sampler: DDIM, CFG scale: 5, Seed: 1, Size: 16x16, "
-        f"Model hash: {model_hash[:10]}, Model: tiny, RNG: CPU, Step: 3, Version: steplapse {version}")
-    settings = {"prompt": "red apple", "negative_prompt": "blue whale", "prompt_syntax": "weights", "seed": 1,
-                "rng": "cpu", "steps": 5, "sampler": "ddim", "schedule": "leading", "sigma_min": None, "sigma_max": None, "rho": None,
-                "eta": 0, "s_churn": 0, "s_tmin": 0, "s_tmax": None, "s_noise": 1, "guidance_scale": 5,
-                "guidance_first_step": 1, "guidance_last_step": None, "guidance_sigma_low": 0,
-                "guidance_sigma_high": None, "guidance_rescale": 0, "shift": None, "width": 16, "height": 16, "latents_given": False, "model": "tiny", "model_sha256": model_hash}
+        f"Model hash: {model_hash[:10]}, Model: tiny, RNG: CPU, Step: 3, Version: steplapse {version}"
+    )
+    settings = {
+        "prompt": "red apple",
+        "negative_prompt": "blue whale",
+        "prompt_syntax": "weights",
+        "seed": 1,
+        "rng": "cpu",
+        "steps": 5,
+        "sampler": "ddim",
+        "schedule": "leading",
+        "sigma_min": None,
+        "sigma_max": None,
+        "rho": None,
+        "eta": 0,
+        "s_churn": 0,
+        "s_tmin": 0,
+        "s_tmax": None,
+        "s_noise": 1,
+        "guidance_scale": 5,
+        "guidance_first_step": 1,
+        "guidance_last_step": None,
+        "guidance_sigma_low": 0,
+        "guidance_sigma_high": None,
+        "guidance_rescale": 0,
+        "shift": None,
+        "width": 16,
+        "height": 16,
+        "latents_given": False,
+        "model": "tiny",
+        "model_sha256": model_hash,
+    }
     for file, step, kind, level in (
-            ("frames/x0/0003.png", 3, "x0", levels[2]), ("frames/xt/0003.png", 3, "xt", levels[3]),
-            ("frames/xt/0000.png", 0, "xt", levels[0]), ("final.png", 5, "final", levels[5])):
+        ("frames/x0/0003.png", 3, "x0", levels[2]),
+        ("frames/xt/0003.png", 3, "xt", levels[3]),
+        ("frames/xt/0000.png", 0, "xt", levels[0]),
+        ("final.png", 5, "final", levels[5]),
+    ):
         assert json.loads(Image.open(guided / file).text["steplapse"]) == {
-            "version": version, "step": step, "kind": kind, **level, "decoder": "full", "settings": settings}
+            "version": version,
+            "step": step,
+            "kind": kind,
+            **level,
+            "decoder": "full",
+            "settings": settings,
+        }
 
 
 @pytest.mark.skipif(not shutil.which("exiftool"), reason="there is no exiftool")
@@ -502,12 +621,15 @@ def test_sd_parsers_reads_what_web_uis_write(guided):
 
 def test_a_frame_names_its_decoder_and_the_last_picture_is_by_the_full_one(run, tmp_path):
     assert run("red apple", *FIVE, "--at", "5", "--decoder", "linear", "--out", "out").code == 0
-    decoder = {name: json.loads(Image.open(tmp_path / "out" / name).text["steplapse"])["decoder"]
-               for name in ("frames/x0/0005.png", "final.png")}
+    decoder = {
+        name: json.loads(Image.open(tmp_path / "out" / name).text["steplapse"])["decoder"]
+        for name in ("frames/x0/0005.png", "final.png")
+    }
     assert decoder == {"frames/x0/0005.png": "linear", "final.png": "full"}
 
 
 # ---- what is there already
+
 
 def test_a_dry_run_writes_nothing(run, tmp_path):
     ended = run("red apple", "--steps", 20, "--every", 5, "--frames", "x0,xt", "--seed", 3, "--out", "out", "--dry-run")
@@ -515,7 +637,8 @@ def test_a_dry_run_writes_nothing(run, tmp_path):
     assert list(tmp_path.iterdir()) == []
     assert ended.out == (
         "would draw 'red apple', seed 3, 20 steps of ddim, tiny 16x16 -> out\n"
-        "schedule leading, guidance scale 5, eta 0: 20 denoiser calls of 2 rows, 10 frames\n")
+        "schedule leading, guidance scale 5, eta 0: 20 denoiser calls of 2 rows, 10 frames\n"
+    )
 
 
 def test_a_folder_that_holds_a_run_is_refused_and_untouched(run, tmp_path):
@@ -523,23 +646,37 @@ def test_a_folder_that_holds_a_run_is_refused_and_untouched(run, tmp_path):
     before = {name: (tmp_path / "out" / name).read_bytes() for name in files_under(tmp_path / "out")}
     ended = run("red apple", *FIVE, "--out", "out", "--progress", "none")
     assert (ended.code, ended.out, ended.err) == (
-        4, "", "steplapse: out: holds a run already (run.sqlite); name another --out, or --overwrite to replace it\n")
+        4,
+        "",
+        "steplapse: out: holds a run already (run.sqlite); name another --out, or --overwrite to replace it\n",
+    )
     assert {name: (tmp_path / "out" / name).read_bytes() for name in files_under(tmp_path / "out")} == before
 
 
 def test_overwriting_deletes_only_what_a_run_wrote(run, tmp_path):
     out = tmp_path / "out"
     assert run("red apple", "--steps", 6, "--seed", 1, "--frames", "x0,xt", "--out", "out").code == 0
-    strangers = {"notes.txt": b"mine", "frames/strip.png": b"mine too", "frames/x0/best.png": b"and mine",
-                 "frames/x0/01.png": b"this too", "frames/run.json": b"{}"}
+    strangers = {
+        "notes.txt": b"mine",
+        "frames/strip.png": b"mine too",
+        "frames/x0/best.png": b"and mine",
+        "frames/x0/01.png": b"this too",
+        "frames/run.json": b"{}",
+    }
     for name, content in strangers.items():
         (out / name).write_bytes(content)
     assert run("blue whale", "--steps", 3, "--seed", 2, "--out", "out", "--overwrite").code == 0
     assert {name: (out / name).read_bytes() for name in strangers} == strangers
     assert facts(out)["prompt"] == "blue whale"
     assert files_under(out) - set(strangers) == {
-        "run.sqlite", "run.lock", "run.json", "steps.csv", "final.png", "final.safetensors",
-        *(f"frames/x0/{step:04}.png" for step in (1, 2, 3))}
+        "run.sqlite",
+        "run.lock",
+        "run.json",
+        "steps.csv",
+        "final.png",
+        "final.safetensors",
+        *(f"frames/x0/{step:04}.png" for step in (1, 2, 3)),
+    }
 
 
 def test_overwriting_an_empty_or_missing_folder_is_a_run(run, tmp_path):
@@ -554,7 +691,10 @@ def test_a_folder_that_another_writes_to_is_refused(run, tmp_path):
         for flags in ([], ["--overwrite"]):
             ended = run("red apple", *FIVE, "--out", "out", "--progress", "none", *flags)
             assert (ended.code, ended.out, ended.err) == (
-                4, "", "steplapse: out: another steplapse is writing a run there; name another --out\n")
+                4,
+                "",
+                "steplapse: out: another steplapse is writing a run there; name another --out\n",
+            )
     assert files_under(tmp_path / "out") == {"run.lock"}
     assert run("red apple", *FIVE, "--out", "out").code == 0
 
@@ -586,8 +726,9 @@ def assert_whole(folder: Path) -> int:
         if log.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,):
             return 0
         assert log.execute("SELECT value FROM run WHERE key = 'prompt'").fetchone() == ("red apple",)
-        calls = log.execute("SELECT call, step, cond, cond_sha256, uncond, uncond_sha256 FROM calls "
-                            "ORDER BY call").fetchall()
+        calls = log.execute(
+            "SELECT call, step, cond, cond_sha256, uncond, uncond_sha256 FROM calls ORDER BY call"
+        ).fetchall()
         steps = [step for (step,) in log.execute("SELECT step FROM steps ORDER BY step")]
     for number, (call, step, cond, cond_sha256, uncond, uncond_sha256) in enumerate(calls, start=1):
         assert (call, step) == (number, number)
@@ -615,7 +756,8 @@ def test_a_signal_ends_the_run_after_its_step_and_leaves_a_valid_folder(begin, t
     assert facts(out)["ended_reason"] == f"a signal, after step {steps}"
     assert {name for name in files_under(out) if "frames" in name} == {
         *(f"frames/x0/{step:04}.png" for step in range(1, steps + 1)),
-        *(f"frames/xt/{step:04}.png" for step in range(steps + 1))}
+        *(f"frames/xt/{step:04}.png" for step in range(steps + 1)),
+    }
     assert files_under(out) >= {"run.sqlite", "run.json", "steps.csv", "final.png", "final.safetensors"}
     assert float(table[-1]["x0_rms_to_final"]) == 0
     np.testing.assert_array_equal(pixels(out / "final.png"), pixels(out / f"frames/x0/{steps:04}.png"))
@@ -623,7 +765,8 @@ def test_a_signal_ends_the_run_after_its_step_and_leaves_a_valid_folder(begin, t
     assert (about["kind"], about["step"]) == ("final", steps)
     with log_of(out) as log:
         assert log.execute("SELECT step, kind, reason FROM interventions").fetchall() == [
-            (steps, "stop", signal.Signals(number).name)]
+            (steps, "stop", signal.Signals(number).name)
+        ]
 
 
 def test_a_second_signal_ends_the_run_at_once(begin, tmp_path):
@@ -642,7 +785,9 @@ def test_a_second_signal_ends_the_run_at_once(begin, tmp_path):
 
 
 def test_a_reader_of_the_log_makes_the_run_wait_and_does_not_end_it(begin, tmp_path):
-    process = begin("red apple", "--steps", 1000, "--schedule", "trailing", "--seed", 1, "--frames", "none", "--out", "out")
+    process = begin(
+        "red apple", "--steps", 1000, "--schedule", "trailing", "--seed", 1, "--frames", "none", "--out", "out"
+    )
     log = tmp_path / "out/run.sqlite"
     wait_for(lambda: log.exists() and log.stat().st_size > 0, process)
     reader = sqlite3.connect(log)
@@ -659,8 +804,9 @@ def test_overwriting_takes_nothing_where_no_log_says_that_a_run_was_there(run, t
     (tmp_path / "out").mkdir()
     (tmp_path / "out/final.png").write_text("the user's own")
     ended = run("red apple", *FIVE, "--out", "out", "--overwrite")
-    assert ended.lines() == ["steplapse: out: holds final.png without a run's log, so it is not ours to replace; name "
-                             "another --out"]
+    assert ended.lines() == [
+        "steplapse: out: holds final.png without a run's log, so it is not ours to replace; name another --out"
+    ]
     assert ended.code == 4 and (tmp_path / "out/final.png").read_text() == "the user's own"
 
 
@@ -692,12 +838,15 @@ def test_a_run_killed_anywhere_leaves_no_half_file_and_can_be_replaced(begin, ru
 
 # ---- progress
 
+
 def test_with_json_progress_all_of_the_output_is_json(run):
     ended = run("red apple", "--steps", 3, "--seed", 2**32, "--dry-run", "--progress", "json")
     assert (ended.code, ended.err) == (0, "")
     events = [json.loads(line) for line in ended.out.splitlines()]
-    assert events[0] == {"event": "warning",
-                         "message": f"seed {2**32} is beyond 32 bits: the cpu generator uses its low 32, 0"}
+    assert events[0] == {
+        "event": "warning",
+        "message": f"seed {2**32} is beyond 32 bits: the cpu generator uses its low 32, 0",
+    }
 
 
 def test_json_progress_is_one_object_a_line(run, tmp_path):
@@ -707,8 +856,18 @@ def test_json_progress_is_one_object_a_line(run, tmp_path):
     kinds = [event["event"] for event in events]
     assert kinds[0] == "start" and kinds[-1] == "done" and set(kinds) == {"start", "step", "frame", "done"}
     first, last = events[0], events[-1]
-    asked = {"prompt": "red apple", "seed": 1, "steps": 5, "sampler": "ddim", "schedule": "leading", "guidance_scale": 5,
-             "width": 16, "height": 16, "model": "tiny", "folder": "out"}
+    asked = {
+        "prompt": "red apple",
+        "seed": 1,
+        "steps": 5,
+        "sampler": "ddim",
+        "schedule": "leading",
+        "guidance_scale": 5,
+        "width": 16,
+        "height": 16,
+        "model": "tiny",
+        "folder": "out",
+    }
     assert first == {"event": "start", "run": 1, **asked}
     steps = [event for event in events if event["event"] == "step"]
     assert [event["step"] for event in steps] == [1, 2, 3, 4, 5]
@@ -735,8 +894,11 @@ def test_lines_are_few_and_end_with_where_the_files_are(run):
     assert "\r" not in ended.err
     done, totals = ended.out.splitlines()
     assert done == "done: out/final.png and 5 frames in out/frames"
-    assert re.fullmatch(r"5 steps, 5 denoiser calls, [\d.]+ s in all: network [\d.]+ s, frames [\d.]+ s "
-                        r"\(\d+% of it hidden behind the network\)", totals)
+    assert re.fullmatch(
+        r"5 steps, 5 denoiser calls, [\d.]+ s in all: network [\d.]+ s, frames [\d.]+ s "
+        r"\(\d+% of it hidden behind the network\)",
+        totals,
+    )
 
 
 def test_no_progress_says_nothing(run):
@@ -752,6 +914,7 @@ def test_a_bar_is_drawn_in_place(run):
 
 
 # ---- the page's examples
+
 
 def test_the_pages_commands_run(guided, tmp_path):
     commands = DOCS.split("```sh\n")[1].split("```")[0].strip().splitlines()
@@ -775,7 +938,9 @@ def test_the_pages_lines_of_pandas_run(guided):
 
 
 def test_samplers_with_steps_of_their_own_say_how_many_before(run, tmp_path):
-    ended = run("red apple", "--seed", 1, "--sampler", "dpm_fast", "--steps", 30, "--out", "fast", "--progress", "lines")
+    ended = run(
+        "red apple", "--seed", 1, "--sampler", "dpm_fast", "--steps", 30, "--out", "fast", "--progress", "lines"
+    )
     assert ended.lines()[0] == "steplapse: warning: the sampler dpm_fast makes 11 steps and asks the network 30 times"
     assert [row["step"] for row in rows(tmp_path / "fast")] == [str(step) for step in range(1, 12)]
     assert facts(tmp_path / "fast")["steps"] == 30
@@ -784,8 +949,23 @@ def test_samplers_with_steps_of_their_own_say_how_many_before(run, tmp_path):
 
 
 def test_guidance_of_an_adaptive_sampler_goes_on_to_its_end(run, tmp_path):
-    ended = run("red apple", "--seed", 1, "--sampler", "dpm_adaptive", "--guidance-interval", "2..", "--steps", 3,
-                "--frames", "none", "--out", "out", "--progress", "none")
+    ended = run(
+        "red apple",
+        "--seed",
+        1,
+        "--sampler",
+        "dpm_adaptive",
+        "--guidance-interval",
+        "2..",
+        "--steps",
+        3,
+        "--frames",
+        "none",
+        "--out",
+        "out",
+        "--progress",
+        "none",
+    )
     assert ended.code == 0, ended.err
     made = rows(tmp_path / "out")
     assert len(made) > 3 and [bool(row["guidance_norm"]) for row in made] == [False] + [True] * (len(made) - 1)
@@ -822,13 +1002,18 @@ def test_a_run_whose_x0_leaves_the_decoders_range_ends_with_a_warning(run, tmp_p
     said = [event["message"] for event in map(json.loads, ended.out.splitlines()) if event["event"] == "warning"]
     assert said == [facts(tmp_path / "out")["warning"]]
     # of 8 steps, the last quarter are 7 and 8
-    assert re.fullmatch(r"step 7: x0 has rms [\d.e+]+, more than 2.5 times the 0.994 of clean latents, so the picture may be broken; a "
-                        r"lower guidance scale, guidance rescale, more steps or another sampler may help", said[0])
+    assert re.fullmatch(
+        r"step 7: x0 has rms [\d.e+]+, more than 2.5 times the 0.994 of clean latents, so the picture may be broken; a "
+        r"lower guidance scale, guidance rescale, more steps or another sampler may help",
+        said[0],
+    )
 
 
 def test_the_rms_in_the_warning_is_that_of_x0(run, tmp_path):
     # one step from all noise down to sigma 0, where x is x0
-    ended = run(*("1" if flag == 8 else flag for flag in WIDE), "--sampler", "euler", "--schedule", "trailing", "--out", "out")
+    ended = run(
+        *("1" if flag == 8 else flag for flag in WIDE), "--sampler", "euler", "--schedule", "trailing", "--out", "out"
+    )
     assert ended.code == 0
     told = float(re.search(r"^step 1: x0 has rms ([\d.e+]+),", facts(tmp_path / "out")["warning"])[1])
     latents = load_file(tmp_path / "out/final.safetensors")["latents"].astype(np.float64)
@@ -836,8 +1021,12 @@ def test_the_rms_in_the_warning_is_that_of_x0(run, tmp_path):
 
 
 def test_of_several_runs_the_warning_names_the_one(run, tmp_path):
-    (tmp_path / "list.txt").write_text('{"prompt": "red apple", "guidance_scale": 1e9}\n{"prompt": "red apple", "guidance_scale": 1}\n')
-    ended = run("--prompts", "list.txt", "--model", EMOJI, "--seed", 1, "--steps", 4, "--frames", "none", "--out", "out")
+    (tmp_path / "list.txt").write_text(
+        '{"prompt": "red apple", "guidance_scale": 1e9}\n{"prompt": "red apple", "guidance_scale": 1}\n'
+    )
+    ended = run(
+        "--prompts", "list.txt", "--model", EMOJI, "--seed", 1, "--steps", 4, "--frames", "none", "--out", "out"
+    )
     wide, usual = sorted(path.parent for path in (tmp_path / "out").glob("*/run.json"))
     assert f"warning: {wide.name}: step 4: x0 has rms " in ended.err
     assert "warning" in facts(wide) and "warning" not in facts(usual)
@@ -845,8 +1034,25 @@ def test_of_several_runs_the_warning_names_the_one(run, tmp_path):
 
 def test_no_sampler_leaves_the_range_in_an_ordinary_run(run, tmp_path):
     names = [sampler["name"] for sampler in json.loads(run("samplers", "--json").out)]
-    (tmp_path / "list.txt").write_text("".join(json.dumps({"prompt": "castle", "sampler": name}) + "\n" for name in names))
-    ended = run("--prompts", "list.txt", "--model", EMOJI, "--seed", 1, "--steps", 30, "--guidance-scale", 1.5, "--frames", "none", "--out", "out")
+    (tmp_path / "list.txt").write_text(
+        "".join(json.dumps({"prompt": "castle", "sampler": name}) + "\n" for name in names)
+    )
+    ended = run(
+        "--prompts",
+        "list.txt",
+        "--model",
+        EMOJI,
+        "--seed",
+        1,
+        "--steps",
+        30,
+        "--guidance-scale",
+        1.5,
+        "--frames",
+        "none",
+        "--out",
+        "out",
+    )
     assert ended.code == 0 and "x0 has rms" not in ended.err
     assert len(list((tmp_path / "out").glob("*/run.json"))) == len(names)
 

@@ -32,8 +32,15 @@ SCHEDULES = [
 
 def scheduler_of(schedule: str, offset: int, set_alpha_to_one: bool) -> DDIMScheduler:
     """As the tiny bundle's pipeline has it, but for these."""
-    return DDIMScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, clip_sample=False,
-                         timestep_spacing=schedule, steps_offset=offset, set_alpha_to_one=set_alpha_to_one)
+    return DDIMScheduler(
+        beta_schedule="scaled_linear",
+        beta_start=0.00085,
+        beta_end=0.012,
+        clip_sample=False,
+        timestep_spacing=schedule,
+        steps_offset=offset,
+        set_alpha_to_one=set_alpha_to_one,
+    )
 
 
 def timesteps_of(scheduler: DDIMScheduler, steps: int) -> list[int]:
@@ -87,15 +94,20 @@ def sigmas_of(schedule: dict) -> list[float]:
 
 
 def euler_scheduler(**options) -> EulerDiscreteScheduler:
-    return EulerDiscreteScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, steps_offset=1, **options)
+    return EulerDiscreteScheduler(
+        beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, steps_offset=1, **options
+    )
 
 
 @pytest.mark.parametrize("steps", [1, 2, 10, 25])
-@pytest.mark.parametrize("schedule, options", [
-    ("karras", {"use_karras_sigmas": True}),
-    ("exponential", {"use_exponential_sigmas": True}),
-    ("beta_sigma", {"use_beta_sigmas": True}),
-])
+@pytest.mark.parametrize(
+    "schedule, options",
+    [
+        ("karras", {"use_karras_sigmas": True}),
+        ("exponential", {"use_exponential_sigmas": True}),
+        ("beta_sigma", {"use_beta_sigmas": True}),
+    ],
+)
 def test_sigmas_are_those_of_diffusers(run, schedule, options, steps):
     # Else its ends are what the spacing makes of them, in float32.
     table = euler_scheduler().alphas_cumprod.double()
@@ -111,18 +123,23 @@ def test_sigmas_are_those_of_diffusers(run, schedule, options, steps):
 
 
 def solver_scheduler(**options) -> DPMSolverMultistepScheduler:
-    return DPMSolverMultistepScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, steps_offset=1, **options)
+    return DPMSolverMultistepScheduler(
+        beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, steps_offset=1, **options
+    )
 
 
 @pytest.mark.parametrize("steps", [1, 2, 27, 61])
-@pytest.mark.parametrize("schedule, make, spacing", [
-    ("linspace_sigma", euler_scheduler, "linspace"),
-    ("leading", euler_scheduler, "leading"),
-    ("trailing", euler_scheduler, "trailing"),
-    ("linspace_solver", solver_scheduler, "linspace"),
-    ("leading_solver", solver_scheduler, "leading"),
-    ("trailing", solver_scheduler, "trailing"),
-])
+@pytest.mark.parametrize(
+    "schedule, make, spacing",
+    [
+        ("linspace_sigma", euler_scheduler, "linspace"),
+        ("leading", euler_scheduler, "leading"),
+        ("trailing", euler_scheduler, "trailing"),
+        ("linspace_solver", solver_scheduler, "linspace"),
+        ("leading_solver", solver_scheduler, "leading"),
+        ("trailing", solver_scheduler, "trailing"),
+    ],
+)
 def test_spacings_of_samplers_over_sigma_are_those_of_diffusers(run, schedule, make, spacing, steps):
     scheduler = make(timestep_spacing=spacing)
     scheduler.set_timesteps(steps)
@@ -144,7 +161,9 @@ def test_flow_levels_are_those_of_diffusers(run, changed_bundle, shift, steps):
     scheduler.set_timesteps(steps)
     found = levels_of(run, "--steps", steps, "--sampler", "euler", "--model", changed_bundle(change))
     assert [level["sigma"] for level in found["levels"]] == pytest.approx(scheduler.sigmas.tolist(), rel=1e-6)
-    assert [level["timestep"] for level in found["levels"][:-1]] == pytest.approx(scheduler.timesteps.tolist(), rel=1e-6)
+    assert [level["timestep"] for level in found["levels"][:-1]] == pytest.approx(
+        scheduler.timesteps.tolist(), rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("steps", [1, 4, 7, 50])
@@ -155,10 +174,14 @@ def test_lcm_has_the_timesteps_of_diffusers(run, steps):
     assert [level["timestep"] for level in found["levels"][:-1]] == scheduler.timesteps.tolist()
 
 
-@pytest.mark.parametrize("schedule, key", [("ays_sd1", "StableDiffusionSigmas"), ("ays_sdxl", "StableDiffusionXLSigmas"),
-                                           ("ays", "StableDiffusionSigmas")])
+@pytest.mark.parametrize(
+    "schedule, key",
+    [("ays_sd1", "StableDiffusionSigmas"), ("ays_sdxl", "StableDiffusionXLSigmas"), ("ays", "StableDiffusionSigmas")],
+)
 def test_align_your_steps_has_the_published_sigmas(run, schedule, key):
-    assert sigmas_of(levels_of(run, "--steps", 10, "--schedule", schedule)) == pytest.approx(AysSchedules[key], rel=1e-9)
+    assert sigmas_of(levels_of(run, "--steps", 10, "--schedule", schedule)) == pytest.approx(
+        AysSchedules[key], rel=1e-9
+    )
 
 
 @pytest.mark.parametrize("family", ["sdxl", None])
@@ -204,7 +227,9 @@ def test_sigmas_are_those_of_k_diffusion(run, k_diffusion, schedule, steps, rho)
             pytest.skip("it has no rho")
         options, flags = {"rho": rho}, [*flags, "--rho", rho]
     expected = getattr(k_diffusion, f"get_sigmas_{schedule}")(steps, **limits, **options).tolist()
-    assert sigmas_of(levels_of(run, "--steps", steps, "--schedule", schedule, *flags)) == pytest.approx(expected, rel=1e-5)
+    assert sigmas_of(levels_of(run, "--steps", steps, "--schedule", schedule, *flags)) == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 def test_a_schedule_in_whole_strides_says_how_many_steps_it_makes(run):
@@ -215,7 +240,14 @@ def test_a_schedule_in_whole_strides_says_how_many_steps_it_makes(run):
 
 def test_the_users_own_levels_are_taken_as_they_are(run, tmp_path):
     found = levels_of(run, "--timesteps", "999,850,736,645,1")
-    assert [level["timestep"] for level in found["levels"]] == [999, 850, 736, 645, 1, 0]  # ddim ends at the model's own
+    assert [level["timestep"] for level in found["levels"]] == [
+        999,
+        850,
+        736,
+        645,
+        1,
+        0,
+    ]  # ddim ends at the model's own
     found = levels_of(run, "--sigmas", "14.615,6.475,0.5,0")
     assert sigmas_of(found) == pytest.approx([14.615, 6.475, 0.5, 0])
     printed = run("schedule", "--json", "--steps", 5, "--schedule", "karras").out
@@ -256,8 +288,17 @@ def test_a_table_has_a_row_a_level(run, tiny_bundle):
     header, *rows = ended.out.splitlines()
     assert header.split() == ["step", "timestep", "alpha", "sigma", "sigma/alpha", "log_snr"]
     table = json.loads((tiny_bundle / "model.json").read_text())["training_noise"]["alphas_cumprod"]
-    wanted = [(step, timestep, math.sqrt(table[timestep]), math.sqrt(1 - table[timestep]),
-               math.sqrt(1 / table[timestep] - 1), -math.log(1 / table[timestep] - 1)) for step, timestep in enumerate([999, 749, 499, 249, 0])]
+    wanted = [
+        (
+            step,
+            timestep,
+            math.sqrt(table[timestep]),
+            math.sqrt(1 - table[timestep]),
+            math.sqrt(1 / table[timestep] - 1),
+            -math.log(1 / table[timestep] - 1),
+        )
+        for step, timestep in enumerate([999, 749, 499, 249, 0])
+    ]
     assert [tuple(map(float, row.split())) for row in rows] == [pytest.approx(row, abs=1e-6) for row in wanted]
 
 
@@ -273,12 +314,21 @@ def test_steps_and_schedule_are_the_bundles_where_none_are_named(run):
 
 
 REFUSALS = [
-    (501, "leading with 501 steps would start at timestep 501, not at the noisiest, 999; use at most 500 steps, or "
-          "trailing or linspace"),
-    (998, "leading with 998 steps would start at timestep 998, not at the noisiest, 999; use at most 500 steps, or "
-          "trailing or linspace"),
-    (1000, "leading with offset 1 and 1000 steps would start at timestep 1000, outside the model's 0 to 999; use "
-           "trailing or linspace"),
+    (
+        501,
+        "leading with 501 steps would start at timestep 501, not at the noisiest, 999; use at most 500 steps, or "
+        "trailing or linspace",
+    ),
+    (
+        998,
+        "leading with 998 steps would start at timestep 998, not at the noisiest, 999; use at most 500 steps, or "
+        "trailing or linspace",
+    ),
+    (
+        1000,
+        "leading with offset 1 and 1000 steps would start at timestep 1000, outside the model's 0 to 999; use "
+        "trailing or linspace",
+    ),
     (1001, "1001 steps asked, the model was trained on timesteps 0 to 999: use 1 to 500 or 999"),
 ]
 
@@ -295,12 +345,16 @@ def test_a_start_with_little_noise_gets_a_warning(run, schedule, steps, first):
     ended = run("schedule", "--json", "--steps", steps, "--schedule", schedule)
     assert ended.code == 0
     assert json.loads(ended.out)["levels"][0]["timestep"] == first
-    assert ended.lines() == [f"steplapse: warning: --schedule {schedule} with 1 step starts at timestep {first} of 1000, "
-                             "where the network expects little noise; --schedule trailing starts at the noisiest"]
+    assert ended.lines() == [
+        f"steplapse: warning: --schedule {schedule} with 1 step starts at timestep {first} of 1000, "
+        "where the network expects little noise; --schedule trailing starts at the noisiest"
+    ]
 
 
-NAMES = ("ays, bundle, leading, linspace, trailing, linspace_sigma, linspace_solver, leading_solver, normal, simple, sgm_uniform, "
-         "ddim_uniform, karras, exponential, polyexponential, beta, beta_sigma, kl_optimal, ays_sd1, ays_sdxl, laplace, linear_quadratic, lcm")
+NAMES = (
+    "ays, bundle, leading, linspace, trailing, linspace_sigma, linspace_solver, leading_solver, normal, simple, sgm_uniform, "
+    "ddim_uniform, karras, exponential, polyexponential, beta, beta_sigma, kl_optimal, ays_sd1, ays_sdxl, laplace, linear_quadratic, lcm"
+)
 RANGE = "the model was trained at sigmas from 0.0291675 to 14.6146"
 BAD_LEVELS = [
     (["--schedule", "karas"], f"--schedule 'karas': did you mean 'karras'? there are: {NAMES}"),
@@ -309,15 +363,23 @@ BAD_LEVELS = [
     (["--schedule", "karras", "--sigma-min", "-1"], "--sigma-min '-1': wanted a number of 0 or more"),
     (["--schedule", "karras", "--sigma-min", "5", "--sigma-max", "3"], "--sigma-min 5: not below the largest sigma, 3"),
     (["--schedule", "karras", "--rho", "0"], "--rho 0: wanted a number above 0"),
-    (["--schedule", "exponential", "--rho", "7"],
-     "--rho: the schedule 'exponential' does not take it; those that do: karras, polyexponential"),
-    (["--schedule", "lcm", "--sigma-max", "7"],
-     "--sigma-max: the schedule 'lcm' does not take it; those that do: normal, sgm_uniform, karras, exponential, "
-     "polyexponential, beta_sigma, kl_optimal, laplace, linear_quadratic"),
-    (["--schedule", "lcm", "--steps", "51"],
-     "--steps 51: lcm picks from the 50 timesteps of the distillation; use at most 50 steps"),
-    (["--timesteps", "999,850,", "--steps", "3"],
-     "--timesteps '999,850,': wanted numbers with commas between, as 999,750,500,250"),
+    (
+        ["--schedule", "exponential", "--rho", "7"],
+        "--rho: the schedule 'exponential' does not take it; those that do: karras, polyexponential",
+    ),
+    (
+        ["--schedule", "lcm", "--sigma-max", "7"],
+        "--sigma-max: the schedule 'lcm' does not take it; those that do: normal, sgm_uniform, karras, exponential, "
+        "polyexponential, beta_sigma, kl_optimal, laplace, linear_quadratic",
+    ),
+    (
+        ["--schedule", "lcm", "--steps", "51"],
+        "--steps 51: lcm picks from the 50 timesteps of the distillation; use at most 50 steps",
+    ),
+    (
+        ["--timesteps", "999,850,", "--steps", "3"],
+        "--timesteps '999,850,': wanted numbers with commas between, as 999,750,500,250",
+    ),
     (["--timesteps", "999,850", "--steps", "3"], "--timesteps has all levels already; leave out --steps"),
     (["--sigmas", "14,0", "--schedule", "karras"], "--sigmas has all levels already; leave out --schedule"),
     (["--sigmas", "14,0", "--rho", "7"], "--sigmas has all levels already; leave out --rho"),
@@ -334,11 +396,12 @@ BAD_LEVELS = [
     (["--shift", "3"], "--shift: is for flow models; this one predicts epsilon"),
     (["--levels", "none.json"], "--levels none.json: cannot read: No such file or directory"),
     (["--levels", "text.json"], "--levels 'text.json': is not JSON: wrong at byte 1 of 5"),
-    (["--levels", "list.json"],
-     "--levels 'list.json': wanted what steplapse schedule --json prints, {\"init_scale\": 1, \"levels\": "
-     "[{\"timestep\": 999, \"alpha\": 0.1, \"sigma\": 0.995}, …]}"),
-    (["--levels", "rises.json"],
-     "--levels: noise levels do not fall: sigma 0.9 at level 1, after 0.5 at level 0"),
+    (
+        ["--levels", "list.json"],
+        '--levels \'list.json\': wanted what steplapse schedule --json prints, {"init_scale": 1, "levels": '
+        '[{"timestep": 999, "alpha": 0.1, "sigma": 0.995}, …]}',
+    ),
+    (["--levels", "rises.json"], "--levels: noise levels do not fall: sigma 0.9 at level 1, after 0.5 at level 0"),
 ]
 
 
@@ -346,8 +409,11 @@ BAD_LEVELS = [
 def test_levels_that_cannot_be_had_are_refused(run, tmp_path, arguments, message):
     (tmp_path / "text.json").write_text("steps")
     (tmp_path / "list.json").write_text("[1, 2]")
-    rises = [{"timestep": 400, "alpha": 0.75**0.5, "sigma": 0.5}, {"timestep": 600, "alpha": 0.19**0.5, "sigma": 0.9},
-             {"timestep": None, "alpha": 1, "sigma": 0}]
+    rises = [
+        {"timestep": 400, "alpha": 0.75**0.5, "sigma": 0.5},
+        {"timestep": 600, "alpha": 0.19**0.5, "sigma": 0.9},
+        {"timestep": None, "alpha": 1, "sigma": 0},
+    ]
     (tmp_path / "rises.json").write_text(json.dumps({"init_scale": 1, "levels": rises}))
     ended = run("schedule", *arguments)
     assert (ended.code, ended.out) == (2, "")
@@ -365,8 +431,10 @@ GUIDANCE = [
     (["--guidance-sigmas", "5..1"], "--guidance-sigmas 5..1: wanted LOW..HIGH, LOW below HIGH"),
     (["--guidance-sigmas", "low..1"], "--guidance-sigmas 'low..1': wanted sigmas LOW..HIGH, as 0.28..5.42"),
     (["--guidance-rescale", "2"], "--guidance-rescale '2': wanted a number from 0 to 1"),
-    (["--guidance-rescale", "0.5", "--guidance-scale", "1"],
-     "--guidance-rescale: there is no guidance at --guidance-scale 1; wanted another"),
+    (
+        ["--guidance-rescale", "0.5", "--guidance-scale", "1"],
+        "--guidance-rescale: there is no guidance at --guidance-scale 1; wanted another",
+    ),
     (["--s-churn", "1"], "--s-churn: the sampler 'ddim' does not churn"),
     (["--s-noise", "1"], "--s-noise: the sampler 'ddim' draws no fresh noise with --eta 0"),
 ]
@@ -376,7 +444,7 @@ GUIDANCE = [
 def test_guidance_and_noise_that_cannot_be_had_are_refused(run, arguments, message):
     ended = run("red apple", "--steps", 30, "--dry-run", *arguments)
     assert (ended.code, ended.out) == (2, "")
-    assert [line[:len(message) + 11] for line in ended.lines()] == [f"steplapse: {message}"]
+    assert [line[: len(message) + 11] for line in ended.lines()] == [f"steplapse: {message}"]
 
 
 def test_a_dry_run_says_how_many_rows_are_asked(run):
@@ -387,8 +455,21 @@ def test_a_dry_run_says_how_many_rows_are_asked(run):
 def test_a_sampler_brings_its_usual_levels_to_schedule_and_generate_alike(run, tmp_path):
     karras = json.loads(run("schedule", "--json", "--steps", 5, "--schedule", "karras").out)
     assert json.loads(run("schedule", "--json", "--steps", 5, "--sampler", "dpmpp_2m").out) == karras
-    ended = run("red apple", "--seed", 1, "--steps", 5, "--sampler", "dpmpp_2m", "--frames", "none", "--out", tmp_path / "run",
-                "--progress", "lines")
+    ended = run(
+        "red apple",
+        "--seed",
+        1,
+        "--steps",
+        5,
+        "--sampler",
+        "dpmpp_2m",
+        "--frames",
+        "none",
+        "--out",
+        tmp_path / "run",
+        "--progress",
+        "lines",
+    )
     assert "5 steps of dpmpp_2m on karras" in ended.err
     told = json.loads((tmp_path / "run/run.json").read_text())
     assert (told["schedule"], told["levels"]) == ("karras", karras)
@@ -396,7 +477,10 @@ def test_a_sampler_brings_its_usual_levels_to_schedule_and_generate_alike(run, t
         assert "Sampler: DPM++ 2M, Schedule type: Karras" in picture.text["parameters"]
 
     bundle = json.loads(run("schedule", "--json", "--steps", 5, "--sampler", "dpmpp_2m", "--schedule", "leading").out)
-    assert json.loads(run("schedule", "--json", "--steps", 5, "--sampler", "dpmpp_2m", "--schedule", "bundle").out) == bundle
+    assert (
+        json.loads(run("schedule", "--json", "--steps", 5, "--sampler", "dpmpp_2m", "--schedule", "bundle").out)
+        == bundle
+    )
     (tmp_path / "list.txt").write_text('{"prompt": "red", "sampler": "dpmpp_2m"}\nred\n')
     dry = run("--prompts", tmp_path / "list.txt", "--dry-run").out
     assert "schedule karras (usual for dpmpp_2m; --schedule bundle is leading), " in dry
@@ -404,5 +488,7 @@ def test_a_sampler_brings_its_usual_levels_to_schedule_and_generate_alike(run, t
 
 
 def test_a_name_that_is_taken_for_another_tools_brings_that_tools_levels(run):
-    assert "schedule karras, " in run("red apple", "--sampler", "DPM++ 2M SDE Karras", "--dry-run").out  # the usual: exponential
+    assert (
+        "schedule karras, " in run("red apple", "--sampler", "DPM++ 2M SDE Karras", "--dry-run").out
+    )  # the usual: exponential
     assert "schedule karras (usual for dpmpp_2m" in run("red apple", "--sampler", "DPMPP_2M", "--dry-run").out

@@ -25,6 +25,7 @@ AS_TERM = [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGXCPU]
 
 # ---- what a run left
 
+
 def log_of(folder):
     return contextlib.closing(sqlite3.connect(folder / "run.sqlite"))
 
@@ -53,6 +54,7 @@ def assert_nothing_half_written(folder):
 
 # ---- where a run is
 
+
 def event(process, name: str, **wanted) -> dict:
     """Reads on to that event."""
     for line in process.stdout:
@@ -77,6 +79,7 @@ def let_compute(process, seconds: float):
 
 
 # ---- modules that take for ever
+
 
 class Lasting(torch.nn.Module):
     def __init__(self, tokens: int):
@@ -142,6 +145,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # TorchSc
 
 # ---- signals
 
+
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), *((number, 143) for number in AS_TERM)])
 def test_each_signal_that_ends_a_run_ends_it_after_its_step_and_is_named_in_the_log(begin, tmp_path, number, code):
     process = begin(*LONG)
@@ -158,7 +162,9 @@ def test_each_signal_that_ends_a_run_ends_it_after_its_step_and_is_named_in_the_
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGXCPU])
 def test_a_signal_that_comes_twice_by_itself_counts_once(begin, tmp_path, number):
-    process = begin(*LONG)  # `timeout` sends twice; a terminal and its shell both send SIGHUP; SIGXCPU comes each second
+    process = begin(
+        *LONG
+    )  # `timeout` sends twice; a terminal and its shell both send SIGHUP; SIGXCPU comes each second
     event(process, "step", step=3)
     process.send_signal(number)
     process.send_signal(number)
@@ -167,8 +173,18 @@ def test_a_signal_that_comes_twice_by_itself_counts_once(begin, tmp_path, number
 
 
 def test_a_signal_that_was_ignored_stays_ignored(begin, tmp_path):
-    process = begin(*DRAW, "--steps", 100, "--schedule", "trailing", "--frames", "none", "--progress", "json",
-                    ignored=[signal.SIGHUP])
+    process = begin(
+        *DRAW,
+        "--steps",
+        100,
+        "--schedule",
+        "trailing",
+        "--frames",
+        "none",
+        "--progress",
+        "json",
+        ignored=[signal.SIGHUP],
+    )
     event(process, "step", step=3)
     process.send_signal(signal.SIGHUP)
     event(process, "done", status="done", steps=100)
@@ -189,11 +205,25 @@ def test_a_run_that_was_stopped_or_continued_goes_on(begin, number):
 
 # ---- what takes longer than the grace
 
+
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("grace", [0, 1])
-def test_a_step_that_lasts_is_left_after_the_grace_and_the_log_is_whole(begin, lasting_bundle, tmp_path, number, code, grace):
-    process = begin(*DRAW, "--timesteps", TIMESTEPS, "--frames", "x0", "--progress", "json", "--grace", grace, "--model",
-                    lasting_bundle("denoiser", LastingDenoiser(500, FOR_EVER)))
+def test_a_step_that_lasts_is_left_after_the_grace_and_the_log_is_whole(
+    begin, lasting_bundle, tmp_path, number, code, grace
+):
+    process = begin(
+        *DRAW,
+        "--timesteps",
+        TIMESTEPS,
+        "--frames",
+        "x0",
+        "--progress",
+        "json",
+        "--grace",
+        grace,
+        "--model",
+        lasting_bundle("denoiser", LastingDenoiser(500, FOR_EVER)),
+    )
     event(process, "step", step=2)
     let_compute(process, 1)
     process.send_signal(number)
@@ -211,8 +241,17 @@ def test_a_step_that_lasts_is_left_after_the_grace_and_the_log_is_whole(begin, l
 
 
 def test_the_closing_line_says_what_was_left(begin, lasting_bundle, tmp_path):
-    process = begin(*DRAW, "--timesteps", TIMESTEPS, "--frames", "x0", "--grace", 0, "--model",
-                    lasting_bundle("denoiser", LastingDenoiser(250, FOR_EVER)))
+    process = begin(
+        *DRAW,
+        "--timesteps",
+        TIMESTEPS,
+        "--frames",
+        "x0",
+        "--grace",
+        0,
+        "--model",
+        lasting_bundle("denoiser", LastingDenoiser(250, FOR_EVER)),
+    )
     while not (tmp_path / "out/frames/x0/0003.png").exists():
         time.sleep(0.02)
     let_compute(process, 1)
@@ -224,8 +263,19 @@ def test_the_closing_line_says_what_was_left(begin, lasting_bundle, tmp_path):
 
 
 def test_a_second_signal_does_not_wait_for_the_grace(begin, lasting_bundle, tmp_path):
-    process = begin(*DRAW, "--timesteps", TIMESTEPS, "--frames", "none", "--progress", "json", "--grace", 10_000, "--model",
-                    lasting_bundle("denoiser", LastingDenoiser(500, FOR_EVER)))
+    process = begin(
+        *DRAW,
+        "--timesteps",
+        TIMESTEPS,
+        "--frames",
+        "none",
+        "--progress",
+        "json",
+        "--grace",
+        10_000,
+        "--model",
+        lasting_bundle("denoiser", LastingDenoiser(500, FOR_EVER)),
+    )
     event(process, "step", step=2)
     let_compute(process, 1)
     process.send_signal(signal.SIGHUP)
@@ -236,9 +286,25 @@ def test_a_second_signal_does_not_wait_for_the_grace(begin, lasting_bundle, tmp_
 
 
 def test_of_several_runs_all_that_had_begun_are_marked(begin, lasting_bundle, tmp_path):
-    process = begin("red apple", "--seed", "1,2,3", "--max-batch", 2, "--out", "out", "--timesteps", TIMESTEPS, "--frames",
-                    "none", "--progress", "json", "--grace", 0, "--model",
-                    lasting_bundle("denoiser", LastingDenoiser(500, FOR_EVER)))
+    process = begin(
+        "red apple",
+        "--seed",
+        "1,2,3",
+        "--max-batch",
+        2,
+        "--out",
+        "out",
+        "--timesteps",
+        TIMESTEPS,
+        "--frames",
+        "none",
+        "--progress",
+        "json",
+        "--grace",
+        0,
+        "--model",
+        lasting_bundle("denoiser", LastingDenoiser(500, FOR_EVER)),
+    )
     event(process, "step", step=2, run=1)
     event(process, "step", step=2, run=2)
     let_compute(process, 1)
@@ -255,8 +321,19 @@ def test_of_several_runs_all_that_had_begun_are_marked(begin, lasting_bundle, tm
 
 
 def test_a_final_picture_that_takes_too_long_is_said_to_be_left(begin, lasting_bundle, tmp_path):
-    process = begin(*SHORT, "--frames", "x0", "--decoder", "linear", "--progress", "json", "--grace", 0, "--model",
-                    lasting_bundle("full", LastingDecoder(FOR_EVER)))
+    process = begin(
+        *SHORT,
+        "--frames",
+        "x0",
+        "--decoder",
+        "linear",
+        "--progress",
+        "json",
+        "--grace",
+        0,
+        "--model",
+        lasting_bundle("full", LastingDecoder(FOR_EVER)),
+    )
     event(process, "step", step=3)
     let_compute(process, 1)
     process.send_signal(signal.SIGTERM)
@@ -271,8 +348,17 @@ def test_a_final_picture_that_takes_too_long_is_said_to_be_left(begin, lasting_b
 
 
 def test_frames_that_were_not_made_are_named(begin, lasting_bundle, tmp_path):
-    process = begin(*SHORT, "--frames", "x0", "--progress", "json", "--grace", 0, "--model",
-                    lasting_bundle("full", LastingDecoder(FOR_EVER)))
+    process = begin(
+        *SHORT,
+        "--frames",
+        "x0",
+        "--progress",
+        "json",
+        "--grace",
+        0,
+        "--model",
+        lasting_bundle("full", LastingDecoder(FOR_EVER)),
+    )
     event(process, "start")
     let_compute(process, 1)
     process.send_signal(signal.SIGTERM)
@@ -283,22 +369,47 @@ def test_frames_that_were_not_made_are_named(begin, lasting_bundle, tmp_path):
 
 
 @pytest.mark.parametrize("count", [[], ["--count", 3]], ids=["one", "several"])
-def test_before_a_run_has_begun_a_signal_ends_all_at_once_and_nothing_is_written(begin, lasting_bundle, tmp_path, count):
-    process = begin(*DRAW, *count, "--progress", "json", "--grace", 10_000, "--model",
-                    lasting_bundle("text_encoder", LastingTextEncoder(FOR_EVER)))
+def test_before_a_run_has_begun_a_signal_ends_all_at_once_and_nothing_is_written(
+    begin, lasting_bundle, tmp_path, count
+):
+    process = begin(
+        *DRAW,
+        *count,
+        "--progress",
+        "json",
+        "--grace",
+        10_000,
+        "--model",
+        lasting_bundle("text_encoder", LastingTextEncoder(FOR_EVER)),
+    )
     let_compute(process, 3)
     process.send_signal(signal.SIGHUP)
     out, err = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 143
     assert err == "steplapse: interrupted by SIGHUP before a run began; nothing is written\n"
     assert json.loads(out.splitlines()[-1]) == {
-        "event": "error", "message": "interrupted by SIGHUP before a run began; nothing is written", "exit_code": 143}
+        "event": "error",
+        "message": "interrupted by SIGHUP before a run began; nothing is written",
+        "exit_code": 143,
+    }
     assert not (tmp_path / "out").exists()
 
 
 def test_a_race_that_lasts_is_left_after_the_grace(begin, lasting_bundle, tmp_path):
-    process = begin("race", "red apple", "--samplers", "euler", "--calls", 4, "--csv", "race.csv", "--grace", 0, "--model",
-                    lasting_bundle("denoiser", LastingDenoiser(999, FOR_EVER)))
+    process = begin(
+        "race",
+        "red apple",
+        "--samplers",
+        "euler",
+        "--calls",
+        4,
+        "--csv",
+        "race.csv",
+        "--grace",
+        0,
+        "--model",
+        lasting_bundle("denoiser", LastingDenoiser(999, FOR_EVER)),
+    )
     let_compute(process, 3)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=TIMEOUT)
@@ -307,7 +418,9 @@ def test_a_race_that_lasts_is_left_after_the_grace(begin, lasting_bundle, tmp_pa
     assert not (tmp_path / "race.csv").exists() and not list(tmp_path.glob("*.part"))
 
 
-@pytest.mark.parametrize("command", [["red apple"], ["race", "red apple", "--samplers", "euler"]], ids=["generate", "race"])
+@pytest.mark.parametrize(
+    "command", [["red apple"], ["race", "red apple", "--samplers", "euler"]], ids=["generate", "race"]
+)
 @pytest.mark.parametrize("grace", ["-1", "soon", "inf"])
 def test_a_grace_is_a_number_of_seconds(run, command, grace):
     ended = run(*command, f"--grace={grace}", "--model", "none")
@@ -319,10 +432,15 @@ def test_a_grace_is_a_number_of_seconds(run, command, grace):
 LARGE = "2048x2048"
 
 
-@pytest.mark.parametrize("command", [[*DRAW, "--frames", "none"], ["race", "red apple", "--samplers", "euler", "--calls", 2]],
-                         ids=["generate", "race"])
+@pytest.mark.parametrize(
+    "command",
+    [[*DRAW, "--frames", "none"], ["race", "red apple", "--samplers", "euler", "--calls", 2]],
+    ids=["generate", "race"],
+)
 def test_a_size_whose_step_takes_minutes_is_said_before_it_starts(begin, command):
-    process = begin(*command, "--progress", "json", "--grace", 0, "--size", LARGE, "--model", make_tiny_bundle("--family", "sd1"))
+    process = begin(
+        *command, "--progress", "json", "--grace", 0, "--size", LARGE, "--model", make_tiny_bundle("--family", "sd1")
+    )
     events = process.stderr if command[0] == "race" else process.stdout
     said = json.loads(events.readline())
     assert said["event"] == "warning" and f"a step at {LARGE} will take about " in said["message"]
@@ -334,7 +452,9 @@ def test_a_size_whose_step_takes_minutes_is_said_before_it_starts(begin, command
 
 @pytest.mark.parametrize("size", ["32x32", "40x40", "64x64"])
 def test_of_a_size_that_takes_seconds_nothing_is_said(run, size):
-    ended = run(*SHORT, "--frames", "none", "--size", size, "--progress", "none", "--model", make_tiny_bundle("--family", "sd1"))
+    ended = run(
+        *SHORT, "--frames", "none", "--size", size, "--progress", "none", "--model", make_tiny_bundle("--family", "sd1")
+    )
     assert (ended.code, ended.err) == (0, "")
 
 
@@ -344,7 +464,9 @@ class LargeDenoiser(Lasting):
         return latents * self.scale + wide[:, 0:1] * 0
 
 
-@pytest.mark.parametrize("command", [DRAW, ["race", "red apple", "--samplers", "euler", "--calls", 2]], ids=["generate", "race"])
+@pytest.mark.parametrize(
+    "command", [DRAW, ["race", "red apple", "--samplers", "euler", "--calls", 2]], ids=["generate", "race"]
+)
 def test_a_size_that_does_not_fit_into_memory_is_refused_before_it_starts(run, lasting_bundle, tmp_path, command):
     bundle = lasting_bundle("denoiser", LargeDenoiser(0))
     manifest = json.loads((bundle / "model.json").read_text())
@@ -352,7 +474,9 @@ def test_a_size_that_does_not_fit_into_memory_is_refused_before_it_starts(run, l
     (bundle / "model.json").write_text(json.dumps(manifest))
     ended = run(*command, "--size", LARGE, "--guidance-scale", 1, "--model", bundle)  # of 512 x 512 cells
     assert (ended.code, len(ended.lines())) == (5, 1)
-    assert ended.err.startswith(f"steplapse: a step at {LARGE} takes 524.3 GB of memory beside the weights or more, and ")
+    assert ended.err.startswith(
+        f"steplapse: a step at {LARGE} takes 524.3 GB of memory beside the weights or more, and "
+    )
     assert ended.err.endswith(" are free; a smaller --size or a bundle exported with a smaller --dtype needs less\n")
     assert not (tmp_path / "out").exists()
     assert run(*command, "--size", "20x20", "--model", bundle).code == 0
@@ -375,8 +499,14 @@ def without_readers(tiny_bundle, tmp_path):
 
     def without_readers(lost: set, *arguments) -> subprocess.CompletedProcess:
         streams = {name: left_by_its_reader() if name in lost else subprocess.PIPE for name in ("stdout", "stderr")}
-        ended = subprocess.run([PROGRAM, *map(str, arguments)], cwd=tmp_path, env=environment(tiny_bundle), text=True,
-                               timeout=TIMEOUT, **streams)
+        ended = subprocess.run(
+            [PROGRAM, *map(str, arguments)],
+            cwd=tmp_path,
+            env=environment(tiny_bundle),
+            text=True,
+            timeout=TIMEOUT,
+            **streams,
+        )
         for name in lost:
             os.close(streams[name])
         return ended
@@ -417,8 +547,9 @@ def test_a_reader_that_leaves_after_a_line_changes_nothing(begin, tmp_path):
 
 def test_a_terminal_that_is_closed_is_a_reader_that_left(tiny_bundle, tmp_path):
     master, terminal = pty.openpty()
-    process = subprocess.Popen([PROGRAM, *map(str, SHORT)], cwd=tmp_path, env=environment(tiny_bundle), stdout=terminal,
-                               stderr=terminal)
+    process = subprocess.Popen(
+        [PROGRAM, *map(str, SHORT)], cwd=tmp_path, env=environment(tiny_bundle), stdout=terminal, stderr=terminal
+    )
     os.close(master)
     assert process.wait(timeout=TIMEOUT) == 0
     os.close(terminal)
@@ -427,15 +558,34 @@ def test_a_terminal_that_is_closed_is_a_reader_that_left(tiny_bundle, tmp_path):
 
 def test_a_closed_standard_error_is_no_file_of_the_run(tiny_bundle, tmp_path):
     command = f'exec "{PROGRAM}" "$@" 2>&-'
-    ended = subprocess.run(["sh", "-c", command, "sh", *map(str, SHORT), "--frames", "x0,xt"], cwd=tmp_path,
-                           env=environment(tiny_bundle), stdout=subprocess.PIPE, text=True, timeout=TIMEOUT)
+    ended = subprocess.run(
+        ["sh", "-c", command, "sh", *map(str, SHORT), "--frames", "x0,xt"],
+        cwd=tmp_path,
+        env=environment(tiny_bundle),
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=TIMEOUT,
+    )
     assert ended.returncode == 0 and ended.stdout.startswith("done: ")
     assert calls_and_steps(tmp_path / "out") == (3, 3)
 
 
-@pytest.mark.parametrize("arguments", [
-    ["schedule"], ["schedule", "--json"], ["schedule", "--list"], ["samplers"], ["samplers", "--json"],
-    ["tokens", "red apple"], ["model", "inspect"], ["--help"], ["--version"], ["race", "--help"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["schedule"],
+        ["schedule", "--json"],
+        ["schedule", "--list"],
+        ["samplers"],
+        ["samplers", "--json"],
+        ["tokens", "red apple"],
+        ["model", "inspect"],
+        ["--help"],
+        ["--version"],
+        ["race", "--help"],
+    ],
+    ids=" ".join,
+)
 def test_what_only_prints_ends_quietly_when_its_reader_leaves(without_readers, tiny_bundle, arguments):
     folder = [tiny_bundle] if arguments[0] == "model" else []
     ended = without_readers({"stdout"}, *arguments, *folder)
@@ -450,7 +600,14 @@ def test_a_race_says_that_its_reader_left(without_readers):
 
 def test_a_full_disk_is_no_reader_that_left(tiny_bundle, tmp_path):
     with open("/dev/full", "w") as full:
-        ended = subprocess.run([PROGRAM, *map(str, SHORT), "--progress", "json"], cwd=tmp_path, stdout=full,
-                               env=environment(tiny_bundle), stderr=subprocess.PIPE, text=True, timeout=TIMEOUT)
+        ended = subprocess.run(
+            [PROGRAM, *map(str, SHORT), "--progress", "json"],
+            cwd=tmp_path,
+            stdout=full,
+            env=environment(tiny_bundle),
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=TIMEOUT,
+        )
     assert (ended.returncode, ended.stderr) == (4, "steplapse: standard output: cannot write\n")
     assert facts(tmp_path / "out")["ended"] == "done"

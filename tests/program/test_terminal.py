@@ -45,7 +45,7 @@ class Screen:
             self.column = 0
         line = self.lines[-1]
         line += [" "] * (self.column + width - len(line))
-        line[self.column:self.column + width] = [character, ""][:width]
+        line[self.column : self.column + width] = [character, ""][:width]
         self.column += width
 
     def text(self) -> list[str]:
@@ -57,8 +57,14 @@ class Terminal:
         self.screen, self.bytes = Screen(columns), b""
         self.main, end = pty.openpty()
         self.resize(columns)
-        self.program = subprocess.Popen([PROGRAM, *map(str, arguments)], cwd=folder, env=environment(model, **more), stdin=end,
-                                        stdout=end if stdout else subprocess.PIPE, stderr=end)
+        self.program = subprocess.Popen(
+            [PROGRAM, *map(str, arguments)],
+            cwd=folder,
+            env=environment(model, **more),
+            stdin=end,
+            stdout=end if stdout else subprocess.PIPE,
+            stderr=end,
+        )
         os.close(end)
 
     def resize(self, columns: int) -> None:
@@ -99,10 +105,15 @@ def in_terminal(tiny_bundle, tmp_path):
 
 
 def updates(terminal: Terminal) -> list[str]:
-    return [text.replace("\b", "").rstrip() for text in re.split(r"[\r\n]", terminal.bytes.decode()) if re.match(r"\[|s", text)]
+    return [
+        text.replace("\b", "").rstrip()
+        for text in re.split(r"[\r\n]", terminal.bytes.decode())
+        if re.match(r"\[|s", text)
+    ]
 
 
 # ---- the bar
+
 
 @pytest.mark.parametrize("more", [{"TERM": "xterm-256color"}, {"TERM": "dumb"}], ids=lambda more: more["TERM"])
 @pytest.mark.parametrize("columns", [40, 80, 120])
@@ -110,7 +121,9 @@ def test_the_bar_stays_on_one_line(in_terminal, columns, more):
     terminal = in_terminal(columns, "red apple", *FEW, "--frames", "x0,xt", "--out", "out", **more)
     *start, bar, below = terminal.screen.text()
     assert (" ".join(line.strip() for line in start), below) == (
-        "'red apple', seed 1, 12 steps of ddim on trailing, tiny 16x16 -> out", "")
+        "'red apple', seed 1, 12 steps of ddim on trailing, tiny 16x16 -> out",
+        "",
+    )
     assert max(map(len, updates(terminal))) <= columns - 3  # which leaves room for ^C
     assert re.match(r"\[#{10,30}\] step 12/12, 0:00 left", bar)
     assert ("frames written" in bar) == (columns > 40)
@@ -125,8 +138,13 @@ def test_a_narrow_terminal_has_what_fits(in_terminal, columns, least):
 
 
 def test_the_width_is_asked_again(tiny_bundle, tmp_path):
-    terminal = Terminal(tmp_path, tiny_bundle, 120, ["red apple", "--steps", 400, "--seed", 1, "--frames", "none", "--out", "out",
-                                                     "--schedule", "trailing"], stdout=False)
+    terminal = Terminal(
+        tmp_path,
+        tiny_bundle,
+        120,
+        ["red apple", "--steps", 400, "--seed", 1, "--frames", "none", "--out", "out", "--schedule", "trailing"],
+        stdout=False,
+    )
     while b"step 3/" not in terminal.bytes:
         assert terminal.read()
     wide = len(updates(terminal)[-1])
@@ -165,13 +183,31 @@ def test_a_prompt_in_wide_characters_is_folded_where_the_terminal_ends(in_termin
     terminal = in_terminal(40, "红苹果 在 桌子上 🍎", *FEW, "--out", "out")
     sent = [line.rstrip("\r") for line in terminal.bytes.decode().split("\n")]
     assert terminal.screen.text()[:2] == sent[:2]  # no line was too long for the screen
-    assert " ".join(line.strip() for line in sent[:-2]) == "'红苹果 在 桌子上 🍎', seed 1, 12 steps of ddim on trailing, tiny 16x16 -> out"
+    assert (
+        " ".join(line.strip() for line in sent[:-2])
+        == "'红苹果 在 桌子上 🍎', seed 1, 12 steps of ddim on trailing, tiny 16x16 -> out"
+    )
 
 
 # ---- lists and tables
 
-@pytest.mark.parametrize("command", ["help", "samplers", "schedule --list", "schedule", "model inspect", "tokens apple", "generate --help",
-                                     "race --help", "schedule --help", "tokens --help", "model prompts --help"])
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "help",
+        "samplers",
+        "schedule --list",
+        "schedule",
+        "model inspect",
+        "tokens apple",
+        "generate --help",
+        "race --help",
+        "schedule --help",
+        "tokens --help",
+        "model prompts --help",
+    ],
+)
 def test_lists_fit_a_terminal_and_do_not_depend_on_one_in_a_pipe(run, in_terminal, command):
     piped = run(*command.split())
     assert piped.code == 0
@@ -191,10 +227,10 @@ def test_samplers_star_the_names_that_promise_more(run):
     lines = run("samplers").out.splitlines()
     for sampler in json.loads(run("samplers", "--json").out):
         start = next(i for i, line in enumerate(lines) if line.split()[0] == sampler["name"])
-        block = " ".join(line.strip() for line in lines[start:start + 8])
+        block = " ".join(line.strip() for line in lines[start : start + 8])
         assert set(sampler["shortfalls"]) <= set(sampler["also"])
         for name, what in sampler["shortfalls"].items():
-            assert f"{name}*" in block and what in " ".join(line.strip() for line in lines[start:start + 12])
+            assert f"{name}*" in block and what in " ".join(line.strip() for line in lines[start : start + 12])
 
 
 def test_samplers_say_their_usual_schedule(run):
@@ -203,7 +239,7 @@ def test_samplers_say_their_usual_schedule(run):
     assert len(usual) >= 5
     for sampler in usual:
         start = next(i for i, line in enumerate(lines) if line.split()[0] == sampler["name"])
-        assert "usually " + sampler["usual_schedule"] in " ".join(line.strip() for line in lines[start:start + 3])
+        assert "usually " + sampler["usual_schedule"] in " ".join(line.strip() for line in lines[start : start + 3])
 
 
 def test_the_names_that_docs_call_different_are_starred(run):
@@ -211,7 +247,11 @@ def test_the_names_that_docs_call_different_are_starred(run):
     page = (ROOT / "docs/sampling.md").read_text().split("Nor are these\n")[1].split("\n\n")[1]
     named = re.findall(r"^\| `(\w+:\w[^`]*)` \|", page, re.MULTILINE)
     starred = [name for sampler in json.loads(run("samplers", "--json").out) for name in sampler["shortfalls"]]
-    assert len(named) >= 5 and set(named) <= set(starred) and {"a1111:DDIM", "diffusers:DEISMultistepScheduler"} <= set(starred)
+    assert (
+        len(named) >= 5
+        and set(named) <= set(starred)
+        and {"a1111:DDIM", "diffusers:DEISMultistepScheduler"} <= set(starred)
+    )
 
 
 def test_the_examples_of_generate_are_commands(run, tmp_path):

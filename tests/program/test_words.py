@@ -17,7 +17,11 @@ def planned(run):
         assert ended.code == 0, ended
         said = [json.loads(line) for line in ended.out.splitlines()]
         plans = [event for event in said if event["event"] == "plan"]
-        return {**plans[0], "all": plans, "warnings": [event["message"] for event in said if event["event"] == "warning"]}
+        return {
+            **plans[0],
+            "all": plans,
+            "warnings": [event["message"] for event in said if event["event"] == "warning"],
+        }
 
     return planned
 
@@ -33,22 +37,25 @@ def refused(run):
     return refused
 
 
-@pytest.mark.parametrize("words, expected", [
-    (["-p", "red apple"], {"prompt": "red apple"}),
-    (["--prompt=red apple"], {"prompt": "red apple"}),
-    (["red apple", "--ddim_steps", 7], {"steps": 7}),
-    (["red apple", "--num_inference_steps=7"], {"steps": 7}),
-    (["red apple", "--cfg-scale", 2.5], {"guidance_scale": 2.5}),
-    (["red apple", "--cfg", 2.5], {"guidance_scale": 2.5}),
-    (["red apple", "--scale", 2.5], {"guidance_scale": 2.5}),
-    (["red apple", "--guidance_scale", 2.5], {"guidance_scale": 2.5}),
-    (["red apple", "--sampling-method", "heun"], {"sampler": "heun"}),
-    (["red apple", "-W", 16, "-H16"], {"width": 16, "height": 16}),
-    (["red apple", "--W", 16], {"width": 16, "height": 16}),
-    (["red apple", "--size", "16X16"], {"width": 16, "height": 16}),
-    (["red apple", "-o", "there"], {"folder": "there"}),
-    (["red apple", "--neg", "-p"], {"prompt": "red apple"}),  # a value is a value, whatever it looks like
-])
+@pytest.mark.parametrize(
+    "words, expected",
+    [
+        (["-p", "red apple"], {"prompt": "red apple"}),
+        (["--prompt=red apple"], {"prompt": "red apple"}),
+        (["red apple", "--ddim_steps", 7], {"steps": 7}),
+        (["red apple", "--num_inference_steps=7"], {"steps": 7}),
+        (["red apple", "--cfg-scale", 2.5], {"guidance_scale": 2.5}),
+        (["red apple", "--cfg", 2.5], {"guidance_scale": 2.5}),
+        (["red apple", "--scale", 2.5], {"guidance_scale": 2.5}),
+        (["red apple", "--guidance_scale", 2.5], {"guidance_scale": 2.5}),
+        (["red apple", "--sampling-method", "heun"], {"sampler": "heun"}),
+        (["red apple", "-W", 16, "-H16"], {"width": 16, "height": 16}),
+        (["red apple", "--W", 16], {"width": 16, "height": 16}),
+        (["red apple", "--size", "16X16"], {"width": 16, "height": 16}),
+        (["red apple", "-o", "there"], {"folder": "there"}),
+        (["red apple", "--neg", "-p"], {"prompt": "red apple"}),  # a value is a value, whatever it looks like
+    ],
+)
 def test_a_word_that_means_the_same_is_the_flag(planned, words, expected):
     plan = planned(*words)
     assert {key: plan[key] for key in expected} == expected
@@ -59,23 +66,47 @@ def test_a_flag_is_given_twice_however_it_is_spelled(refused):
     for twice in (["--steps", 3, "--ddim_steps", 4], ["--num_inference_steps", 3, "--num-inference-steps", 3]):
         assert refused("red apple", *twice) == "--steps: given more than once; see steplapse generate --help"
     assert refused("red apple", "-p", "castle").startswith("--prompt: given more than once")
-    assert refused("red apple", "--size", "16x16", "--width", 16) == "--size and --width both say how large; leave one out"
+    assert (
+        refused("red apple", "--size", "16x16", "--width", 16) == "--size and --width both say how large; leave one out"
+    )
 
 
-@pytest.mark.parametrize("word, ours", [("-n", ["--negative-prompt", "--count"]), ("-s", ["--seed", "--steps"]),
-                                        ("-b", ["--count", "--max-batch"]), ("-m", ["--model", "--sampler"]),
-                                        ("--scheduler", ["--schedule", "--sampler"])])
+@pytest.mark.parametrize(
+    "word, ours",
+    [
+        ("-n", ["--negative-prompt", "--count"]),
+        ("-s", ["--seed", "--steps"]),
+        ("-b", ["--count", "--max-batch"]),
+        ("-m", ["--model", "--sampler"]),
+        ("--scheduler", ["--schedule", "--sampler"]),
+    ],
+)
 def test_a_word_of_several_meanings_is_refused_with_all_of_them(refused, word, ours):
     said = refused("red apple", word, 3)
     assert said.startswith(f"{word}: means {ours[0]} in ") and said.endswith(f"; write {ours[0]} or {ours[1]}")
 
 
-@pytest.mark.parametrize("word, way", [
-    ("--n_iter", "--count N"), ("--batch_size", "--count N"), ("--n_samples", "--count N"), ("--num-images-per-prompt", "--count N"),
-    ("--plms", "--sampler pndm"), ("--dpm_solver", "--sampler dpmpp_2m"), ("--outdir", "--out DIR"), ("--ckpt", "--model"),
-    ("--vae", "--model"), ("--lora-model-dir", "--lora FILE:WEIGHT"), ("--clip_skip", "--clip-skip N"), ("--type", "--dtype"),
-    ("--precision", "--dtype"), ("--init-img", "starts from no picture"), ("--strength", "starts from no picture"),
-    ("--hires-fix", "--size WxH")])
+@pytest.mark.parametrize(
+    "word, way",
+    [
+        ("--n_iter", "--count N"),
+        ("--batch_size", "--count N"),
+        ("--n_samples", "--count N"),
+        ("--num-images-per-prompt", "--count N"),
+        ("--plms", "--sampler pndm"),
+        ("--dpm_solver", "--sampler dpmpp_2m"),
+        ("--outdir", "--out DIR"),
+        ("--ckpt", "--model"),
+        ("--vae", "--model"),
+        ("--lora-model-dir", "--lora FILE:WEIGHT"),
+        ("--clip_skip", "--clip-skip N"),
+        ("--type", "--dtype"),
+        ("--precision", "--dtype"),
+        ("--init-img", "starts from no picture"),
+        ("--strength", "starts from no picture"),
+        ("--hires-fix", "--size WxH"),
+    ],
+)
 def test_a_word_that_does_not_mean_the_same_is_answered(refused, word, way):
     said = refused("red apple", word, "x")
     assert said.startswith(f"{word}: ") and way in said
@@ -101,25 +132,41 @@ def test_seed_minus_1_is_random_and_other_tools_generators_are_known(planned, re
 
 # ---- samplers and schedules
 
-@pytest.mark.parametrize("word, sampler, schedule, taken", [
-    ("DPM++ 2M Karras", "dpmpp_2m", "karras", "a1111:DPM++ 2M Karras"),
-    ("dpm++ 2m karras", "dpmpp_2m", "karras", "a1111:DPM++ 2M Karras"),
-    ("euler_ancestral", "euler_a", "simple", "comfyui:euler_ancestral"),
-    ("EulerAncestralDiscreteScheduler", "euler_a", "linspace_sigma", "diffusers:EulerAncestralDiscreteScheduler"),
-    ("dpm++2m", "dpmpp_2m", "normal", "sd.cpp:dpm++2m"),
-    ("Euler", "euler", "leading", "euler"),
-    ("DDIM", "ddim", "leading", "ddim"),
-    ("Euler Karras", "euler", "karras",
-     "euler on the schedule karras; tools differ in the rest: a1111:Euler Karras, comfyui:euler karras, sd.cpp:euler karras"),
-])
+
+@pytest.mark.parametrize(
+    "word, sampler, schedule, taken",
+    [
+        ("DPM++ 2M Karras", "dpmpp_2m", "karras", "a1111:DPM++ 2M Karras"),
+        ("dpm++ 2m karras", "dpmpp_2m", "karras", "a1111:DPM++ 2M Karras"),
+        ("euler_ancestral", "euler_a", "simple", "comfyui:euler_ancestral"),
+        ("EulerAncestralDiscreteScheduler", "euler_a", "linspace_sigma", "diffusers:EulerAncestralDiscreteScheduler"),
+        ("dpm++2m", "dpmpp_2m", "normal", "sd.cpp:dpm++2m"),
+        ("Euler", "euler", "leading", "euler"),
+        ("DDIM", "ddim", "leading", "ddim"),
+        (
+            "Euler Karras",
+            "euler",
+            "karras",
+            "euler on the schedule karras; tools differ in the rest: a1111:Euler Karras, comfyui:euler karras, sd.cpp:euler karras",
+        ),
+    ],
+)
 def test_a_sampler_is_known_without_its_tool(planned, word, sampler, schedule, taken):
     plan = planned("red apple", "--sampler", word)
     assert (plan["sampler"], plan["schedule"]) == (sampler, schedule)
     assert plan["warnings"][0] == f"--sampler '{word}' is taken for {taken}"
 
 
-@pytest.mark.parametrize("word, schedule", [("Karras", "karras"), ("SGM Uniform", "sgm_uniform"), ("KL Optimal", "kl_optimal"),
-                                            ("discrete", "normal"), ("use_karras_sigmas", "karras")])
+@pytest.mark.parametrize(
+    "word, schedule",
+    [
+        ("Karras", "karras"),
+        ("SGM Uniform", "sgm_uniform"),
+        ("KL Optimal", "kl_optimal"),
+        ("discrete", "normal"),
+        ("use_karras_sigmas", "karras"),
+    ],
+)
 def test_a_schedule_is_known_without_its_tool(planned, word, schedule):
     plan = planned("red apple", "--schedule", word)
     assert (plan["schedule"], plan["warnings"]) == (schedule, [f"--schedule '{word}' is taken for {schedule}"])
@@ -140,33 +187,43 @@ def test_a_race_knows_them_too(run):
 
 # ---- prompts files
 
+
 def test_lines_of_flags_and_other_tools_keys_are_read(planned, tmp_path):
     (tmp_path / "prompts").write_text(
         '--prompt "red apple" --steps 5 --cfg_scale 7 --sampler_name "DPM++ 2M" --width 16 --seed 4 --negative_prompt blue whale\n'
         "--prompt two words --steps=6 --seed 5\n"
-        '{"prompt": "sun", "num_inference_steps": 7, "cfg": 2, "seed": 6}\n')
+        '{"prompt": "sun", "num_inference_steps": 7, "cfg": 2, "seed": 6}\n'
+    )
     plan = planned("--prompts", "prompts", "--size", "16x16")
     assert [(each["prompt"], each["steps"], each["guidance_scale"], each["seed"]) for each in plan["all"]] == [
-        ("red apple", 5, 7, 4), ("two words", 6, 5, 5), ("sun", 7, 2, 6)]
+        ("red apple", 5, 7, 4),
+        ("two words", 6, 5, 5),
+        ("sun", 7, 2, 6),
+    ]
     assert plan["sampler"] == "dpmpp_2m"
 
 
 def test_a_json_array_is_read(planned, tmp_path):
     (tmp_path / "prompts").write_text('[\n "red apple",\n {"prompt": "sun", "steps": 7}]\n')
     assert [(each["prompt"], each["steps"]) for each in planned("--prompts", "prompts", "--seed", 1)["all"]] == [
-        ("red apple", 30), ("sun", 7)]
+        ("red apple", 30),
+        ("sun", 7),
+    ]
 
 
-@pytest.mark.parametrize("text, said", [
-    ("red apple --steps 5", "prompts:1: a prompt with '--steps' behind it"),
-    ("red apple\n--steps 5", "prompts:2: no --prompt in it"),
-    ('--prompt "red apple', 'prompts:1: the quote " is not closed'),
-    ("--prompt a --n_iter 3", "prompts:1: --n_iter: write --count N"),
-    ('{"prompt": "a", "steps": 3, "ddim_steps": 4}', "prompts:1: 'steps' is given twice"),
-    ("prompt,steps\nred apple,5", "prompts:1: these look like the names of a table's columns"),
-    ('["red apple", 3]', "prompts: item 2: 3: wanted a prompt"),
-    ('["red apple",', "--prompts 'prompts': "),
-])
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("red apple --steps 5", "prompts:1: a prompt with '--steps' behind it"),
+        ("red apple\n--steps 5", "prompts:2: no --prompt in it"),
+        ('--prompt "red apple', 'prompts:1: the quote " is not closed'),
+        ("--prompt a --n_iter 3", "prompts:1: --n_iter: write --count N"),
+        ('{"prompt": "a", "steps": 3, "ddim_steps": 4}', "prompts:1: 'steps' is given twice"),
+        ("prompt,steps\nred apple,5", "prompts:1: these look like the names of a table's columns"),
+        ('["red apple", 3]', "prompts: item 2: 3: wanted a prompt"),
+        ('["red apple",', "--prompts 'prompts': "),
+    ],
+)
 def test_what_is_no_prompt_is_never_drawn_as_one(refused, tmp_path, text, said):
     (tmp_path / "prompts").write_text(text)
     assert refused("--prompts", "prompts").startswith(said)
@@ -180,6 +237,7 @@ def test_brackets_and_dashes_of_a_prompt_stay(planned, tmp_path):
 
 # ---- where the picture goes
 
+
 def test_out_may_name_the_picture(run, tmp_path):
     ended = run("red apple", "--steps", 3, "--seed", 1, "--frames", "none", "-o", "there/x.PNG")
     assert ended.code == 0, ended
@@ -190,18 +248,37 @@ def test_out_may_name_the_picture(run, tmp_path):
 
     (tmp_path / "y.png").write_text("mine")
     ended = run("red apple", "--steps", 3, "--out", "y.png")
-    assert (ended.code, ended.lines()) == (4, ["steplapse: y.png: is there already; name another file, or --overwrite to replace it"])
+    assert (ended.code, ended.lines()) == (
+        4,
+        ["steplapse: y.png: is there already; name another file, or --overwrite to replace it"],
+    )
     assert (tmp_path / "y.png").read_text() == "mine" and not (tmp_path / "y").exists()
-    ended = run("red apple", "--steps", 3, "--seed", 1, "--frames", "none", "--out", "y.png", "--overwrite", "--progress", "json")
+    ended = run(
+        "red apple",
+        "--steps",
+        3,
+        "--seed",
+        1,
+        "--frames",
+        "none",
+        "--out",
+        "y.png",
+        "--overwrite",
+        "--progress",
+        "json",
+    )
     assert ended.code == 0, ended
     assert (tmp_path / "y.png").read_bytes() == first
     assert json.loads(ended.out.splitlines()[-1])["picture"] == "y.png"
 
 
-@pytest.mark.parametrize("flags, said", [
-    (["--out", "x.jpg"], "--out 'x.jpg': pictures are PNG files; write --out x.png, or a folder's name"),
-    (["--out", "x.png", "--count", 2], "--out 'x.png': is one picture, and there will be 2; name a folder"),
-])
+@pytest.mark.parametrize(
+    "flags, said",
+    [
+        (["--out", "x.jpg"], "--out 'x.jpg': pictures are PNG files; write --out x.png, or a folder's name"),
+        (["--out", "x.png", "--count", 2], "--out 'x.png': is one picture, and there will be 2; name a folder"),
+    ],
+)
 def test_out_names_one_png(refused, tmp_path, flags, said):
     assert refused("red apple", *flags) == said
     assert list(tmp_path.iterdir()) == []

@@ -27,8 +27,10 @@ def find_merges() -> Path:
     for folder in package.submodule_search_locations if package else ():
         if (Path(folder) / MERGES_FILE).is_file():
             return Path(folder) / MERGES_FILE
-    raise CheckpointError(f"CLIP's vocabulary is made from {MERGES_FILE} of the Python package open_clip_torch, which "
-                          "is not there: pip install --no-deps -r scripts/requirements-no-deps.txt")
+    raise CheckpointError(
+        f"CLIP's vocabulary is made from {MERGES_FILE} of the Python package open_clip_torch, which "
+        "is not there: pip install --no-deps -r scripts/requirements-no-deps.txt"
+    )
 
 
 @functools.cache
@@ -43,7 +45,16 @@ def make_clip_tokenizer(length: int = 77, pad_token: str = "<|endoftext|>"):
     from transformers import CLIPTokenizer
 
     merges, symbols = read_merges(), byte_symbols()
-    tokens = [*symbols, *(symbol + "</w>" for symbol in symbols), *map("".join, merges),
-              "<|startoftext|>", "<|endoftext|>"]
-    return CLIPTokenizer(vocab={token: id for id, token in enumerate(tokens)}, merges=merges,
-                         model_max_length=length, pad_token=pad_token)
+    tokens = [
+        *symbols,
+        *(symbol + "</w>" for symbol in symbols),
+        *map("".join, merges),
+        "<|startoftext|>",
+        "<|endoftext|>",
+    ]
+    return CLIPTokenizer(
+        vocab={token: id for id, token in enumerate(tokens)},
+        merges=merges,
+        model_max_length=length,
+        pad_token=pad_token,
+    )

@@ -36,8 +36,10 @@ def read_weights(path: Path) -> tuple[dict, dict]:
     except SafetensorError as error:
         raise CheckpointError(f"{path} is no whole safetensors file: {first_line(error)}") from error
     except pickle.UnpicklingError as error:
-        raise CheckpointError(f"{path} holds more than weights, and could run code if it were loaded: "
-                              "convert it to safetensors where that may happen, and give that file") from error
+        raise CheckpointError(
+            f"{path} holds more than weights, and could run code if it were loaded: "
+            "convert it to safetensors where that may happen, and give that file"
+        ) from error
     except (EOFError, RuntimeError, ValueError) as error:
         raise CheckpointError(f"{path} can't be read as a checkpoint: {first_line(error)}") from error
     except OSError as error:

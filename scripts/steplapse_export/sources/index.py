@@ -7,8 +7,10 @@ from steplapse_export.sources.files import CheckpointError, first_line
 from steplapse_export.sources.pipeline import LIBRARY
 
 MODELS = {"unet": "UNet2DConditionModel", "vae": "AutoencoderKL", "text_encoder": "CLIPTextModel"}
-PIPELINES = {"StableDiffusionPipeline": MODELS,
-             "StableDiffusionXLPipeline": {**MODELS, "text_encoder_2": "CLIPTextModelWithProjection"}}
+PIPELINES = {
+    "StableDiffusionPipeline": MODELS,
+    "StableDiffusionXLPipeline": {**MODELS, "text_encoder_2": "CLIPTextModelWithProjection"},
+}
 SENTENCEPIECE = [LIBRARY, "SentencePieceTokenizer"]  # our own pipelines'
 
 
@@ -27,8 +29,9 @@ def read_index(folder: Path) -> dict:
     def name_of(part, wanted):
         entry = index.get(part)
         if not isinstance(entry, list) or [type(word) for word in entry] != [str, str]:
-            raise CheckpointError(f"{path}: {part} is {entry or 'missing'}; wanted: "
-                                  + (f"[library, {wanted}]" if entry else wanted))
+            raise CheckpointError(
+                f"{path}: {part} is {entry or 'missing'}; wanted: " + (f"[library, {wanted}]" if entry else wanted)
+            )
         return entry[1]
 
     for part, wanted in PIPELINES[kind].items():

@@ -1,8 +1,8 @@
 """A pipeline from what people have: a diffusers folder, a checkpoint in one file, or a Hugging Face id.
 
-    source = load_pipeline("model.safetensors", loras=[(Path("style.safetensors"), 0.8)])
-    source.pipeline      diffusers' StableDiffusionPipeline or StableDiffusionXLPipeline, or our own Pipeline
-    source.description   where it came from, for a bundle's `source`
+source = load_pipeline("model.safetensors", loras=[(Path("style.safetensors"), 0.8)])
+source.pipeline      diffusers' StableDiffusionPipeline or StableDiffusionXLPipeline, or our own Pipeline
+source.description   where it came from, for a bundle's `source`
 """
 
 import contextlib
@@ -22,8 +22,10 @@ from steplapse_export.sources.prediction_type import assumed_epsilon
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 FILE_SUFFIXES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
-WEIGHTS = re.compile(r"(diffusion_pytorch_model|pytorch_model|model)(-\d+-of-\d+)?(?P<fp16>\.fp16)?(-\d+-of-\d+)?"
-                     r"\.(?P<kind>safetensors|bin)")
+WEIGHTS = re.compile(
+    r"(diffusion_pytorch_model|pytorch_model|model)(-\d+-of-\d+)?(?P<fp16>\.fp16)?(-\d+-of-\d+)?"
+    r"\.(?P<kind>safetensors|bin)"
+)
 
 
 @dataclass
@@ -32,8 +34,15 @@ class Source:
     description: str
 
 
-def load_pipeline(source: str | Path, *, revision: str | None = None, loras=(), config: str | Path | None = None,
-                  prediction_type: str | None = None, prefer_half: bool = False) -> Source:
+def load_pipeline(
+    source: str | Path,
+    *,
+    revision: str | None = None,
+    loras=(),
+    config: str | Path | None = None,
+    prediction_type: str | None = None,
+    prefer_half: bool = False,
+) -> Source:
     """
     Weights have the types they have in the file, and stay in it until they are used; what a LoRA was added to is float32.
 
@@ -143,8 +152,13 @@ def load_part(model_class, folder: Path, prefer_half: bool = False, extra: bool 
     spelling = "torch_dtype" if model_class.__module__.startswith("diffusers") else "dtype"
     # Both libraries read .bin with torch.load(weights_only=True).
     model, report = model_class.from_pretrained(
-        folder, **{spelling: dtype_of([folder / file for file in files])}, variant="fp16" if match["fp16"] else None,
-        use_safetensors=match["kind"] == "safetensors", local_files_only=True, output_loading_info=True)
+        folder,
+        **{spelling: dtype_of([folder / file for file in files])},
+        variant="fp16" if match["fp16"] else None,
+        use_safetensors=match["kind"] == "safetensors",
+        local_files_only=True,
+        output_loading_info=True,
+    )
     # They would go on with random numbers.
     for missing in sorted(report["missing_keys"]):
         raise CheckpointError(f"{folder}: its weights lack '{missing}'")
@@ -176,8 +190,10 @@ def choose_weights(names: list[str], prefer_half: bool) -> list[str]:
     """Of a part's files, those to load: safetensors before .bin; of two precisions the smaller only when it is asked for."""
     matches = [match for match in map(WEIGHTS.fullmatch, sorted(names)) if match]
     for kind in ("safetensors", "bin"):
-        by_half = {half: [match[0] for match in matches if match["kind"] == kind and bool(match["fp16"]) == half]
-                   for half in (False, True)}
+        by_half = {
+            half: [match[0] for match in matches if match["kind"] == kind and bool(match["fp16"]) == half]
+            for half in (False, True)
+        }
         if chosen := by_half[prefer_half] or by_half[not prefer_half]:
             return chosen
     return []
@@ -185,8 +201,12 @@ def choose_weights(names: list[str], prefer_half: bool) -> list[str]:
 
 def dtype_of(files: list[Path]) -> torch.dtype:
     """The files' own. float32, which has all that the others have, for a mixture and for what is no type to compute in."""
-    found = {tensor.dtype for file in files for tensor in read_weights(file)[0].values()
-             if isinstance(tensor, torch.Tensor) and tensor.is_floating_point()}
+    found = {
+        tensor.dtype
+        for file in files
+        for tensor in read_weights(file)[0].values()
+        if isinstance(tensor, torch.Tensor) and tensor.is_floating_point()
+    }
     return found.pop() if len(found) == 1 and found < {torch.float32, torch.float16, torch.bfloat16} else torch.float32
 
 
@@ -197,8 +217,10 @@ def load_tiny_decoder(folder: str | Path):
     """
     folder = Path(folder).absolute()
     if not folder.is_dir():
-        raise CheckpointError(f"{folder}: no such folder; wanted: that of an AutoencoderTiny. "
-                              "Download madebyollin/taesd, or for SDXL madebyollin/taesdxl, and give the folder it is in")
+        raise CheckpointError(
+            f"{folder}: no such folder; wanted: that of an AutoencoderTiny. "
+            "Download madebyollin/taesd, or for SDXL madebyollin/taesdxl, and give the folder it is in"
+        )
     path = folder / "config.json"
     try:
         config = json.loads(path.read_text())
@@ -230,11 +252,13 @@ def fetch_folder(id: str, revision: str | None, prefer_half: bool) -> Path:
         # By its name, not its commit: only so the cache remembers for which name the commit is.
         return Path(huggingface_hub.snapshot_download(id, revision=revision, allow_patterns=files))
     except GatedRepoError as error:
-        raise CheckpointError(f"{id}: its owners want their terms accepted at Hugging Face first, and a login here: "
-                              "hf auth login") from error
+        raise CheckpointError(
+            f"{id}: its owners want their terms accepted at Hugging Face first, and a login here: hf auth login"
+        ) from error
     except (RepositoryNotFoundError, HFValidationError) as error:
-        raise CheckpointError(f"{id}: no such folder here, and no such model at Hugging Face, or a private one: "
-                              "hf auth login") from error
+        raise CheckpointError(
+            f"{id}: no such folder here, and no such model at Hugging Face, or a private one: hf auth login"
+        ) from error
     except RevisionNotFoundError as error:
         raise CheckpointError(f"{id} has no revision '{revision}'") from error
     except Exception as error:
@@ -242,9 +266,13 @@ def fetch_folder(id: str, revision: str | None, prefer_half: bool) -> Path:
             raise CheckpointError(f"{id}{at} can't be fetched: {first_line(error)}") from error
         folder = cached_folder(id, revision)
         if not folder:
-            raise CheckpointError(f"{id}{at}: no such folder here, none in Hugging Face's cache, and Hugging Face can't be "
-                                  f"reached: {first_line(error)}") from error
-        remark(f"{id}{at}: Hugging Face can't be reached ({first_line(error)}), taking commit {folder.name} from its cache")
+            raise CheckpointError(
+                f"{id}{at}: no such folder here, none in Hugging Face's cache, and Hugging Face can't be "
+                f"reached: {first_line(error)}"
+            ) from error
+        remark(
+            f"{id}{at}: Hugging Face can't be reached ({first_line(error)}), taking commit {folder.name} from its cache"
+        )
         return folder
 
 

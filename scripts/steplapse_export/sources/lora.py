@@ -17,8 +17,15 @@ import torch
 
 from steplapse_export.sources.files import CheckpointError, first_line, one_line, read_weights, remark
 
-PARTS = {"lora_unet_": "unet", "lora_te_": "text_encoder", "lora_te1_": "text_encoder", "lora_te2_": "text_encoder_2",
-         "unet.": "unet", "text_encoder.": "text_encoder", "text_encoder_2.": "text_encoder_2"}
+PARTS = {
+    "lora_unet_": "unet",
+    "lora_te_": "text_encoder",
+    "lora_te1_": "text_encoder",
+    "lora_te2_": "text_encoder_2",
+    "unet.": "unet",
+    "text_encoder.": "text_encoder",
+    "text_encoder_2.": "text_encoder_2",
+}
 
 ADAPTER_CONFIG = "adapter_config.json"
 
@@ -34,13 +41,35 @@ ROLES = [
 
 # Of adapter_config.json: what a merge can do without, at the value at which it asks for nothing. What is in no list here
 # steers the training, or names layers that the weights have or have not.
-UNSUPPORTED = {"use_dora": False, "use_qalora": False, "use_bdlora": None, "lora_bias": False, "bias": "none",
-               "modules_to_save": None, "layer_replication": None, "alora_invocation_tokens": None, "arrow_config": None,
-               "kasa_config": None, "monteclora_config": None, "trainable_token_indices": None, "target_parameters": None}
-PLAIN_STARTS = (True, False, None, "gaussian", "orthogonal", "eva")  # others change the weights that the LoRA is added to
+UNSUPPORTED = {
+    "use_dora": False,
+    "use_qalora": False,
+    "use_bdlora": None,
+    "lora_bias": False,
+    "bias": "none",
+    "modules_to_save": None,
+    "layer_replication": None,
+    "alora_invocation_tokens": None,
+    "arrow_config": None,
+    "kasa_config": None,
+    "monteclora_config": None,
+    "trainable_token_indices": None,
+    "target_parameters": None,
+}
+PLAIN_STARTS = (
+    True,
+    False,
+    None,
+    "gaussian",
+    "orthogonal",
+    "eva",
+)  # others change the weights that the LoRA is added to
 PEFT_DEFAULTS = {"r": 8, "lora_alpha": 8}  # of a config that does not say
-PARTS_OF_CLASSES = {"UNet2DConditionModel": "unet", "CLIPTextModel": "text_encoder",
-                    "CLIPTextModelWithProjection": "text_encoder_2"}
+PARTS_OF_CLASSES = {
+    "UNet2DConditionModel": "unet",
+    "CLIPTextModel": "text_encoder",
+    "CLIPTextModelWithProjection": "text_encoder_2",
+}
 
 OTHER_KINDS = {"dora_scale": "DoRA", "lora_magnitude_vector": "DoRA", "hada_": "LoHa", "lokr_": "LoKr", "oft_": "OFT"}
 
@@ -60,25 +89,36 @@ def original_unet_path(path: str, layers: int) -> str:
     They count input and output blocks through; diffusers groups them by resolution, `layers` resnets each and one
     more on the way up.
     """
-    for ours, theirs in (("time_embedding.linear_1", "time_embed.0"), ("time_embedding.linear_2", "time_embed.2"),
-                         ("add_embedding.linear_1", "label_emb.0.0"), ("add_embedding.linear_2", "label_emb.0.2"),
-                         ("conv_in", "input_blocks.0.0"), ("conv_out", "out.2"), ("mid_block.resnets.0", "middle_block.0"),
-                         ("mid_block.attentions.0", "middle_block.1"), ("mid_block.resnets.1", "middle_block.2")):
+    for ours, theirs in (
+        ("time_embedding.linear_1", "time_embed.0"),
+        ("time_embedding.linear_2", "time_embed.2"),
+        ("add_embedding.linear_1", "label_emb.0.0"),
+        ("add_embedding.linear_2", "label_emb.0.2"),
+        ("conv_in", "input_blocks.0.0"),
+        ("conv_out", "out.2"),
+        ("mid_block.resnets.0", "middle_block.0"),
+        ("mid_block.attentions.0", "middle_block.1"),
+        ("mid_block.resnets.1", "middle_block.2"),
+    ):
         path = re.sub(rf"^{re.escape(ours)}(?=\.|$)", theirs, path)
     if match := re.match(r"(down|up)_blocks\.(\d+)\.(resnets|attentions|downsamplers|upsamplers)\.(\d+)", path):
         way, block, kind, index = match[1], int(match[2]), match[3], int(match[4])
-        rest = path[match.end():]
+        rest = path[match.end() :]
         if way == "down":
             number = 1 + block * (layers + 1) + (layers if kind == "downsamplers" else index)
             path = f"input_blocks.{number}.{int(kind == 'attentions')}{rest}"
         else:
             number = block * (layers + 1) + (layers if kind == "upsamplers" else index)
-            path = f"output_blocks.{number}.{ {'resnets': 0, 'attentions': 1, 'upsamplers': 2}[kind]}{rest}"
+            path = f"output_blocks.{number}.{ {'resnets': 0, 'attentions': 1, 'upsamplers': 2}[kind] }{rest}"
         if kind == "downsamplers":
             path = path.removesuffix("conv") + "op"
     if re.match(r"(input|output)_blocks\.\d+\.0|middle_block\.[02]", path):
-        for ours, theirs in (("conv1", "in_layers.2"), ("time_emb_proj", "emb_layers.1"), ("conv2", "out_layers.3"),
-                             ("conv_shortcut", "skip_connection")):
+        for ours, theirs in (
+            ("conv1", "in_layers.2"),
+            ("time_emb_proj", "emb_layers.1"),
+            ("conv2", "out_layers.3"),
+            ("conv_shortcut", "skip_connection"),
+        ):
             path = re.sub(rf"\.{ours}$", f".{theirs}", path)
     return path
 
@@ -108,7 +148,9 @@ def find_weights(path: Path) -> Path:
     for name in ("adapter_model.safetensors", "adapter_model.bin"):
         if (path / name).is_file():
             return path / name
-    raise CheckpointError(f"{path} holds no adapter_model.safetensors; wanted: a LoRA file, or a folder that peft saved")
+    raise CheckpointError(
+        f"{path} holds no adapter_model.safetensors; wanted: a LoRA file, or a folder that peft saved"
+    )
 
 
 def read_layers(path: Path, tensors: dict, default_part: str | None = None) -> list[Layer]:
@@ -117,13 +159,18 @@ def read_layers(path: Path, tensors: dict, default_part: str | None = None) -> l
     for key, tensor in tensors.items():
         for word, kind in OTHER_KINDS.items():
             if word in key:
-                raise CheckpointError(f"{path} is a {kind} file ('{key}'); "
-                                      "wanted: a LoRA, which has only up, down and alpha")
-        role, name = next(((role, key[:match.start()]) for pattern, role in ROLES
-                           if (match := re.search(pattern + "$", key))), (None, ""))
+                raise CheckpointError(
+                    f"{path} is a {kind} file ('{key}'); wanted: a LoRA, which has only up, down and alpha"
+                )
+        role, name = next(
+            ((role, key[: match.start()]) for pattern, role in ROLES if (match := re.search(pattern + "$", key))),
+            (None, ""),
+        )
         if role is None:
-            raise CheckpointError(f"{path}: '{key}' is no part of a LoRA; wanted: keys that end as '.lora_down.weight', "
-                                  "'.lora_A.weight' or '.alpha'")
+            raise CheckpointError(
+                f"{path}: '{key}' is no part of a LoRA; wanted: keys that end as '.lora_down.weight', "
+                "'.lora_A.weight' or '.alpha'"
+            )
         name = name.removeprefix("base_model.model.")
         prefix = next((prefix for prefix in PARTS if name.startswith(prefix)), "")
         inner = name.removeprefix(prefix).removeprefix("base_model.model.")
@@ -157,8 +204,10 @@ def change_of(layer: Layer, module: torch.nn.Module, settings: dict, path: Path)
     # A linear layer's may come as 1 x 1 convolutions, and the other way round.
     fits = found[:2] == list(wanted[:2]) and math.prod(found) == math.prod(wanted)
     if not fits or up.numel() != wanted[0] * rank:
-        raise CheckpointError(f"{path}: '{layer.key}' is for a layer of shape {found}, this model's is {list(wanted)}: "
-                              "it was made for another model")
+        raise CheckpointError(
+            f"{path}: '{layer.key}' is for a layer of shape {found}, this model's is {list(wanted)}: "
+            "it was made for another model"
+        )
     if mid is None:
         product = up.float().flatten(1) @ down.float().flatten(1)
     else:  # the kernel between two 1 x 1 convolutions
@@ -205,11 +254,15 @@ def read_adapter_config(path: Path) -> tuple[dict, str | None]:
         raise CheckpointError(f"{beside} is of a {config['peft_type']}; wanted: LORA")
     for key, harmless in UNSUPPORTED.items():
         if config.get(key) not in (None, harmless, [], {}):
-            raise CheckpointError(f"{beside} has {key} {json.dumps(config[key])}, which can't be merged; "
-                                  "wanted: a LoRA of up, down and alpha alone")
+            raise CheckpointError(
+                f"{beside} has {key} {json.dumps(config[key])}, which can't be merged; "
+                "wanted: a LoRA of up, down and alpha alone"
+            )
     if config.get("init_lora_weights") not in PLAIN_STARTS:
-        raise CheckpointError(f"{beside} has init_lora_weights {json.dumps(config['init_lora_weights'])}, which changes the "
-                              "weights it is added to: convert it to a plain LoRA with peft first")
+        raise CheckpointError(
+            f"{beside} has init_lora_weights {json.dumps(config['init_lora_weights'])}, which changes the "
+            "weights it is added to: convert it to a plain LoRA with peft first"
+        )
     mapping = config.get("auto_mapping")
     part = PARTS_OF_CLASSES.get(mapping.get("base_model_class")) if isinstance(mapping, dict) else None
     # fan_in_fan_out turns nothing: it is for GPT-2's layers, and peft ignores it for linear and convolution layers.
@@ -234,8 +287,9 @@ def check_settings(settings: dict, place: str) -> None:
     for key, value in settings.items():
         kind = kinds.get(key.split(".")[-1], object)
         if value is not None and not isinstance(value, kind):
-            raise CheckpointError(f"{place} has '{key}' {json.dumps(value)}; "
-                                  f"wanted: {'an object' if kind is dict else 'a number'}")
+            raise CheckpointError(
+                f"{place} has '{key}' {json.dumps(value)}; wanted: {'an object' if kind is dict else 'a number'}"
+            )
         for pattern, own in (value or {}).items() if kind is dict else ():
             found = f"{place} has '{key}' '{pattern}'"
             if not isinstance(own, (int, float)):
@@ -255,7 +309,10 @@ def read_lora(path: Path) -> tuple[list[Layer], dict]:
     if is_pefts and path.with_name(ADAPTER_CONFIG).exists():
         config, part = read_adapter_config(path)
         check_settings(config, str(path.with_name(ADAPTER_CONFIG)))
-        settings = {**{f"{each}.{key}": value for each in PARTS_OF_CLASSES.values() for key, value in config.items()}, **settings}
+        settings = {
+            **{f"{each}.{key}": value for each in PARTS_OF_CLASSES.values() for key, value in config.items()},
+            **settings,
+        }
     layers = read_layers(path, tensors, part)
     if not layers:
         raise CheckpointError(f"{path} holds no weights; wanted: a LoRA")
@@ -264,12 +321,17 @@ def read_lora(path: Path) -> tuple[list[Layer], dict]:
 
 
 def remark_on_strength(path: Path, layers: list[Layer], settings: dict) -> None:
-    unsaid = [layer for layer in layers if "alpha" not in layer.tensors
-              and matching(settings, layer, "alpha_pattern", "lora_alpha") is None]
+    unsaid = [
+        layer
+        for layer in layers
+        if "alpha" not in layer.tensors and matching(settings, layer, "alpha_pattern", "lora_alpha") is None
+    ]
     if unsaid:
         of = "its layers" if len(unsaid) == len(layers) else f"{len(unsaid)} of its {len(layers)} layers"
-        remark(f"{path} does not say the alpha of {of}: the rank is assumed, so that they are added as they are. "
-               "Give it another weight if that is too much or too little")
+        remark(
+            f"{path} does not say the alpha of {of}: the rank is assumed, so that they are added as they are. "
+            "Give it another weight if that is too much or too little"
+        )
 
 
 @torch.no_grad()
@@ -286,8 +348,10 @@ def merge_loras(pipeline, loras: list[tuple[Path, float]]) -> None:
             layers, settings = read_lora(path)
         homeless = [layer for layer in layers if (layer.part, layer.path) not in modules]
         if homeless:
-            raise CheckpointError(f"{path}: {len(homeless)} of its {len(layers)} layers have no place in this model, "
-                                  f"'{homeless[0].key}' for one: was it made for another family?")
+            raise CheckpointError(
+                f"{path}: {len(homeless)} of its {len(layers)} layers have no place in this model, "
+                f"'{homeless[0].key}' for one: was it made for another family?"
+            )
         remark_on_strength(path, layers, settings)
         for layer in layers:
             changes.setdefault(modules[layer.part, layer.path], []).append((weight, layer, settings, path))

@@ -83,7 +83,9 @@ class Pipeline:
         for name in cls.__dataclass_fields__:
             library, class_name = index[name]
             if library not in ("diffusers", "transformers", LIBRARY):
-                raise ValueError(f"{folder / 'model_index.json'}: {name} is of {library}, which this program does not load")
+                raise ValueError(
+                    f"{folder / 'model_index.json'}: {name} is of {library}, which this program does not load"
+                )
             # diffusers' other way of loading wants the accelerate package, and says so each time.
             options = {"low_cpu_mem_usage": False} if name in ("vae", "unet") and library == "diffusers" else {}
             if library == LIBRARY:

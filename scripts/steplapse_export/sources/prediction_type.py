@@ -14,8 +14,16 @@ import yaml
 
 from steplapse_export.sources.files import CheckpointError, first_line
 
-NAMES = {"epsilon": "epsilon", "eps": "epsilon", "v": "v_prediction", "v_prediction": "v_prediction", "v_pred": "v_prediction",
-         "vpred": "v_prediction", "sample": "sample", "x0": "sample"}
+NAMES = {
+    "epsilon": "epsilon",
+    "eps": "epsilon",
+    "v": "v_prediction",
+    "v_prediction": "v_prediction",
+    "v_pred": "v_prediction",
+    "vpred": "v_prediction",
+    "sample": "sample",
+    "x0": "sample",
+}
 WAY_OUT = "--prediction-type epsilon, v_prediction or sample"
 
 ARCHITECTURES = {"stable-diffusion-v2-512": "epsilon", "stable-diffusion-v2-768-v": "v_prediction"}
@@ -41,8 +49,9 @@ def said_by_metadata(path: Path, metadata: dict) -> dict[str, str]:
     if found := ARCHITECTURES.get(metadata.get("modelspec.architecture")):
         said["its metadata 'modelspec.architecture'"] = found
     if metadata.get("ss_v_parameterization") not in (None, "", "None"):
-        said["its metadata 'ss_v_parameterization'"] = \
+        said["its metadata 'ss_v_parameterization'"] = (
             "v_prediction" if is_true(metadata["ss_v_parameterization"]) else "epsilon"
+        )
     return said
 
 
@@ -53,8 +62,9 @@ def said_by_yaml(path: Path) -> dict[str, str]:
     try:
         config = yaml.safe_load(beside.read_text())
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise CheckpointError(f"{beside}, the config beside {path}, can't be read: {first_line(error)}. "
-                              f"Move it away, or say {WAY_OUT}") from error
+        raise CheckpointError(
+            f"{beside}, the config beside {path}, can't be read: {first_line(error)}. Move it away, or say {WAY_OUT}"
+        ) from error
 
     def inner(value, *keys):
         for key in keys:
@@ -80,8 +90,11 @@ def stated_prediction_type(path: Path, weights: dict, metadata: dict) -> str | N
     said.update(said_by_metadata(path, metadata))
     said.update(said_by_yaml(path))
     if len(set(said.values())) > 1:
-        raise CheckpointError(f"{path}: " + ", ".join(f"{place} says {what}" for place, what in said.items())
-                              + f"; say which it is with {WAY_OUT}")
+        raise CheckpointError(
+            f"{path}: "
+            + ", ".join(f"{place} says {what}" for place, what in said.items())
+            + f"; say which it is with {WAY_OUT}"
+        )
     return next(iter(said.values()), None)
 
 
@@ -95,5 +108,7 @@ def states_zero_terminal_snr(weights: dict, metadata: dict) -> bool:
 
 def assumed_epsilon(source) -> str:
     """The line that says so."""
-    return (f"{source} does not say what its UNet predicts: epsilon is assumed. If the pictures are noise, "
-            "try --prediction-type v_prediction")
+    return (
+        f"{source} does not say what its UNet predicts: epsilon is assumed. If the pictures are noise, "
+        "try --prediction-type v_prediction"
+    )

@@ -40,13 +40,19 @@ class Family:
 
 SD1 = Family("SD 1.x", "sd1", {"text_encoder": "cond_stage_model.transformer."}, 768)
 SD2 = Family("SD 2.x", "sd2", {"text_encoder": "cond_stage_model.model."}, 1024)
-SDXL = Family("SDXL", "sdxl", {"text_encoder": "conditioner.embedders.0.transformer.",
-                               "text_encoder_2": "conditioner.embedders.1.model."}, 2048)
+SDXL = Family(
+    "SDXL",
+    "sdxl",
+    {"text_encoder": "conditioner.embedders.0.transformer.", "text_encoder_2": "conditioner.embedders.1.model."},
+    2048,
+)
 
 # What other files are called by, most telling first.
 STRANGERS = [
-    (r"^lora_(unet|te\d?)_|\.lora_(A|B|up|down)\.|[._]lora\.(up|down)\.|\.hada_|\.lokr_",
-     "a LoRA: give the checkpoint it belongs to, and this file with --lora"),
+    (
+        r"^lora_(unet|te\d?)_|\.lora_(A|B|up|down)\.|[._]lora\.(up|down)\.|\.hada_|\.lokr_",
+        "a LoRA: give the checkpoint it belongs to, and this file with --lora",
+    ),
     (r"^(string_to_param|emb_params|clip_[lg])$", "a textual inversion embedding"),
     (r"(^|\.)motion_modules\.", "an AnimateDiff motion module"),
     (r"(^|\.)time_stack\.", "a video model"),
@@ -76,19 +82,24 @@ def detect_family(keys: list[str], shapes: dict[str, list[int]], path: Path) -> 
             raise CheckpointError(f"{path} is a UNet alone; wanted: a checkpoint with text encoder and VAE")
         if has(VAE) or (has("encoder.") and has("decoder.")):
             raise CheckpointError(f"{path} is a VAE alone; wanted: a checkpoint with UNet and text encoder")
-        raise CheckpointError(f"{path} is no checkpoint of SD 1.x, SD 2.x or SDXL: it has no '{UNET}…', "
-                              f"its first key is '{keys[0] if keys else ''}'")
+        raise CheckpointError(
+            f"{path} is no checkpoint of SD 1.x, SD 2.x or SDXL: it has no '{UNET}…', "
+            f"its first key is '{keys[0] if keys else ''}'"
+        )
     channels = (shapes.get(f"{UNET}input_blocks.0.0.weight") or [0, 4])[1]
     if channels != 4:
-        raise CheckpointError(f"{path} is {CHANNELS.get(channels, 'no text-to-image model')}: its UNet takes {channels} "
-                              "channels; wanted: a text-to-image model, which takes 4")
+        raise CheckpointError(
+            f"{path} is {CHANNELS.get(channels, 'no text-to-image model')}: its UNet takes {channels} "
+            "channels; wanted: a text-to-image model, which takes 4"
+        )
     labels = shapes.get(f"{UNET}label_emb.0.0.weight")
     if labels:
         if has("conditioner.embedders.0.model.") or labels[1] == REFINER_EMBEDDING:
             raise CheckpointError(f"{path} is an SDXL refiner; wanted: the base model")
         if has("cond_stage_model."):
-            raise CheckpointError(f"{path} is an SD 2.x unCLIP model, which is told a picture; "
-                                  "wanted: a text-to-image model")
+            raise CheckpointError(
+                f"{path} is an SD 2.x unCLIP model, which is told a picture; wanted: a text-to-image model"
+            )
         return SDXL
     for family in (SD1, SD2):
         if has(*family.text_encoders.values()):
@@ -97,16 +108,20 @@ def detect_family(keys: list[str], shapes: dict[str, list[int]], path: Path) -> 
     for family in (SD1, SD2):
         if contexts[:1] == [family.context]:
             return family
-    raise CheckpointError(f"{path} is no checkpoint of SD 1.x, SD 2.x or SDXL: its UNet is told "
-                          f"{contexts[0] if contexts else 'nothing'}, theirs 768, 1024 and 2048 numbers a token")
+    raise CheckpointError(
+        f"{path} is no checkpoint of SD 1.x, SD 2.x or SDXL: its UNet is told "
+        f"{contexts[0] if contexts else 'nothing'}, theirs 768, 1024 and 2048 numbers a token"
+    )
 
 
 def require_parts(keys: list[str], family: Family, path: Path) -> None:
     missing = {"VAE": VAE, **{part.replace("_", " "): prefix for part, prefix in family.text_encoders.items()}}
     for part, prefix in missing.items():
         if not any(key.startswith(prefix) for key in keys):
-            raise CheckpointError(f"{path}, an {family.name} checkpoint, has no {part} ('{prefix}…'): "
-                                  "take the version of it that has all parts in one file")
+            raise CheckpointError(
+                f"{path}, an {family.name} checkpoint, has no {part} ('{prefix}…'): "
+                "take the version of it that has all parts in one file"
+            )
 
 
 # --- weights into modules ------------------------------------------------------------------------------------
@@ -161,8 +176,10 @@ def load_text_encoder(part: str, prefix: str, tensors: dict, config: Path, index
     own = {key: tensor for key, tensor in tensors.items() if key.startswith(prefix)}
     if prefix.endswith("transformer."):
         # Some files lack the level that CLIP's text model once had.
-        named = {key if key.startswith(f"{prefix}text_") else f"{prefix}text_model.{key.removeprefix(prefix)}": tensor
-                 for key, tensor in own.items()}
+        named = {
+            key if key.startswith(f"{prefix}text_") else f"{prefix}text_model.{key.removeprefix(prefix)}": tensor
+            for key, tensor in own.items()
+        }
         converted = convert_ldm_clip_checkpoint(named)
     else:
         converted = convert_open_clip_checkpoint(model, own, prefix=prefix)
@@ -204,9 +221,11 @@ def measure_prediction_type(unet, conditioning: torch.Tensor, path: Path) -> str
         return "epsilon"
     if abs(share) < 0.3:
         return "v_prediction"
-    raise CheckpointError(f"{path}: whether the UNet predicts noise or velocity is not in the file, and its answer to "
-                          f"pure noise is {share:.2f} of it (noise: 1, velocity: 0); say --prediction-type epsilon or "
-                          "v_prediction")
+    raise CheckpointError(
+        f"{path}: whether the UNet predicts noise or velocity is not in the file, and its answer to "
+        f"pure noise is {share:.2f} of it (noise: 1, velocity: 0); say --prediction-type epsilon or "
+        "v_prediction"
+    )
 
 
 @torch.no_grad()
@@ -242,8 +261,11 @@ def read_config(folder: Path, family: Family, path: Path) -> dict:
     parts = {"unet", "vae", *family.text_encoders}
     if PIPELINES[index["_class_name"]].keys() != parts:
         raise CheckpointError(f"{folder} is of a {index['_class_name']}, {path} is an {family.name} checkpoint")
-    for name in [*(f"{part}/config.json" for part in sorted(parts)), "scheduler/scheduler_config.json",
-                 *(f"{part.replace('text_encoder', 'tokenizer')}/tokenizer_config.json" for part in family.text_encoders)]:
+    for name in [
+        *(f"{part}/config.json" for part in sorted(parts)),
+        "scheduler/scheduler_config.json",
+        *(f"{part.replace('text_encoder', 'tokenizer')}/tokenizer_config.json" for part in family.text_encoders),
+    ]:
         if not (folder / name).is_file():
             raise CheckpointError(f"{folder} lacks {name}, which {path} needs")
     return index
@@ -286,8 +308,10 @@ def load_single_file(path: Path, config: Path | None = None, prediction_type: st
     zero_snr = states_zero_terminal_snr(weights, metadata)
     if zero_snr and prediction_type == "epsilon":
         zero_snr = False
-        remark(f"{path} says that it was trained with zero terminal SNR, which is left out: an epsilon says nothing of the "
-               "picture where there is only noise")
+        remark(
+            f"{path} says that it was trained with zero terminal SNR, which is left out: an epsilon says nothing of the "
+            "picture where there is only noise"
+        )
     parts["scheduler"] = make_scheduler(settings, prediction_type, zero_snr, config)
     if prediction_type == "v_prediction" and family is SD2 and own_config:
         parts["unet"].register_to_config(sample_size=96)  # these were trained on 768 x 768, the others on 512 x 512
@@ -298,6 +322,8 @@ def assemble(index: dict, parts: dict):
     """The pipeline of these parts, without what looks at pictures."""
     if index["_class_name"] == "StableDiffusionXLPipeline":
         return diffusers.StableDiffusionXLPipeline(
-            **parts, force_zeros_for_empty_prompt=index.get("force_zeros_for_empty_prompt", True), add_watermarker=False)
-    return diffusers.StableDiffusionPipeline(**parts, safety_checker=None, feature_extractor=None,
-                                             requires_safety_checker=False)
+            **parts, force_zeros_for_empty_prompt=index.get("force_zeros_for_empty_prompt", True), add_watermarker=False
+        )
+    return diffusers.StableDiffusionPipeline(
+        **parts, safety_checker=None, feature_extractor=None, requires_safety_checker=False
+    )

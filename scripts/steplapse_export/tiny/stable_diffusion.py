@@ -24,25 +24,46 @@ PROMPTS = ["a photo of a red apple", "blue whale", "", "a castle on a hill at ni
 
 
 def make_text_encoder(kind, activation: str, layers: int):
-    return kind(CLIPTextConfig(
-        vocab_size=VOCABULARY, hidden_size=WIDTH, intermediate_size=4 * WIDTH, num_hidden_layers=layers,
-        num_attention_heads=2, max_position_embeddings=77, projection_dim=WIDTH, hidden_act=activation,
-        bos_token_id=49406, eos_token_id=49407, pad_token_id=1)).eval()
+    return kind(
+        CLIPTextConfig(
+            vocab_size=VOCABULARY,
+            hidden_size=WIDTH,
+            intermediate_size=4 * WIDTH,
+            num_hidden_layers=layers,
+            num_attention_heads=2,
+            max_position_embeddings=77,
+            projection_dim=WIDTH,
+            hidden_act=activation,
+            bos_token_id=49406,
+            eos_token_id=49407,
+            pad_token_id=1,
+        )
+    ).eval()
 
 
 def make_unet(family: str) -> UNet2DConditionModel:
     settings = {"sample_size": 8, "in_channels": 4, "out_channels": 4, "layers_per_block": 1, "norm_num_groups": 4}
     if family == "sdxl":
         settings.update(
-            block_out_channels=(8, 16, 16), down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-            up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"), cross_attention_dim=2 * WIDTH,
-            attention_head_dim=(1, 2, 2), transformer_layers_per_block=(1, 1, 2), use_linear_projection=True,
-            addition_embed_type="text_time", addition_time_embed_dim=8,
-            projection_class_embeddings_input_dim=WIDTH + 6 * 8)
+            block_out_channels=(8, 16, 16),
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+            cross_attention_dim=2 * WIDTH,
+            attention_head_dim=(1, 2, 2),
+            transformer_layers_per_block=(1, 1, 2),
+            use_linear_projection=True,
+            addition_embed_type="text_time",
+            addition_time_embed_dim=8,
+            projection_class_embeddings_input_dim=WIDTH + 6 * 8,
+        )
     else:
         settings.update(
-            block_out_channels=(8, 16), down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-            up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"), cross_attention_dim=WIDTH, attention_head_dim=2)
+            block_out_channels=(8, 16),
+            down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+            up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+            cross_attention_dim=WIDTH,
+            attention_head_dim=2,
+        )
     if family == "sd2":
         settings.update(attention_head_dim=(1, 2), use_linear_projection=True, upcast_attention=True)
     return UNet2DConditionModel(**settings).eval()
@@ -50,9 +71,16 @@ def make_unet(family: str) -> UNet2DConditionModel:
 
 def make_vae(family: str) -> AutoencoderKL:
     return AutoencoderKL(
-        sample_size=32, latent_channels=4, block_out_channels=(8, 8, 8), layers_per_block=1, norm_num_groups=4,
-        down_block_types=("DownEncoderBlock2D",) * 3, up_block_types=("UpDecoderBlock2D",) * 3,
-        scaling_factor=0.13025 if family == "sdxl" else 0.18215, force_upcast=family == "sdxl").eval()
+        sample_size=32,
+        latent_channels=4,
+        block_out_channels=(8, 8, 8),
+        layers_per_block=1,
+        norm_num_groups=4,
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
+        scaling_factor=0.13025 if family == "sdxl" else 0.18215,
+        force_upcast=family == "sdxl",
+    ).eval()
 
 
 def make_pipeline(family: str, scheduler):
@@ -60,14 +88,23 @@ def make_pipeline(family: str, scheduler):
     parts = {"unet": make_unet(family), "vae": make_vae(family), "scheduler": scheduler}
     if family == "sdxl":
         return StableDiffusionXLPipeline(
-            **parts, text_encoder=make_text_encoder(CLIPTextModel, "quick_gelu", 3), tokenizer=make_clip_tokenizer(),
+            **parts,
+            text_encoder=make_text_encoder(CLIPTextModel, "quick_gelu", 3),
+            tokenizer=make_clip_tokenizer(),
             text_encoder_2=make_text_encoder(CLIPTextModelWithProjection, "gelu", 3),
-            tokenizer_2=make_clip_tokenizer(pad_token="!"), add_watermarker=False)
+            tokenizer_2=make_clip_tokenizer(pad_token="!"),
+            add_watermarker=False,
+        )
     padding = {"pad_token": "!"} if family == "sd2" else {}
     activation = "gelu" if family == "sd2" else "quick_gelu"
     return StableDiffusionPipeline(
-        **parts, text_encoder=make_text_encoder(CLIPTextModel, activation, 3), tokenizer=make_clip_tokenizer(**padding),
-        safety_checker=None, feature_extractor=None, requires_safety_checker=False)
+        **parts,
+        text_encoder=make_text_encoder(CLIPTextModel, activation, 3),
+        tokenizer=make_clip_tokenizer(**padding),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
 
 
 @torch.no_grad()
@@ -90,9 +127,19 @@ def speak_up(pipeline, family: str) -> None:
 
 def make_tiny_stable_diffusion(family: str = "sd1", prediction_type: str = "epsilon", seed: int = 0):
     """A diffusers pipeline. v_prediction comes with zero terminal SNR and trailing timesteps, as it should."""
-    zero_snr = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"} if prediction_type == "v_prediction" else {}
-    scheduler = DDIMScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, clip_sample=False,
-                              set_alpha_to_one=False, steps_offset=1, prediction_type=prediction_type, **zero_snr)
+    zero_snr = (
+        {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"} if prediction_type == "v_prediction" else {}
+    )
+    scheduler = DDIMScheduler(
+        beta_schedule="scaled_linear",
+        beta_start=0.00085,
+        beta_end=0.012,
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+        prediction_type=prediction_type,
+        **zero_snr,
+    )
     torch.manual_seed(seed)
     pipeline = make_pipeline(family, scheduler)
     pipeline.set_progress_bar_config(disable=True)
