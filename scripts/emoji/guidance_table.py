@@ -6,7 +6,8 @@
 
 At each scale every sampler (all but lcm and tcd, which are for distilled networks) draws each prompt in 5, 10, 20 and
 30 steps on its usual levels. A picture is garbage when its PSNR to 100 steps of DDIM, at the same scale and seed, is
-under 15 dB. Right names: of 36 taught names, how many give a picture whose nearest taught emoji is their own (DDIM, 30 steps).
+under 15 dB. Right names: of 36 taught names, how many give a picture whose nearest taught emoji is their own (DDIM, 30
+steps).
 """
 
 import argparse
@@ -111,8 +112,8 @@ def table(args) -> str:
     samplers = samplers_of(args.program)
     each = len([sampler for sampler in samplers if not sampler["adaptive"]]) * len(args.prompts)
     lines = [
-        f"{len(samplers)} samplers, {len(args.prompts)} prompts ({', '.join(args.prompts)}): pictures that are garbage, of {each} "
-        f"in each column.",
+        f"{len(samplers)} samplers, {len(args.prompts)} prompts ({', '.join(args.prompts)}): pictures that are "
+        f"garbage, of {each} in each column.",
         "",
         "| guidance scale | 5 steps | 10 | 20 | 30 | most by | right names |",
         "| ---: | ---: | ---: | ---: | ---: | --- | ---: |",
@@ -121,9 +122,8 @@ def table(args) -> str:
         by_steps, by_sampler = measure(args, scale, samplers)
         worst = sorted((count, name) for name, count in by_sampler.items() if count)[::-1][:3]
         cells = [f"{sum(by_steps[steps])}" for steps in STEPS]
-        lines.append(
-            f"| {scale:g} | {' | '.join(cells)} | {', '.join(f'`{name}` {count}' for count, name in worst) or '-'} | {right_names(args, scale)} |"
-        )
+        most_by = ", ".join(f"`{name}` {count}" for count, name in worst) or "-"
+        lines.append(f"| {scale:g} | {' | '.join(cells)} | {most_by} | {right_names(args, scale)} |")
         print(lines[-1], f" adaptive: {sum(by_steps.get(None, []))}", by_sampler, file=sys.stderr, flush=True)
     return "\n".join(lines)
 

@@ -334,7 +334,7 @@ def as_pipeline(task: DenoiserTask, model: Conditioned, work: Path) -> Pipeline:
 
 
 def save_pipeline(pipeline: Pipeline, task: DenoiserTask, folder: Path) -> None:
-    """The pipeline, and what scripts/export_bundle.py takes beside it: the taught prompts and latents of their pictures."""
+    """The pipeline, and what scripts/export_bundle.py takes beside it: taught prompts and their pictures' latents."""
     pipeline.save_pretrained(folder)
     prompts = [
         {"name": emoji.name, "keywords": list(emoji.keywords), "picture": emoji.character, "category": emoji.category}

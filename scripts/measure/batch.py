@@ -150,7 +150,8 @@ def measure(args, name: str) -> None:
     for at_once in args.at_once:
         rate, reference = a_minute(ours, at_once), a_minute(theirs, at_once)
         print(
-            f"| {name}, {steps} steps | {at_once} | {rate:.1f} | {rate / a_minute(ours, first):.2f} | {reference:.1f} | "
+            f"| {name}, {steps} steps | {at_once} | {rate:.1f} | {rate / a_minute(ours, first):.2f} | "
+            f"{reference:.1f} | "
             f"{rate / reference:.2f} |",
             flush=True,
         )

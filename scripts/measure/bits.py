@@ -32,7 +32,7 @@ CAPABILITIES = {
 
 
 def move_weights(bundle: Path, by: int) -> None:
-    """Puts each tensor `by` bytes further into its file, and so into a page of memory: the header ends in more blanks."""
+    """Puts each tensor `by` bytes further into its file, and so into a page of memory: more blanks end the header."""
     if by == 0:
         return
     for path in bundle.glob("*.safetensors"):

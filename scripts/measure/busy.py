@@ -3,11 +3,11 @@
 
     scripts/measure/busy.py --program build/release/steplapse --work DIR [--models emoji sd1] [--turns 5]
 
-Starts its own competitors, busy loops of Python. `before` is the program with libgomp's own spinning (GOMP_SPINCOUNT set to
-libgomp's default), which is how it would run without src/spin_count.cpp; `now` is the program as it comes. They take turns;
-medians are printed. Idle: nothing else should run on the machine. A run that lasts over --limit seconds is cut there, and
-said to be longer. The emoji model makes 30 steps with all frames, Stable Diffusion 1.5's shape (random weights, bfloat16,
-256 x 256) makes 4. DIR keeps the exported bundle (2 GB).
+Starts its own competitors, busy loops of Python. `before` is the program with libgomp's own spinning (GOMP_SPINCOUNT
+set to libgomp's default), which is how it would run without src/spin_count.cpp; `now` is the program as it comes. They
+take turns; medians are printed. Idle: nothing else should run on the machine. A run that lasts over --limit seconds is
+cut there, and said to be longer. The emoji model makes 30 steps with all frames, Stable Diffusion 1.5's shape (random
+weights, bfloat16, 256 x 256) makes 4. DIR keeps the exported bundle (2 GB).
 """
 
 import argparse

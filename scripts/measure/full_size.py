@@ -4,8 +4,8 @@
     scripts/measure/full_size.py --program build/release/steplapse --work DIR [--families sd1 sd2 sdxl]
 
 Prints a table: how long until the denoiser is ready, how much memory at most beside the weights, how long a guided step
-takes. steplapse and diffusers take turns, and each turn's first step, which warms up, is left out. DIR keeps the exported
-bundles (2 GB for sd1, 3 for sd2, 7 for sdxl).
+takes. steplapse and diffusers take turns, and each turn's first step, which warms up, is left out. DIR keeps the
+exported bundles (2 GB for sd1, 3 for sd2, 7 for sdxl).
 """
 
 import argparse
@@ -134,7 +134,8 @@ def measure(args, family: str) -> str:
     step, reference = median("step"), statistics.median(theirs)
     return (
         f"| {family}, {PREDICTION_TYPES[family]} | {weights / 1e9:.2f} GB | {median('ready'):.2f} s | "
-        f"{beside / 1e9:+.2f} GB | {step:.2f} s | {reference:.2f} s | {step / reference:.2f} | {median('decode'):.1f} s |"
+        f"{beside / 1e9:+.2f} GB | {step:.2f} s | {reference:.2f} s | {step / reference:.2f} | "
+        f"{median('decode'):.1f} s |"
     )
 
 

@@ -1,4 +1,4 @@
-"""Stable Diffusion pipelines of full size and random weights: what they draw is noise, what they cost is the real thing."""
+"""Stable Diffusion pipelines of full size and random weights: they draw noise, at the cost of the real thing."""
 
 import json
 import math

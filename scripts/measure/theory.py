@@ -4,9 +4,9 @@ docs/sampler-distributions.svg, and prints their numbers as Markdown.
 
     scripts/measure/theory.py docs --program build/release/steplapse
 
-The program runs on a bundle whose denoiser is exact (scripts/measure/known_data.py), so what is left is the samplers' own error:
-that of a path from a level to a smaller one against the probability flow ODE, which without fresh noise all of them solve,
-and that of the distribution that whole runs end in.
+The program runs on a bundle whose denoiser is exact (scripts/measure/known_data.py), so what is left is the samplers'
+own error: that of a path from a level to a smaller one against the probability flow ODE, which without fresh noise all
+of them solve, and that of the distribution that whole runs end in.
 """
 
 import argparse
@@ -123,7 +123,7 @@ def root_mean_square(x: numpy.ndarray) -> float:
     return math.sqrt((x * x).mean())
 
 
-# --- the probability flow ODE ------------------------------------------------------------------------------------------
+# --- the probability flow ODE -----------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -182,8 +182,8 @@ def measure_orders(program: Program, smallest_sigma: float | None) -> list[Line]
 
 
 def last_step_error() -> float:
-    """What the step from the model's smallest sigma to 0 leaves, even from an exact x: x0 is the mean of what the data may
-    have been, the ODE goes on."""
+    """What the step from the model's smallest sigma to 0 leaves, even from an exact x: x0 is the mean of what the data
+    may have been, the ODE goes on."""
     start = tuple(float(x) for x in (known_data.ALPHAS_CUMPROD[0].sqrt(), (1 - known_data.ALPHAS_CUMPROD[0]).sqrt()))
     x = even_quantiles(start)
     return root_mean_square(known_data.posterior_mean(x, *start) - known_data.carried(x, start, (1, 0)))
@@ -192,7 +192,8 @@ def last_step_error() -> float:
 def print_orders(lines: list[Line], whole: list[Line]) -> None:
     ends = {name: line.errors[-1] for line in whole for name in line.names}
     print(
-        f"| sampler, without fresh noise | order | slope | error after {STEPS[2]} steps | after {STEPS[-1]} | whole run, after "
+        f"| sampler, without fresh noise | order | slope | error after {STEPS[2]} steps | after {STEPS[-1]} | "
+        "whole run, after "
         f"{STEPS[-1]} |"
     )
     print("| --- | --- | --- | --- | --- | --- |")
@@ -200,12 +201,13 @@ def print_orders(lines: list[Line], whole: list[Line]) -> None:
         slope = "-" if line.slope() is None else f"{line.slope():.2f}"
         names = ", ".join(f"`{name}`" for name in line.names)
         print(
-            f"| {names} | {line.order} | {slope} | {line.errors[2]:.1e} | {line.errors[-1]:.1e} | {ends[line.names[0]]:.1e} |"
+            f"| {names} | {line.order} | {slope} | {line.errors[2]:.1e} | {line.errors[-1]:.1e} | "
+            f"{ends[line.names[0]]:.1e} |"
         )
     print(f"\nThe last step alone leaves {last_step_error():.1e} of a whole run.\n")
 
 
-# --- distributions -----------------------------------------------------------------------------------------------------
+# --- distributions ----------------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -241,16 +243,18 @@ def print_distributions(all_ends: list[Ends]) -> None:
     print(f"| sampler | mean, {FEW} steps | {MANY} steps | variance, {FEW} steps | {MANY} steps |")
     print("| --- | --- | --- | --- | --- |")
     print(
-        f"| *the data, ± the sampling error* | {known_data.MEAN:.3f} ± {of_mean:.3f} | | {known_data.VARIANCE:.3f} ± {of_variance:.3f} | |"
+        f"| *the data, ± the sampling error* | {known_data.MEAN:.3f} ± {of_mean:.3f} | | "
+        f"{known_data.VARIANCE:.3f} ± {of_variance:.3f} | |"
     )
     for ends in all_ends:
         print(
-            f"| `{ends.name}` | {ends.few.mean():.3f} | {ends.many.mean():.3f} | {ends.few.var():.3f} | {ends.many.var():.3f} |"
+            f"| `{ends.name}` | {ends.few.mean():.3f} | {ends.many.mean():.3f} | {ends.few.var():.3f} | "
+            f"{ends.many.var():.3f} |"
         )
     print()
 
 
-# --- drawings ----------------------------------------------------------------------------------------------------------
+# --- drawings ---------------------------------------------------------------------------------------------------------
 
 GREY = "0.6"
 # Of the lines in their order, in all panels alike.

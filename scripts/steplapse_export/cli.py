@@ -27,7 +27,7 @@ from steplapse_export.programs import DTYPES, ExportError
 from steplapse_export.sources.files import CheckpointError
 from steplapse_export.sources.load import load_pipeline, load_tiny_decoder, quiet
 
-# --- arguments -----------------------------------------------------------------------------------------------------------
+# --- arguments --------------------------------------------------------------------------------------------------------
 
 
 def parse_sizes(text: str):
@@ -127,7 +127,7 @@ def parse_arguments() -> argparse.Namespace:
     return args
 
 
-# --- what they name ------------------------------------------------------------------------------------------------------
+# --- what they name ---------------------------------------------------------------------------------------------------
 
 
 def tiny_pipeline(args):
@@ -159,7 +159,7 @@ def read_prompts(path: Path):
         raise ExportError(f"--prompts {path}: {error}") from None
 
 
-# --- the command ---------------------------------------------------------------------------------------------------------
+# --- the command ------------------------------------------------------------------------------------------------------
 
 
 def options_of(args, say, **more) -> ExportOptions:

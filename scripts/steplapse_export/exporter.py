@@ -56,7 +56,7 @@ class ExportOptions:
     licence: str
     dtype: str = "float32"  # what the modules compute in: a key of DTYPES
     store: str | None = None  # what their weights are stored in; none: the same
-    # The manifest's `sizes.allowed`. None: all that the UNet takes; the default size alone where the tokenizer is not CLIP's.
+    # The manifest's `sizes.allowed`. None: all that the UNet takes, or without CLIP's tokenizer the default size alone.
     sizes: dict | list | None = None
     tiny_decoder: torch.nn.Module | None = None  # an AutoencoderTiny for previews
     # [N, C, h, w], as the denoiser makes them: the linear decoder is fitted to them, and `x0_rms` is measured on them.
@@ -73,7 +73,7 @@ class ExportOptions:
     say: Callable[[str], None] = silent  # is told what was done, a line each
 
 
-# --- the folder ----------------------------------------------------------------------------------------------------------
+# --- the folder -------------------------------------------------------------------------------------------------------
 
 
 def refuse_existing(out: Path, replace: bool) -> None:
@@ -104,7 +104,7 @@ def put_in_place(folder: Path, out: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-# --- modules -------------------------------------------------------------------------------------------------------------
+# --- modules ----------------------------------------------------------------------------------------------------------
 
 
 class Exporter:
@@ -201,7 +201,7 @@ class Exporter:
         return self.export(f"decoder_{name}", wrapper, eager, shapes, kind)
 
 
-# --- the whole bundle ----------------------------------------------------------------------------------------------------
+# --- the whole bundle -------------------------------------------------------------------------------------------------
 
 
 def write_modules(exporter: Exporter, options: ExportOptions, tiny) -> dict:

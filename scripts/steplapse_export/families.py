@@ -1,4 +1,4 @@
-"""What sets the model families apart for a bundle: which text encoders there are, and what the denoiser is told of them."""
+"""What sets the model families apart: which text encoders there are, and what the denoiser is told of them."""
 
 from steplapse_export import modules
 from steplapse_export.programs import ExportError

@@ -2,9 +2,9 @@
 
     PYTHONPATH=scripts python -m steplapse_export.list_operators > src/allowed_operators.txt
 
-Small models of each family's shape are traced as the exporter does it, and the operators of all their graphs
-are put together. A family that needs one more gets it by being added here, so that it is looked at first: an operator on
-the list must compute from its inputs alone, and touch no file, no process and no memory but its tensors'.
+Small models of each family's shape are traced as the exporter does it, and the operators of all their graphs are put
+together. A family that needs one more gets it by being added here, so that it is looked at first: an operator on the
+list must compute from its inputs alone, and touch no file, no process and no memory but its tensors'.
 """
 
 import warnings
@@ -94,7 +94,8 @@ def main():
             if module._c._has_method("forward"):
                 found.update(kinds(module._c._get_method("forward").graph))
     print(
-        "# The operators and kinds of nodes a bundle's program may use; scripts/steplapse_export/list_operators.py wrote this."
+        "# The operators and kinds of nodes a bundle's program may use; "
+        "scripts/steplapse_export/list_operators.py wrote this."
     )
     print("\n".join(sorted(found)))
 

@@ -45,7 +45,7 @@ def describe_files(folder: Path) -> dict:
     return {path.name: {"size": path.stat().st_size, "sha256": hash_file(path)} for path in sorted(folder.iterdir())}
 
 
-# --- sizes ---------------------------------------------------------------------------------------------------------------
+# --- sizes ------------------------------------------------------------------------------------------------------------
 
 
 def sizes_of_the_unet(parts: Parts) -> dict:
@@ -101,7 +101,7 @@ def choose_default_size(parts: Parts, sizes) -> list[int]:
     return parts.default_size if is_allowed(sizes, parts.default_size) else [smallest_side(sizes)] * 2
 
 
-# --- checks --------------------------------------------------------------------------------------------------------------
+# --- checks -----------------------------------------------------------------------------------------------------------
 
 
 def check_defaults(steps: int, guidance_scale: float, noise: dict) -> None:

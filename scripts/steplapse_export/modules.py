@@ -11,8 +11,8 @@ from torch.nn.functional import conv2d, pixel_shuffle, pixel_unshuffle
 
 
 class Module(torch.nn.Module):
-    """A program names the classes it was traced from, `__torch__.bundle_modules.Denoiser`, and keeps that name when this
-    file moves: the same pipeline gives the same bytes."""
+    """A program names the classes it was traced from, as `__torch__.bundle_modules.Denoiser`. That name stays when this
+    file moves, so that the same pipeline gives the same bytes."""
 
     def __init_subclass__(cls):
         super().__init_subclass__()

@@ -1,7 +1,8 @@
 """What a pipeline's scheduler does, said or not: the settings of it that a bundle has.
 
-A scheduler's config need not say everything, and diffusers' classes differ in what holds then. EulerDiscreteScheduler never
-clips x0, DDIMScheduler does unless told otherwise. So a setting that the config lacks is taken from the config's own class.
+A scheduler's config need not say everything, and diffusers' classes differ in what holds then. EulerDiscreteScheduler
+never clips x0, DDIMScheduler does unless told otherwise. So a setting that the config lacks is taken from the config's
+own class.
 """
 
 import inspect
@@ -11,8 +12,8 @@ import diffusers
 from steplapse_export.programs import ExportError
 
 # What holds where the config does not say. In brackets: the class has no such key, and this is what it does.
-# (`last` is set_alpha_to_one: whether the last level has no noise at all. Of classes without that key, final_sigmas_type
-# goes before it.)
+# (`last` is set_alpha_to_one: whether the last level has no noise at all. Of classes without that key,
+# final_sigmas_type goes before it.)
 TABLE = """
 class                            beta_start  beta_end  beta_schedule  spacing     offset  clip     last     zero_snr
 DDIMScheduler                    0.0001      0.02      linear         leading     0       True     True     False

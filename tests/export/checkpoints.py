@@ -1,4 +1,4 @@
-"""Tiny models of each family, in the layouts in which checkpoints come: what the tests of steplapse_export.sources load."""
+"""Tiny models of each family, in the layouts in which checkpoints come."""
 
 import pytest
 import torch

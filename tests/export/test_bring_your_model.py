@@ -1,5 +1,5 @@
-"""README's "Bring your model", with tiny models: a checkpoint file and LoRAs in, by the command line, and diffusers' latents
-out of the program."""
+"""README's "Bring your model", with tiny models: a checkpoint file and LoRAs in, by the command line, and diffusers'
+latents out of the program."""
 
 import copy
 import subprocess

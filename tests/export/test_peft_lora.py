@@ -1,4 +1,4 @@
-"""LoRAs as peft saves them, a folder with adapter_config.json beside the weights, are merged as peft itself merges them."""
+"""LoRAs as peft saves them, with adapter_config.json beside the weights, are merged as peft itself merges them."""
 
 import copy
 import dataclasses

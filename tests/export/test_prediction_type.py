@@ -1,4 +1,4 @@
-"""What a single file's UNet predicts is read wherever such files say it; see steplapse_export.sources.prediction_type."""
+"""What a single file's UNet predicts is read wherever such files say it (steplapse_export.sources.prediction_type)."""
 
 import copy
 import json

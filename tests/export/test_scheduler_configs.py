@@ -172,7 +172,8 @@ def test_other_levels_than_the_spacings_are_said_with_the_schedule_that_has_them
     assert remark_on_levels(diffusers.EulerDiscreteScheduler(**BETAS)) is None
     assert (
         remark_on_levels(diffusers.EulerDiscreteScheduler(**BETAS, use_karras_sigmas=True))
-        == "the scheduler's config asks for use_karras_sigmas: a bundle has no such default, draw with --schedule karras"
+        == "the scheduler's config asks for use_karras_sigmas: a bundle has no such default, "
+        "draw with --schedule karras"
     )
 
 

@@ -219,8 +219,8 @@ def test_an_answer_between_the_two_asks_the_caller():
     with pytest.raises(CheckpointError) as caught:
         single_file.measure_prediction_type(OfGaussianData("between", 1), torch.zeros(1, 77, 8), Path("x.ckpt"))
     assert str(caught.value) == (
-        "x.ckpt: whether the UNet predicts noise or velocity is not in the file, and its answer to pure noise is 0.50 of it "
-        "(noise: 1, velocity: 0); say --prediction-type epsilon or v_prediction"
+        "x.ckpt: whether the UNet predicts noise or velocity is not in the file, and its answer to pure noise is 0.50 "
+        "of it (noise: 1, velocity: 0); say --prediction-type epsilon or v_prediction"
     )
 
 
@@ -256,7 +256,7 @@ def test_shipped_configs_have_the_published_sizes(family, part):
 
 @pytest.mark.parametrize("family", ["sd1", "sd2", "sdxl"])
 def test_shipped_noise_is_stable_diffusions(family):
-    # beta_t = (sqrt(0.00085) .. sqrt(0.012))²; at the last timestep alpha² is 0.0047, as the papers on zero SNR give it.
+    # beta_t = (sqrt(0.00085) .. sqrt(0.012))²; at the last timestep alpha² is 0.0047, as papers on zero SNR give it.
     config = json.loads((CONFIGS / family / "scheduler/scheduler_config.json").read_text())
     scheduler = getattr(diffusers, config.pop("_class_name")).from_config(config)
     assert scheduler.alphas_cumprod[-1].item() == pytest.approx(0.068265**2, rel=1e-3)

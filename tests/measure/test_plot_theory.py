@@ -1,5 +1,5 @@
-"""What scripts/measure/theory.py draws stands on: the closed forms of scripts/measure/known_data.py, the bundle made of them, and a run
-of the program on it whose error falls as the sampler's order says."""
+"""What scripts/measure/theory.py draws stands on: the closed forms of scripts/measure/known_data.py, the bundle made of
+them, and a run of the program on it whose error falls as the sampler's order says."""
 
 import math
 
@@ -92,7 +92,7 @@ def test_the_named_moments_are_those_of_the_data():
     assert mean_of((x - known_data.MEAN) ** 4) == pytest.approx(known_data.FOURTH_MOMENT)
 
 
-# --- the bundle and the program ----------------------------------------------------------------------------------------
+# --- the bundle and the program ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

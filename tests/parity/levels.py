@@ -67,7 +67,7 @@ class Denoiser:
 
 
 class FlowDenoiser:
-    """The network as ComfyUI asks a flow model through k-diffusion's functions: x = (1 - sigma) x0 + sigma eps -> x0."""
+    """The network as ComfyUI asks a flow model by k-diffusion's functions: x = (1 - sigma) x0 + sigma eps -> x0."""
 
     def __init__(self):
         self.sigmas = []

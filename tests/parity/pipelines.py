@@ -99,10 +99,10 @@ def largest_difference(found, wanted) -> float:
     return max(difference(*pair) for pair in zip(found, wanted, strict=True))
 
 
-# What one network answers may differ between two copies of the same weights in memory, as a share of the largest number.
-# Kernels take another path where an address is aligned, so the same products are added in another order. Each float32
-# addition rounds by up to 6e-8; measured are 1e-6 after the tens of layers here. Weights, token ids and programs are not
-# computed: those are compared to the bit.
+# What one network answers may differ between two copies of the same weights in memory, as a share of the largest
+# number. Kernels take another path where an address is aligned, so the same products are added in another order. Each
+# float32 addition rounds by up to 6e-8; measured are 1e-6 after the tens of layers here. Weights, token ids and
+# programs are not computed: those are compared to the bit.
 ROUNDING = 1e-5
 
 

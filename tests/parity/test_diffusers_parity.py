@@ -13,7 +13,7 @@ from parity.reference import SHAPE, Reference, calls_of
 # --- whole trajectories -----------------------------------------------------------------------------------------
 
 # Prediction type, schedule, steps, guidance, eta, negative prompt (None: the flag is left out), clip_sample_range.
-# diffusers steps to t - 1000 // n, which is the next listed timestep for leading, and for trailing where n divides 1000.
+# diffusers steps to t - 1000 // n, the next listed timestep for leading, and for trailing where n divides 1000.
 TRAJECTORIES = [
     ("epsilon", "leading", 10, 7.5, 0, None, None),
     ("epsilon", "leading", 7, 1, 0.7, None, None),

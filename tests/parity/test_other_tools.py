@@ -1,6 +1,7 @@
-"""Another tool's name for a sampler gives what that tool gives: `--sampler diffusers:EulerDiscreteScheduler` and the like,
-as runs of the program on the tiny bundle, against diffusers' own class, or against k-diffusion's own function on the tool's
-levels, with the same network and noise. The levels asked at are compared too, by what the network is told.
+"""Another tool's name for a sampler gives what that tool gives: `--sampler diffusers:EulerDiscreteScheduler` and the
+like, as runs of the program on the tiny bundle, against diffusers' own class, or against k-diffusion's own function
+on the tool's levels, with the same network and noise. The levels asked at are compared too, by what the network is
+told.
 
 What differs on purpose is in docs/sampling.md, "Other tools' names", and here at DIFFERENT.
 """
@@ -132,8 +133,8 @@ def test_diffusers_names_end_where_its_classes_do(end_of, name):
     assert_same(end_of(name, 20), wanted, network)
 
 
-# (PNDM is not among them: of v, diffusers averages v itself over the steps, against the paper; ours averages eps always.
-# DEIS goes to diffusers' last level with order 1 where there are fewer than 15 steps; ours never does.)
+# (PNDM is not among them: of v, diffusers averages v itself over the steps, against the paper; ours averages eps
+# always. DEIS goes to diffusers' last level with order 1 where there are fewer than 15 steps; ours never does.)
 @pytest.mark.parametrize(
     "name",
     [
@@ -199,7 +200,7 @@ def test_its_ipndm_has_our_levels_since_its_own_are_no_models(end_of):
     assert_same(end_of("diffusers:IPNDMScheduler", 20), x, network)
 
 
-# --- k-diffusion, and what A1111 and ComfyUI do with it ------------------------------------------------------------------
+# --- k-diffusion, and what A1111 and ComfyUI do with it ---------------------------------------------------------------
 
 sampling = load_sampling()
 
@@ -279,8 +280,8 @@ def sampled(function: str, sigmas, network, scale, **settings):
         return Denoiser(network)(function(Denoiser(network), x, sigmas[:-1], disable=True), sigmas[-2])
     if "sigmas" in asks:
         return function(Denoiser(network), x, sigmas, disable=True, **settings)
-    # DPM fast and DPM adaptive choose the levels between the largest and the smallest, and end there. k-diffusion's x is
-    # x0 + sigma eps, ours alpha times that: at sigma 0 it is the same.
+    # DPM fast and DPM adaptive choose the levels between the largest and the smallest, and end there. k-diffusion's x
+    # is x0 + sigma eps, ours alpha times that: at sigma 0 it is the same.
     calls = {"n": len(sigmas) - 1} if "n" in asks else {}
     x = function(Denoiser(network), x, float(sigmas[-2]), float(sigmas[0]), disable=True, **calls, **settings)
     return x / (1 + sigmas[-2] ** 2) ** 0.5
@@ -291,8 +292,9 @@ def assert_as_sampled(found, function: str, sigmas, scale, **settings) -> None:
     wanted = sampled(function, sigmas, network, scale, **settings)
     if function != "dpm_adaptive":
         return assert_same(found, wanted, network)
-    # The lengths of its steps hang on the answers, which both sides have in float32. Where an error lies at the solver's
-    # tolerance, 0.05, rounding decides whether the step is tried again: from there on both are right within that.
+    # The lengths of its steps hang on the answers, which both sides have in float32. Where an error lies at the
+    # solver's tolerance, 0.05, rounding decides whether the step is tried again: from there on both are right within
+    # that.
     assert found[1][:10] == pytest.approx(network.timesteps[:10], abs=2e-3)
     alike = len(found[1]) == len(network.timesteps)
     assert difference(found[0], wanted) < (3 * CLOSE if alike else 0.05)
@@ -392,7 +394,7 @@ def test_comfyuis_names_end_where_it_does(end_of, name, function, levels):
     assert_as_sampled(end_of("comfyui:" + name, 20), function, sigmas, scale)
 
 
-# --- all -----------------------------------------------------------------------------------------------------------------
+# --- all --------------------------------------------------------------------------------------------------------------
 
 
 HELD = {

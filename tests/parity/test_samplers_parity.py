@@ -1,5 +1,5 @@
-"""Samplers against k-diffusion's functions and diffusers' schedulers of the same name, on the same levels, with the same
-network and the same noise. The multistep ones have test_multistep_parity.py."""
+"""Samplers against k-diffusion's functions and diffusers' schedulers of the same name, on the same levels, with the
+same network and the same noise. The multistep ones have test_multistep_parity.py."""
 
 import diffusers
 import numpy
@@ -289,7 +289,7 @@ def test_deterministic_samplers_walk_flow_levels_as_in_comfyui(sampler):
 
 
 def in_ratios(sampler, x, start: float, end: float, denoiser, **settings):
-    """A step of k-diffusion's from flow sigma `start` to `end`, in its own terms: sigma / (1 - sigma), x / (1 - sigma)."""
+    """A step of k-diffusion's from flow sigma `start` to `end`, in its terms: sigma / (1 - sigma), x / (1 - sigma)."""
 
     def told(y, k):
         s = k / (1 + k)

@@ -74,8 +74,9 @@ COMMAND_LINES = [
     (["red apple", "--sampler", "nonsense"], f"--sampler 'nonsense': there are: {SAMPLERS}"),
     (
         ["red apple", "--schedule", "treiling"],
-        "--schedule 'treiling': did you mean 'trailing'? there are: ays, bundle, leading, linspace, trailing, linspace_sigma, "
-        "linspace_solver, leading_solver, normal, simple, sgm_uniform, ddim_uniform, karras, exponential, polyexponential, beta, beta_sigma, kl_optimal, ays_sd1, ays_sdxl, "
+        "--schedule 'treiling': did you mean 'trailing'? there are: ays, bundle, leading, linspace, trailing, "
+        "linspace_sigma, linspace_solver, leading_solver, normal, simple, sgm_uniform, ddim_uniform, karras, "
+        "exponential, polyexponential, beta, beta_sigma, kl_optimal, ays_sd1, ays_sdxl, "
         "laplace, linear_quadratic, lcm",
     ),
     (["red apple", "--rng", "philux"], "--rng 'philux': did you mean 'philox'? there are: cpu, philox"),

@@ -115,8 +115,8 @@ def test_a_long_prompt_draws_in_chunks(drawn, three_chunks):
 
 def test_break_in_a_model_of_one_chunk_is_a_space(drawn):
     said = (
-        "steplapse: warning: the prompt has a BREAK beyond the model's 1 chunk of 20 tokens; the words after it go on in "
-        "the last\n"
+        "steplapse: warning: the prompt has a BREAK beyond the model's 1 chunk of 20 tokens; the words after it go on "
+        "in the last\n"
     )
     assert drawn("red BREAK apple")[1] == said
 

@@ -340,7 +340,8 @@ LEADING = "; a race wants one start for all, as karras, normal or trailing have"
         ),
         (
             ["x", "--samplers", "euler", "--reference", "euler_a"],
-            "--reference 'euler_a': draws fresh noise, and ends elsewhere each time; wanted one of: ddim, euler, heun, ",
+            "--reference 'euler_a': draws fresh noise, and ends elsewhere each time; "
+            "wanted one of: ddim, euler, heun, ",
         ),
         (
             ["x", "--samplers", "euler", "--reference", "dpm_adaptive"],

@@ -352,8 +352,9 @@ def test_a_start_with_little_noise_gets_a_warning(run, schedule, steps, first):
 
 
 NAMES = (
-    "ays, bundle, leading, linspace, trailing, linspace_sigma, linspace_solver, leading_solver, normal, simple, sgm_uniform, "
-    "ddim_uniform, karras, exponential, polyexponential, beta, beta_sigma, kl_optimal, ays_sd1, ays_sdxl, laplace, linear_quadratic, lcm"
+    "ays, bundle, leading, linspace, trailing, linspace_sigma, linspace_solver, leading_solver, normal, simple, "
+    "sgm_uniform, ddim_uniform, karras, exponential, polyexponential, beta, beta_sigma, kl_optimal, ays_sd1, ays_sdxl, "
+    "laplace, linear_quadratic, lcm"
 )
 RANGE = "the model was trained at sigmas from 0.0291675 to 14.6146"
 BAD_LEVELS = [

@@ -88,7 +88,7 @@ class Lasting(torch.nn.Module):
         self.tokens = tokens
 
     def zero_after_long(self, x: torch.Tensor) -> torch.Tensor:
-        """By attention over many tokens, 4 * 8 * tokens² operations: a loop is nothing that a bundle's program may have."""
+        """By attention over many tokens, 4 * 8 * tokens² operations: a bundle's program may have no loop."""
         each = x.flatten()[:8].view(1, 1, 1, 8).expand(1, 1, self.tokens, 8)
         return torch.nn.functional.scaled_dot_product_attention(each, each, each)[:, :, 0, 0].mean() * 0
 

@@ -1,4 +1,4 @@
-"""OpenMP's threads sleep soon, unless the user says otherwise, and nothing of how the program was called is lost by it."""
+"""OpenMP's threads sleep soon, unless the user says otherwise; nothing of how the program was called is lost by it."""
 
 import array
 import fcntl

@@ -147,7 +147,8 @@ def test_seed_minus_1_is_random_and_other_tools_generators_are_known(planned, re
             "Euler Karras",
             "euler",
             "karras",
-            "euler on the schedule karras; tools differ in the rest: a1111:Euler Karras, comfyui:euler karras, sd.cpp:euler karras",
+            "euler on the schedule karras; tools differ in the rest: a1111:Euler Karras, comfyui:euler karras, "
+            "sd.cpp:euler karras",
         ),
     ],
 )
@@ -190,7 +191,8 @@ def test_a_race_knows_them_too(run):
 
 def test_lines_of_flags_and_other_tools_keys_are_read(planned, tmp_path):
     (tmp_path / "prompts").write_text(
-        '--prompt "red apple" --steps 5 --cfg_scale 7 --sampler_name "DPM++ 2M" --width 16 --seed 4 --negative_prompt blue whale\n'
+        '--prompt "red apple" --steps 5 --cfg_scale 7 --sampler_name "DPM++ 2M" --width 16 --seed 4 '
+        "--negative_prompt blue whale\n"
         "--prompt two words --steps=6 --seed 5\n"
         '{"prompt": "sun", "num_inference_steps": 7, "cfg": 2, "seed": 6}\n'
     )

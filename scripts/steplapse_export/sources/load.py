@@ -44,7 +44,8 @@ def load_pipeline(
     prefer_half: bool = False,
 ) -> Source:
     """
-    Weights have the types they have in the file, and stay in it until they are used; what a LoRA was added to is float32.
+    Weights have the types they have in the file, and stay in it until they are used; what a LoRA was added to is
+    float32.
 
     @param source           a diffusers folder, a .safetensors or .ckpt file, or `owner/name` at Hugging Face. What is
                             on the disk goes before an id.
@@ -187,7 +188,7 @@ def load_tokenizer(folder: Path):
 
 
 def choose_weights(names: list[str], prefer_half: bool) -> list[str]:
-    """Of a part's files, those to load: safetensors before .bin; of two precisions the smaller only when it is asked for."""
+    """Of a part's files, those to load: safetensors before .bin; of two precisions the smaller only when asked for."""
     matches = [match for match in map(WEIGHTS.fullmatch, sorted(names)) if match]
     for kind in ("safetensors", "bin"):
         by_half = {
@@ -200,7 +201,7 @@ def choose_weights(names: list[str], prefer_half: bool) -> list[str]:
 
 
 def dtype_of(files: list[Path]) -> torch.dtype:
-    """The files' own. float32, which has all that the others have, for a mixture and for what is no type to compute in."""
+    """The files' own. For a mixture, and for what is no type to compute in: float32, which has all that others have."""
     found = {
         tensor.dtype
         for file in files
@@ -241,7 +242,7 @@ def load_tiny_decoder(folder: str | Path):
 
 
 def fetch_folder(id: str, revision: str | None, prefer_half: bool) -> Path:
-    """The folder in Hugging Face's cache, named as the commit. What load_folder() reads is fetched where it isn't there."""
+    """The folder in Hugging Face's cache, named as the commit. What load_folder() reads is fetched if need be."""
     import huggingface_hub
     from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 

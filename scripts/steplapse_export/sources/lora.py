@@ -39,8 +39,8 @@ ROLES = [
     (r"\.alpha", "alpha"),
 ]
 
-# Of adapter_config.json: what a merge can do without, at the value at which it asks for nothing. What is in no list here
-# steers the training, or names layers that the weights have or have not.
+# Of adapter_config.json: what a merge can do without, at the value at which it asks for nothing. What is in no list
+# here steers the training, or names layers that the weights have or have not.
 UNSUPPORTED = {
     "use_dora": False,
     "use_qalora": False,
@@ -242,7 +242,7 @@ def check_ranks(layers: list[Layer], settings: dict, path: Path) -> None:
 
 
 def read_adapter_config(path: Path) -> tuple[dict, str | None]:
-    """What peft wrote beside the weights, as it is in diffusers' metadata; and whose the layers are, if it says that."""
+    """What peft wrote beside the weights, as it is in diffusers' metadata; and whose the layers are, if it says so."""
     beside = path.with_name(ADAPTER_CONFIG)
     try:
         config = json.loads(beside.read_text())

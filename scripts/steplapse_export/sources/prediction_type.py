@@ -1,9 +1,11 @@
-"""What a checkpoint in one file says of its training: what the UNet predicts, and whether the noise ends in no signal at all.
+"""What a checkpoint in one file says of its training: what the UNet predicts, and whether the noise ends in no signal
+at all.
 
 No format has one place for it. Web UIs and trainers have used these:
 
     keys of the state dict     v_pred, ztsnr (empty tensors that only mark), alphas_cumprod (the training noise itself)
-    safetensors metadata       modelspec.prediction_type, modelspec.architecture, ss_v_parameterization, ss_zero_terminal_snr
+    safetensors metadata       modelspec.prediction_type, modelspec.architecture, ss_v_parameterization,
+                               ss_zero_terminal_snr
     a .yaml of the same name   parameterization (latent-diffusion), the denoiser's scaling (generative-models)
 """
 

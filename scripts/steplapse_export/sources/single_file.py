@@ -195,7 +195,7 @@ def load_text_encoder(part: str, prefix: str, tensors: dict, config: Path, index
 
 @contextlib.contextmanager
 def in_float32(module: torch.nn.Module):
-    """In 16 bits SD 2.1's attention overflows, and a file may mix types. Afterwards the weights are the file's again."""
+    """In 16 bits SD 2.1's attention overflows, and a file may mix types. Afterwards the weights are the file's own."""
     own = module.state_dict()
     module.float()
     try:
@@ -309,8 +309,8 @@ def load_single_file(path: Path, config: Path | None = None, prediction_type: st
     if zero_snr and prediction_type == "epsilon":
         zero_snr = False
         remark(
-            f"{path} says that it was trained with zero terminal SNR, which is left out: an epsilon says nothing of the "
-            "picture where there is only noise"
+            f"{path} says that it was trained with zero terminal SNR, which is left out: an epsilon says nothing of "
+            "the picture where there is only noise"
         )
     parts["scheduler"] = make_scheduler(settings, prediction_type, zero_snr, config)
     if prediction_type == "v_prediction" and family is SD2 and own_config:
