@@ -116,7 +116,8 @@ def test_every_flag_that_an_answer_names_is_one(run):
     """Of ours or of the exporter's: an answer must not send anyone astray."""
     known = set(re.findall(r"--[a-z][a-z-]+", run("generate", "--help").out))
     known |= set(re.findall(r'"(--[a-z][a-z-]+)"', (ROOT / "scripts/steplapse_export/cli.py").read_text()))
-    table = (ROOT / "src/flag_words.cpp").read_text()
+    (source,) = (ROOT / "src").rglob("flag_words.cpp")
+    table = source.read_text()
     answers = [text for text in re.findall(r'"((?:[^"\\]|\\.)*)"', table) if not text.startswith("-")]
     named = {flag for text in answers for flag in re.findall(r"--[a-z][a-z-]+", text)}
     named |= set(re.findall(r'^ +\{"[^"]+", "[^"]+", "(--[a-z-]+)"', table, re.MULTILINE))
