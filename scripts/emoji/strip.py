@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Draws prompts with the built program and lays their x0 frames out as a strip, a row a prompt: docs/strip.png.
 
-scripts/emoji/strip.py build/release/steplapse docs/strip.png "red apple" "hot beverage"
+    scripts/emoji/strip.py build/release/steplapse docs/strip.png "red apple" "hot beverage"
+
+Columns are steps of a run of 30. All rows have the same seed.
 """
 
 import subprocess

@@ -1,8 +1,10 @@
 """A pipeline from what people have: a diffusers folder, a checkpoint in one file, or a Hugging Face id.
 
-source = load_pipeline("model.safetensors", loras=[(Path("style.safetensors"), 0.8)])
-source.pipeline      diffusers' StableDiffusionPipeline or StableDiffusionXLPipeline, or our own Pipeline
-source.description   where it came from, for a bundle's `source`
+    source = load_pipeline("model.safetensors", loras=[(Path("style.safetensors"), 0.8)])
+    source.pipeline      diffusers' StableDiffusionPipeline or StableDiffusionXLPipeline, or our own Pipeline
+    source.description   where it came from, for a bundle's `source`
+
+No code of a source's own is run.
 """
 
 import contextlib
