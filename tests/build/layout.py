@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Which room of src/ may include which: docs/architecture.md has the table, and this keeps it true.
 
-    tests/build/layout.py        prints what breaks the rules, a line each, and ends with 1 where there is any
+tests/build/layout.py        prints what breaks the rules, a line each, and ends with 1 where there is any
 """
 
 import re
@@ -60,8 +60,10 @@ def broken_rules() -> list[str]:
         is_public = path.is_relative_to(PUBLIC)
         own = rooms[f"steplapse/{path.name}"] if is_public else room_of_source(path)
         if own not in (None, "cli"):
-            broken += [f"{path.relative_to(ROOT)}:{number}: names a flag, {flag}; write its setting in backticks"
-                       for number, flag in flags_named(path)]
+            broken += [
+                f"{path.relative_to(ROOT)}:{number}: names a flag, {flag}; write its setting in backticks"
+                for number, flag in flags_named(path)
+            ]
         for number, name in included(path):
             place = f"{path.relative_to(ROOT)}:{number}"
             if is_public and not name.startswith("steplapse/"):
