@@ -12,13 +12,15 @@
 
 namespace steplapse {
 
+class BundleFolder;
+
 /// A model, loaded and ready. All tensors that go in and out are float32 or int64 on the CPU, whatever the device and
 /// the weights are. Not thread-safe per module, but different modules may be used from different threads.
 class Bundle {
  public:
   const Manifest& manifest() const;
-  const std::filesystem::path& folder() const;
-  std::string device() const;  ///< where it runs: cpu, cuda:0
+  const BundleFolder& folder() const;  ///< for the library itself
+  std::string device() const;          ///< where it runs: cpu, cuda:0
   /// How long loading took: `text_encoder`, `denoiser`, `decoders`; hashing included.
   const std::map<std::string, double>& load_seconds() const;
 
@@ -33,22 +35,19 @@ class Bundle {
   /// latents [N, C, h, w] -> images [N, 3, H, W] in [-1, 1] (not clamped). `decoder` is a key of manifest().decoders.
   Tensor decode(const std::string& decoder, const Tensor& latents) const;
 
-  /// The bytes of a file of the bundle, after its size and hash were checked: tokenizers, prompts.
-  /// @throws BundleError
-  std::string read_file(const std::string& name) const;
-
   Bundle(Bundle&&) noexcept;
   Bundle& operator=(Bundle&&) noexcept;
   ~Bundle();
 
  private:
-  friend Bundle load_bundle(const std::filesystem::path&, const std::string&, const std::vector<std::string>&);
+  friend Bundle load_bundle(BundleFolder, const std::string&, const std::vector<std::string>&);
   struct Loaded;
   explicit Bundle(std::unique_ptr<Loaded> loaded);
   std::unique_ptr<Loaded> loaded_;
 };
 
-/// Loads a bundle after all the checks of docs/bundle.md, in that order.
+/// Loads a bundle after all the checks of docs/bundle.md, in that order. Sets libtorch's graph executor for the whole
+/// process: no profiling runs, no fusion, so that the first call answers as the others do.
 ///
 /// @param device    `auto` (CUDA where there is one), `cpu`, `cuda`, `cuda:1`
 /// @param decoders  which of the bundle's decoders to load; `full` always is
@@ -60,7 +59,7 @@ Bundle load_bundle(const std::filesystem::path& folder, const std::string& devic
 
 /// Everything wrong with a bundle, one line each (empty: sound). Beside the checks of load_bundle, a forward pass of
 /// each module at batch 1, 2 and 3: shapes and dtypes as docs/bundle.md says, and rows that do not depend on the batch.
-/// `report` is told each check as it passes, for people who watch.
+/// @param report  is told each check as it passes, for people who watch; may be empty
 std::vector<std::string> verify_bundle(const std::filesystem::path& folder,
                                        const std::function<void(const std::string&)>& report);
 

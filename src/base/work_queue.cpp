@@ -7,12 +7,6 @@
 namespace steplapse {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-double milliseconds_since(Clock::time_point start) {
-  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-}
-
 /// Does the work and lets go of all it holds.
 std::exception_ptr error_of(std::function<void()> work) {
   try {
@@ -56,21 +50,9 @@ void WorkQueue::drain(std::chrono::milliseconds limit) {
   changed_.wait_for(lock, limit, [&] { return waiting_.empty() && !busy_; });
 }
 
-double WorkQueue::milliseconds_worked() const {
-  const std::lock_guard lock(mutex_);
-  return milliseconds_worked_;
-}
-
-double WorkQueue::milliseconds_waited() const {
-  const std::lock_guard lock(mutex_);
-  return milliseconds_waited_;
-}
-
 template <typename Condition>
 void WorkQueue::wait_until(std::unique_lock<std::mutex>& lock, Condition condition) {
-  const Clock::time_point start = Clock::now();
   changed_.wait(lock, condition);  // an error empties the queue, so every condition holds then
-  milliseconds_waited_ += milliseconds_since(start);
   if (error_) std::rethrow_exception(error_);
 }
 
@@ -85,12 +67,9 @@ void WorkQueue::run() {
     changed_.notify_all();
 
     lock.unlock();
-    const Clock::time_point start = Clock::now();
     std::exception_ptr error = error_of(std::move(work));
-    const double milliseconds = milliseconds_since(start);
     lock.lock();
 
-    milliseconds_worked_ += milliseconds;
     busy_ = false;
     if (error) {
       error_ = std::move(error);

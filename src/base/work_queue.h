@@ -27,23 +27,18 @@ class WorkQueue {
   void drain();                                 ///< waits until all is done
   void drain(std::chrono::milliseconds limit);  ///< or that long; from any thread, and no exception comes out
 
-  double milliseconds_worked() const;  ///< in the work itself; what was hidden is this without the next one
-  double milliseconds_waited() const;  ///< by callers, in push and drain
-
  private:
   void run();
   template <typename Condition>
   void wait_until(std::unique_lock<std::mutex>& lock, Condition condition);
 
   const size_t capacity_;
-  mutable std::mutex mutex_;
+  std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<std::function<void()>> waiting_;
   bool busy_ = false;
   bool stopping_ = false;
   std::exception_ptr error_;
-  double milliseconds_worked_ = 0;
-  double milliseconds_waited_ = 0;
   std::thread worker_;
 };
 

@@ -9,7 +9,7 @@
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "cli/listing.h"
-#include "model/taught_prompts.h"
+#include "model/bundle_folder.h"
 #include "steplapse/bundle.h"
 #include "steplapse/error.h"
 
@@ -89,9 +89,10 @@ void add_flags(CLI::App& command, PromptsFlags& flags) {
 
 int list_prompts(const CLI::App&, const PromptsFlags& flags) {
   const fs::path folder = folder_or_default(flags.folder);
-  const Manifest manifest = read_manifest(folder);
+  const BundleFolder on_disk(folder);
+  const Manifest& manifest = on_disk.manifest();
   if (!manifest.prompts) throw UsageError(manifest.name + " does not say what it was taught");
-  const auto found = search_prompts(taught_prompts(folder, manifest), flags.word);
+  const auto found = search_prompts(on_disk.taught_prompts(), flags.word);
   for (const TaughtPrompt& taught : found) std::cout << escaped(taught.name) << '\n';
   if (found.empty()) throw UsageError("nothing taught has " + in_quotes(flags.word) + " in its name or keywords");
   return 0;

@@ -11,7 +11,7 @@
 #include "base/wording.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
-#include "model/taught_prompts.h"
+#include "model/bundle_folder.h"
 #include "plan/plan.h"
 #include "steplapse/error.h"
 
@@ -31,8 +31,8 @@ Settings guided(Settings settings) {
 
 // ---- embeddings
 
-NamedTensors embeddings_of(const fs::path& folder, const Plan& plan) {
-  const Guidance guidance = encode_prompts(load_bundle(folder), plan.prompts).guidance;
+NamedTensors embeddings_of(BundleFolder folder, const Plan& plan) {
+  const Guidance guidance = encode_prompts(load_bundle(std::move(folder), "cpu", {}), plan.prompts).guidance;
   NamedTensors tensors;
   for (size_t i = 0; i < guidance.cond.size(); ++i) tensors["conditioning_" + std::to_string(i)] = guidance.cond[i];
   for (size_t i = 0; i < guidance.uncond.size(); ++i) tensors["negative_" + std::to_string(i)] = guidance.uncond[i];
@@ -152,20 +152,21 @@ int show_tokens(const CLI::App& command, const TokensFlags& flags) {
   settings.prompt_syntax = prompt_syntax_of(flags.prompt_syntax);
   const fs::path model = flags.model.empty() ? default_model() : fs::path(flags.model);
   if (writes) check_writable(flags.embeddings, flags.overwrite);
-  const Manifest manifest = read_manifest(model);
+  BundleFolder folder(model);
+  const Manifest manifest = folder.manifest();
   const Plan plan = make_plan(manifest, guided(settings));
-  const TokenizedPrompts prompts = tokenize_prompts(manifest, tokenizers_of(model, manifest), plan.prompts);
+  const TokenizedPrompts prompts = tokenize_prompts(manifest, folder.tokenizers(), plan.prompts);
 
   // In the order in which drawing gives them.
   for (const std::string& warning : plan.warnings) warn(warning);
   if (manifest.prompts) {
-    for (const std::string& warning : unknown_warnings(taught_prompts(model, manifest), plan.prompts)) warn(warning);
+    for (const std::string& warning : unknown_warnings(folder.taught_prompts(), plan.prompts)) warn(warning);
   }
   for (const std::string& warning : prompts.warnings) warn(warning);
 
   NamedTensors embeddings;
   if (writes) {
-    embeddings = embeddings_of(model, plan);
+    embeddings = embeddings_of(std::move(folder), plan);
     write_whole(flags.embeddings, to_safetensors(embeddings));
   }
   if (flags.json) {

@@ -440,6 +440,19 @@ std::string noise_line(const TrainingNoise& noise) {
   return line.str();
 }
 
+/// What the exporter tried the bundle with.
+std::string verified_line(const Manifest::Verified& verified) {
+  const auto numbers = [](const std::vector<int64_t>& list) {
+    std::vector<std::string> texts;
+    for (const int64_t number : list) texts.push_back(std::to_string(number));
+    return joined(texts, ", ");
+  };
+  std::vector<std::string> sizes;
+  for (const Manifest::Size size : verified.sizes) sizes.push_back(text_of(size));
+  return "verified:         batches of " + numbers(verified.batches) + "; sizes " + joined(sizes, ", ") + "; chunks " +
+         numbers(verified.chunks) + "\n";
+}
+
 std::string tokenizer_line(const Manifest::Tokenizer& tokenizer) {
   return "tokenizer:        " + tokenizer.kind + ", " + counted(tokenizer.length, "token") + "\n";
 }
@@ -495,8 +508,9 @@ std::string describe(const Manifest& manifest) {
        << manifest.downscale << " of the picture's sides, rms " << manifest.x0_rms.value
        << (manifest.x0_rms.assumed ? " (assumed)" : "") << "\nsizes:            " << text_of(manifest.default_size)
        << " by default; " << sizes_text(manifest) << "\n"
-       << noise_line(manifest.training_noise) << "defaults:         " << counted(manifest.defaults.steps, "step")
-       << ", " << manifest.defaults.sampler << ", guidance scale " << manifest.defaults.guidance_scale
+       << verified_line(manifest.verified) << noise_line(manifest.training_noise)
+       << "defaults:         " << counted(manifest.defaults.steps, "step") << ", " << manifest.defaults.sampler
+       << ", guidance scale " << manifest.defaults.guidance_scale
        << "\nno negative:      " << manifest.no_negative_prompt << "\nSHA-256 of model.json:\n  " << manifest.sha256
        << "\n";
   return text.str();

@@ -393,10 +393,4 @@ jit::Module read_program(const std::string& path, const std::string& archive, at
   }
 }
 
-std::set<std::string> operators_of(const jit::CompilationUnit& code) {
-  std::set<std::string> names;
-  visit_nodes(code, [&](const jit::Node& node) { names.insert(node.kind().toQualString()); });
-  return names;
-}
-
 }  // namespace steplapse

@@ -22,7 +22,4 @@ namespace steplapse {
 /// @throws BundleError  what was refused and why; nothing of the archive has run
 torch::jit::Module read_program(const std::string& path, const std::string& archive, at::Device device = at::kCPU);
 
-/// The operators (`aten::add`) and kinds of nodes (`prim::If`) of all functions a module's code has.
-std::set<std::string> operators_of(const torch::jit::CompilationUnit& code);
-
 }  // namespace steplapse

@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "base/text.h"
-#include "model/bundle_file.h"
 #include "steplapse/error.h"
 
 namespace steplapse {
@@ -85,11 +84,6 @@ std::vector<TaughtPrompt> parse_prompts(std::string_view text, const std::string
     taught.push_back(parse_prompt(entry, file + ": entry " + std::to_string(taught.size() + 1)));
   }
   return taught;
-}
-
-std::vector<TaughtPrompt> taught_prompts(const std::filesystem::path& folder, const Manifest& manifest) {
-  const std::string& name = manifest.prompts.value();
-  return parse_prompts(read_bundle_file(folder, name, manifest.files.at(name)), (folder / name).string());
 }
 
 std::vector<TaughtPrompt> search_prompts(const std::vector<TaughtPrompt>& taught, std::string_view query) {

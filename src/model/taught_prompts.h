@@ -20,10 +20,6 @@ struct TaughtPrompt {
 /// @throws BundleError  one line that begins with `file`: not JSON, or an entry without a name or keywords.
 std::vector<TaughtPrompt> parse_prompts(std::string_view json, const std::string& file);
 
-/// The same of a bundle that has such a file, which errors name with the folder.
-/// @throws BundleError
-std::vector<TaughtPrompt> taught_prompts(const std::filesystem::path& folder, const Manifest& manifest);
-
 /// Those with every word of the query somewhere in their name or keywords, whatever the case; "berry" finds
 /// "strawberry". Without words: all.
 std::vector<TaughtPrompt> search_prompts(const std::vector<TaughtPrompt>& taught, std::string_view query);

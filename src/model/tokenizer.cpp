@@ -7,7 +7,6 @@
 #include <variant>
 
 #include "base/text.h"
-#include "model/bundle_file.h"
 #include "model/clip_bpe.h"
 #include "steplapse/error.h"
 
@@ -70,22 +69,6 @@ Tokenizer::~Tokenizer() = default;
 
 std::vector<Piece> Tokenizer::pieces(std::string_view text) const {
   return std::visit([&](const auto& kind) { return kind.pieces(text); }, model_->kind);
-}
-
-Tokenizer tokenizer_of(const std::filesystem::path& folder, const Manifest& manifest, const Manifest::Tokenizer& spec) {
-  Manifest::Tokenizer placed = spec;  // errors name its files
-  std::vector<std::string> files;
-  for (std::string& name : placed.files) {
-    files.push_back(read_bundle_file(folder, name, manifest.files.at(name)));
-    name = (folder / name).string();
-  }
-  return {placed, files};
-}
-
-std::vector<Tokenizer> tokenizers_of(const std::filesystem::path& folder, const Manifest& manifest) {
-  std::vector<Tokenizer> tokenizers;
-  for (const auto& spec : manifest.tokenizers) tokenizers.push_back(tokenizer_of(folder, manifest, spec));
-  return tokenizers;
 }
 
 }  // namespace steplapse

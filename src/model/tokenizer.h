@@ -42,12 +42,4 @@ class Tokenizer {
   std::unique_ptr<Model> model_;
 };
 
-/// One of a bundle's own; errors name its files with the folder.
-/// @throws BundleError
-Tokenizer tokenizer_of(const std::filesystem::path& folder, const Manifest& manifest, const Manifest::Tokenizer& spec);
-
-/// All of them, in the manifest's order.
-/// @throws BundleError
-std::vector<Tokenizer> tokenizers_of(const std::filesystem::path& folder, const Manifest& manifest);
-
 }  // namespace steplapse

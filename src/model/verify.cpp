@@ -2,9 +2,7 @@
 #include <ATen/CPUGeneratorImpl.h>
 
 #include "base/shape_text.h"
-#include "model/bundle_file.h"
-#include "model/taught_prompts.h"
-#include "model/tokenizer.h"
+#include "model/bundle_folder.h"
 #include "steplapse/bundle.h"
 #include "steplapse/error.h"
 
@@ -106,11 +104,10 @@ void check_modules(const Bundle& bundle, Verification& verification) {
   const Manifest& manifest = bundle.manifest();
   for (const auto& spec : manifest.tokenizers) {
     verification.check("tokenizer " + spec.files.front() + ": reads a prompt",
-                       [&] { tokenizer_of(bundle.folder(), manifest, spec).pieces("red apple"); });
+                       [&] { bundle.folder().read_tokenizer(spec).pieces("red apple"); });
   }
   if (manifest.prompts) {
-    verification.check("prompts " + *manifest.prompts + ": can be read",
-                       [&] { taught_prompts(bundle.folder(), manifest); });
+    verification.check("prompts " + *manifest.prompts + ": can be read", [&] { bundle.folder().taught_prompts(); });
   }
   const Inputs inputs(manifest);
   const std::string batches = ": batches of 1, 2 and 3 answer alike, row for row";
@@ -145,13 +142,13 @@ void check_modules(const Bundle& bundle, Verification& verification) {
 
 std::vector<std::string> verify_bundle(const std::filesystem::path& folder, const Report& report) {
   Verification verification(report);
-  Manifest manifest;
-  if (!verification.check("model.json: every key is there and in range", [&] { manifest = read_manifest(folder); })) {
+  std::optional<BundleFolder> on_disk;
+  if (!verification.check("model.json: every key is there and in range", [&] { on_disk.emplace(folder); })) {
     return verification.problems();
   }
-  for (const auto& [name, file] : manifest.files) {
-    verification.check(name + ": size and SHA-256 are those of model.json",
-                       [&, &name = name, &file = file] { BundleFile(folder, name, file); });
+  const Manifest& manifest = on_disk->manifest();
+  for (const auto& [name, ignored] : manifest.files) {
+    verification.check(name + ": size and SHA-256 are those of model.json", [&, &name = name] { on_disk->open(name); });
   }
   if (!verification.problems().empty()) return verification.problems();  // what is not what it says is not loaded
 

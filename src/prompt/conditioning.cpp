@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "model/bundle_folder.h"
 
 namespace steplapse {
 namespace {
@@ -87,8 +88,7 @@ TokenizedPrompts tokenize_prompts(const Manifest& manifest, const std::vector<To
 }
 
 EncodedPrompts encode_prompts(const Bundle& bundle, const PromptRequest& request) {
-  const std::vector<Tokenizer> tokenizers = tokenizers_of(bundle.folder(), bundle.manifest());
-  TokenizedPrompts prompts = tokenize_prompts(bundle.manifest(), tokenizers, request);
+  TokenizedPrompts prompts = tokenize_prompts(bundle.manifest(), bundle.folder().tokenizers(), request);
 
   Guidance guidance{.cond = encoded(bundle, prompts.prompt), .uncond = {}, .rule = {}};
   if (!prompts.negative.empty()) {

@@ -16,7 +16,7 @@
 #include "base/standard_streams.h"
 #include "base/text.h"
 #include "base/warnings.h"
-#include "model/taught_prompts.h"
+#include "model/bundle_folder.h"
 #include "plan/plan.h"
 #include "record/run_folder.h"
 #include "runs/batch_memory.h"
@@ -44,7 +44,7 @@ std::map<std::string, std::string> provenance(const Manifest& manifest, const Op
 /// The bundle's list of what it was taught, if it has one, knows which words mean nothing to it.
 std::vector<std::string> warnings_of_unknown_words(const Bundle& bundle, const Plan& plan) {
   if (!bundle.manifest().prompts) return {};
-  return unknown_warnings(taught_prompts(bundle.folder(), bundle.manifest()), plan.prompts);
+  return unknown_warnings(bundle.folder().taught_prompts(), plan.prompts);
 }
 
 void check_decoder(const Manifest& manifest, const std::string& decoder) {
@@ -330,7 +330,8 @@ std::vector<Waiting> checked(const Manifest& manifest, Options& options, Warning
 }
 
 int run_reporting(Options options, Progress& progress) {
-  const Manifest manifest = read_manifest(options.model);
+  BundleFolder folder(options.model);
+  const Manifest& manifest = folder.manifest();
   check_decoder(manifest, options.decoder);
   Warnings warnings([&](const std::string& text) { progress.warning(text); });
   const std::vector<Waiting> runs = checked(manifest, options, warnings, progress);
@@ -339,7 +340,7 @@ int run_reporting(Options options, Progress& progress) {
   set_threads(options.threads);
   const Bundle bundle = [&] {
     const SignalWatch watch([&](int signal) { say_nothing_has_begun(progress, signal); });
-    return load_bundle(options.model, options.device, {options.decoder});
+    return load_bundle(std::move(folder), options.device, {options.decoder});
   }();
   return Batch(options, bundle, runs, warnings, progress).go();
 }

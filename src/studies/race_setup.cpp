@@ -13,7 +13,7 @@
 #include "base/text.h"
 #include "base/warnings.h"
 #include "base/wording.h"
-#include "model/taught_prompts.h"
+#include "model/bundle_folder.h"
 #include "plan/plan_levels.h"
 #include "plan/presets.h"
 #include "runs/batch_memory.h"
@@ -180,11 +180,9 @@ std::vector<Plan> plan_lanes(const Manifest& manifest, const RaceOptions& option
   return plans;
 }
 
-void warn_of_unknown_words(const Manifest& manifest, const RaceOptions& options, const std::vector<Plan>& plans,
-                           Warnings& warnings) {
-  if (!manifest.prompts) return;
-  const auto taught = taught_prompts(options.model, manifest);
-  for (const Plan& plan : plans) warnings.add(unknown_warnings(taught, plan.prompts));
+void warn_of_unknown_words(const BundleFolder& folder, const std::vector<Plan>& plans, Warnings& warnings) {
+  if (!folder.manifest().prompts) return;
+  for (const Plan& plan : plans) warnings.add(unknown_warnings(folder.taught_prompts(), plan.prompts));
 }
 
 std::vector<Lane> lanes_of(const Bundle& bundle, const std::vector<Plan>& plans, Warnings& warnings) {
@@ -243,7 +241,8 @@ void say_interrupted(RaceProgress& progress) {
 
 int race_reporting(const RaceOptions& options, RaceProgress& progress) {
   check_files(options);
-  const Manifest manifest = read_manifest(options.model);
+  BundleFolder folder(options.model);
+  const Manifest manifest = folder.manifest();
   RaceOptions asked = options;
   if (!asked.settings.schedule) {
     asked.settings.schedule = manifest.training_noise.is_flow() ? kFlowRaceSchedule : kRaceSchedule;
@@ -256,11 +255,11 @@ int race_reporting(const RaceOptions& options, RaceProgress& progress) {
   });  // not before all is known to be right: what is wrong is one line
   warnings.add(field.warnings());
   for (const Plan& plan : plans) warnings.add(plan.warnings);
-  warn_of_unknown_words(manifest, asked, plans, warnings);
+  warn_of_unknown_words(folder, plans, warnings);
 
   set_threads(options.threads);
   std::optional<SignalWatch> watch(std::in_place, [&](int) { say_interrupted(progress); });
-  const Bundle bundle = load_bundle(options.model, options.device, {});
+  const Bundle bundle = load_bundle(std::move(folder), options.device, {});
   race.lanes = lanes_of(bundle, plans, warnings);
 
   warnings.add(check_cost(bundle, plans.front(), race.lanes.front().guidance));

@@ -6,6 +6,7 @@
 
 #include <functional>
 
+#include "model/bundle_folder.h"
 #include "steplapse/error.h"
 #include "support/bundle_maker.h"
 
@@ -97,12 +98,20 @@ TEST(Bundle, LeavesIntegersAsTheyAre) {
   EXPECT_EQ(answer.mean().item<double>(), static_cast<double>(static_cast<float>((int64_t{1} << 40) + 1)));
 }
 
-TEST(Bundle, ReadsItsOtherFiles) {
+TEST(BundleFolder, ReadsFilesAfterTheirHashWasChecked) {
   BundleMaker maker;
-  const Bundle bundle = load_bundle(maker.write());
-  EXPECT_EQ(bundle.read_file("tokenizer.model"), kModel);
+  const BundleFolder folder(maker.write());
+  EXPECT_EQ(folder.read("tokenizer.model"), kModel);
   std::ofstream(maker.path("tokenizer.model")) << "quite another!";
-  EXPECT_THROW(bundle.read_file("tokenizer.model"), BundleError);
+  EXPECT_THROW(folder.read("tokenizer.model"), BundleError);
+}
+
+TEST(BundleFolder, ReadsTokenizersOnce) {
+  BundleMaker maker;
+  const BundleFolder folder(maker.write());
+  const std::vector<Tokenizer>& tokenizers = folder.tokenizers();
+  std::ofstream(maker.path("tokenizer.model")) << "quite another!";
+  EXPECT_EQ(&folder.tokenizers(), &tokenizers);
 }
 
 TEST(Bundle, IsMappedAndOutlivesItsFolder) {

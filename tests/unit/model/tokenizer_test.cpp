@@ -4,9 +4,10 @@
 #include <gtest/gtest.h>
 
 #include "base/sha256.h"
+#include "model/bundle_folder.h"
 #include "steplapse/error.h"
+#include "support/bundle_maker.h"
 #include "support/sentencepiece_model.h"
-#include "support/temporary_folder.h"
 
 namespace steplapse {
 namespace {
@@ -68,15 +69,18 @@ TEST(Tokenizer, RefusesWhatItDoesNotKnow) {
 }
 
 TEST(Tokenizer, OfABundleNamesItsFilesWithTheFolder) {
-  const test_support::TemporaryFolder folder;
-  Manifest manifest;
-  manifest.tokenizers.push_back({"clip_bpe", {"vocab.json", "merges.txt"}, 77, 1, 2, 0});
-  for (const auto& [name, bytes] : {std::pair("vocab.json"s, "[]"s), std::pair("merges.txt"s, ""s)}) {
-    folder.write(name, bytes);
-    manifest.files[name] = {static_cast<int64_t>(bytes.size()), sha256(bytes)};
-  }
-  EXPECT_THAT([&] { tokenizers_of(folder.path(), manifest); },
-              ThrowsMessage<BundleError>(StrEq((folder / "vocab.json").string() +
+  test_support::BundleMaker maker;
+  maker.files["vocab.json"] = "[]";
+  maker.files["merges.txt"] = "";
+  maker.manifest["tokenizers"] = {{{"kind", "clip_bpe"},
+                                   {"files", {"vocab.json", "merges.txt"}},
+                                   {"length", 77},
+                                   {"bos", 1},
+                                   {"eos", 2},
+                                   {"pad", 0}}};
+  const BundleFolder folder(maker.write());
+  EXPECT_THAT([&] { folder.tokenizers(); },
+              ThrowsMessage<BundleError>(StrEq(maker.path("vocab.json").string() +
                                                ": is a list of 0, expected an object of tokens and their ids")));
 }
 

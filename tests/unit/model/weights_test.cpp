@@ -1,4 +1,4 @@
-#include "model/cast_memory.h"
+#include "model/weights.h"
 
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "model/bundle_file.h"
+#include "model/taught_prompts.h"
+#include "model/tokenizer.h"
+#include "steplapse/bundle.h"
+#include "steplapse/manifest.h"
+
+namespace steplapse {
+
+/// A bundle on disk: its manifest, and its files after their checks. Tokenizers and taught prompts are read when they are
+/// first asked for, and kept. `open` and `read` are thread-safe, the rest is not.
+class BundleFolder {
+ public:
+  explicit BundleFolder(std::filesystem::path path);  ///< @throws BundleError, UsageError  as read_manifest
+
+  const std::filesystem::path& path() const { return path_; }
+  const Manifest& manifest() const { return manifest_; }
+
+  /// A file of the manifest, after its size and hash were checked. @throws BundleError
+  std::unique_ptr<BundleFile> open(const std::string& name) const;
+  std::string read(const std::string& name) const;  ///< its bytes, likewise
+
+  /// One of the manifest's; errors name its files with the folder. @throws BundleError
+  Tokenizer read_tokenizer(const Manifest::Tokenizer& spec) const;
+  const std::vector<Tokenizer>& tokenizers() const;  ///< all of them, in the manifest's order
+
+  /// What the model was taught; empty where the bundle does not say. @throws BundleError
+  const std::vector<TaughtPrompt>& taught_prompts() const;
+
+ private:
+  std::filesystem::path path_;
+  Manifest manifest_;
+  mutable std::optional<std::vector<Tokenizer>> tokenizers_;
+  mutable std::optional<std::vector<TaughtPrompt>> taught_prompts_;
+};
+
+/// As load_bundle of its path, without reading the manifest again.
+Bundle load_bundle(BundleFolder folder, const std::string& device, const std::vector<std::string>& decoders);
+
+}  // namespace steplapse
