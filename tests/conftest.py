@@ -1,70 +1,24 @@
-"""What the tests of the program share: the program itself, and tiny bundles for it to draw with.
+"""The program as a fixture: started, drawn with, left running. What tests import by name is in harness.py."""
 
-STEPLAPSE        the program (default: the newest one under build/)
-STEPLAPSE_BUILD  its build folder, where bundles are kept between runs (default: the program's)
-STEPLAPSE_MOVED  bytes by which the tiny bundles' weights lie further into their files, and so elsewhere in memory
-                 (default: 0). Multiples of 8; the tests pass at each.
-"""
+import steplapse_export  # noqa: F401  before any test imports torch: it sets how long OpenMP's threads spin
 
-import dataclasses
-import fcntl
+# isort: split
 import functools
-import hashlib
 import json
 import os
 import shutil
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from PIL import Image
-from safetensors.numpy import load_file
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "scripts"))
-
-import spin_count  # before any test imports torch
-from measure_bits import accept_files, move_weights
-
-MOVED = int(os.environ.get("STEPLAPSE_MOVED", "0"))
-TIMEOUT = 600  # seconds; a tiny run needs two on an idle machine, and far more beside other programs
-
-
-def find_program() -> Path:
-    if os.environ.get("STEPLAPSE"):
-        return Path(os.environ["STEPLAPSE"]).resolve()
-    built = sorted(ROOT.glob("build/*/steplapse"), key=lambda path: path.stat().st_mtime)
-    return built[-1] if built else ROOT / "build/release/steplapse"
-
-
-PROGRAM = find_program()
-BUNDLES = Path(os.environ.get("STEPLAPSE_BUILD", PROGRAM.parent)).resolve() / "tests" / "bundles"
+from harness import PROGRAM, TIMEOUT, Ended, environment, make_tiny_bundle
 
 
 def pytest_configure(config):
     if not os.access(PROGRAM, os.X_OK):
         raise pytest.UsageError(f"{PROGRAM} is no program; build steplapse, or name it with STEPLAPSE=PATH")
-
-
-def make_tiny_bundle(*flags: str) -> Path:
-    """The bundle that `scripts/export_bundle.py --tiny` makes: of random weights, 16 x 16 pictures, its name `tiny`.
-
-    Made once for each version of the scripts, and kept; whoever needs it meanwhile waits for it.
-    """
-    recipe = hashlib.sha256(" ".join(flags).encode() + MOVED * b" ")
-    for script in sorted((ROOT / "scripts").glob("*.py")):
-        if script.stem.startswith(("bundle_", "export_", "tiny_", "clip_", "pipeline")):
-            recipe.update(script.read_bytes())
-    bundle = BUNDLES / recipe.hexdigest()[:12] / "tiny"
-    bundle.parent.mkdir(parents=True, exist_ok=True)
-    with open(bundle.parent / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not bundle.exists():
-            subprocess.run([sys.executable, ROOT / "scripts/export_bundle.py", "--tiny", *flags, bundle], check=True)
-            move_weights(bundle, MOVED)
-    return bundle
 
 
 @pytest.fixture(scope="session")
@@ -88,46 +42,21 @@ def changed_bundle(tiny_bundle, tmp_path):
     return changed_bundle
 
 
-def assert_readable(path: Path) -> bool:
-    """A picture, JSON, safetensors or CSV file is whole. Returns whether it is one of these."""
-    if path.suffix == ".png":
-        Image.open(path).load()
-    elif path.suffix == ".json":
-        json.loads(path.read_text())
-    elif path.suffix == ".safetensors":
-        load_file(path)
-    elif path.suffix == ".csv":
-        assert path.read_text().endswith("\n")
-    else:
-        return False
-    return True
-
-
-@dataclasses.dataclass
-class Ended:
-    """How a program ended."""
-
-    code: int
-    out: str
-    err: str
-
-    def lines(self) -> list[str]:
-        return self.err.splitlines()
-
-
-def environment(model: Path, **more: str) -> dict[str, str]:
-    """The tiny bundle is the model where none is named. One thread: more only wait for each other here."""
-    return {**os.environ, "STEPLAPSE_MODEL": str(model), "OMP_NUM_THREADS": "1", **more}
-
-
 @pytest.fixture(scope="session")
 def start(tiny_bundle):
     """start(folder, "red apple", "--seed", 1, STEPLAPSE_MODEL="...") runs the program in `folder` until it ends."""
 
     def start(folder: Path, *arguments, stdin: bytes = b"", preexec_fn=None, **more: str) -> Ended:
         command = [PROGRAM, *(a if isinstance(a, bytes) else str(a) for a in arguments)]
-        ended = subprocess.run(command, cwd=folder, env=environment(tiny_bundle, **more), input=stdin,
-                               capture_output=True, preexec_fn=preexec_fn, timeout=TIMEOUT)
+        ended = subprocess.run(
+            command,
+            cwd=folder,
+            env=environment(tiny_bundle, **more),
+            input=stdin,
+            capture_output=True,
+            preexec_fn=preexec_fn,
+            timeout=TIMEOUT,
+        )
         return Ended(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
 
     return start
@@ -163,9 +92,16 @@ def begin(tiny_bundle, tmp_path):
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGXCPU):
                 signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
 
-        process = subprocess.Popen([PROGRAM, *map(str, arguments)], cwd=tmp_path,
-                                   env=environment(tiny_bundle, **more), preexec_fn=settle_signals,
-                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [PROGRAM, *map(str, arguments)],
+            cwd=tmp_path,
+            env=environment(tiny_bundle, **more),
+            preexec_fn=settle_signals,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         begun.append(process)
         return process
 

@@ -1,0 +1,1 @@
+"""How models/emoji-64 is trained and evaluated."""

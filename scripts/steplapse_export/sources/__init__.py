@@ -1,0 +1,1 @@
+"""Where pipelines come from: diffusers folders, checkpoint files, Hugging Face."""

@@ -1,0 +1,1 @@
+"""Pipelines of random weights, for tests."""
