@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Which room of src/ may include which: docs/architecture.md has the table, and this keeps it true.
 
-    tests/build/layout.py        prints what breaks the rules, a line each, and ends with 1 where there is any
+tests/build/layout.py        prints what breaks the rules, a line each, and ends with 1 where there is any
 """
 
 import re
