@@ -5,4 +5,4 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 git ls-files '*.h' '*.cpp' | xargs .venv/bin/clang-format -i
-.venv/bin/ruff format
+.venv/bin/ruff format -q

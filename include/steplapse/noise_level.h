@@ -40,15 +40,17 @@ struct TrainingNoise {
   std::optional<double> clip_sample_range;  ///< x0 is clipped to plus and minus this (ddim, ddpm)
   double shift = 1;                         ///< of a flow model's levels towards noise: see NoiseScale
 
+  /// Whether alpha = 1 - sigma, without a table. (The manifest's checks see to it that both go together.)
+  bool is_flow() const { return prediction_type == PredictionType::flow; }
   int64_t timesteps() const;          ///< how many it was trained on; 1000 for flow
   NoiseLevel level(int64_t t) const;  ///< of a training timestep, which must be inside the table
 };
 
 /// The levels a run visits.
 struct Schedule {
-  std::vector<NoiseLevel>
-      levels;             ///< n + 1 for n steps, noisiest first; the last has sigma 0 or is the model's own last
-  double init_scale = 1;  ///< the start is unit noise times this
+  /// n + 1 for n steps, noisiest first; the last has sigma 0 or is the model's own last.
+  std::vector<NoiseLevel> levels;
+  double init_scale = 1;                    ///< the start is unit noise times this
   std::vector<double> alphas_cumprod = {};  ///< of the training noise, for at(); none for flow, where alpha = 1 - sigma
 
   /// The level where sigma / alpha is k, for samplers that ask between the listed ones: its timestep is interpolated
@@ -56,6 +58,7 @@ struct Schedule {
   NoiseLevel at(double k) const;
 
   int64_t steps() const { return static_cast<int64_t>(levels.size()) - 1; }
+  bool is_flow() const { return alphas_cumprod.empty(); }
 };
 
 /// @throws std::invalid_argument  fewer than two levels, a level that is not finite, or sigma / alpha that rises;

@@ -149,19 +149,20 @@ struct Sampler {
   std::optional<double> eta = std::nullopt;  ///< its default; none: it knows no eta, and draws by itself or not at all
   bool churns = false;                       ///< knows s_churn, s_tmin, s_tmax
   bool fresh_noise = false;                  ///< draws noise even where eta and s_churn are 0, or without them
-  bool own_steps = false;                    ///< chooses its levels itself, between the schedule's first and last
-  bool adaptive = false;                     ///< and how many: the number of steps asked for means nothing to it
+  bool picks_levels = false;                 ///< chooses its levels itself, between the schedule's first and last
+  int64_t picks_levels_from = 0;  ///< the number of steps from which it does so; below, it takes them as listed
+  bool adaptive = false;          ///< chooses the number of steps itself; the requested number is ignored
   /// Of schedules(): the levels that its authors or most tools give it, where nobody names others; none: the bundle's.
   std::optional<std::string_view> usual_schedule = std::nullopt;
   bool own_last_level = false;  ///< ends at the model's own last level where the schedule may; the others at sigma 0
   /// Other tools' names for it: "diffusers:DDIMScheduler", "a1111:DDIM", "comfyui:ddim", "sd.cpp:ddim", "k-diffusion:...".
-  std::vector<std::string_view> also = {};
+  std::vector<std::string_view> aliases = {};
 
   bool draws_noise() const { return fresh_noise || eta.value_or(0) > 0; }  ///< where it is told nothing
 };
 
 /// What a sampler does on its way down some levels.
-struct Walk {
+struct SamplerOutline {
   struct Question {
     int64_t step;  ///< it is asked in, from 1
     NoiseLevel level;
@@ -171,7 +172,7 @@ struct Walk {
 };
 /// Found by answering it, since most choose by the levels alone. (Of an adaptive one the answers decide: don't ask.)
 /// @throws what the sampler does
-Walk walk(const Sampler& sampler, const SamplerOptions& options, const Schedule& schedule);
+SamplerOutline outline(const Sampler& sampler, const SamplerOptions& options, const Schedule& schedule);
 
 const std::vector<Sampler>& samplers();
 const Sampler& sampler_named(std::string_view name);  ///< @throws std::invalid_argument with the nearest name

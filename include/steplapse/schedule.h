@@ -7,34 +7,9 @@
 #include <vector>
 
 #include "steplapse/noise_level.h"
+#include "steplapse/noise_scale.h"
 
 namespace steplapse {
-
-/// A model's noise levels in the numbers that schedules are written in: training timesteps, 0 to count - 1, and the
-/// tools' sigma. That is sigma / alpha for models with a table (k-diffusion's convention), and sigma itself for flow
-/// models, where timestep t stands for u = (t + 1) / 1000, and sigma is shift * u / (1 + (shift - 1) * u) (Esser et al.
-/// 2024, arXiv:2403.03206, section 5.3.2).
-class NoiseScale {
- public:
-  explicit NoiseScale(const TrainingNoise& noise) : noise_(noise), table_{{}, 1, noise.alphas_cumprod} {}
-
-  const TrainingNoise& noise() const { return noise_; }
-  int64_t timesteps() const { return noise_.timesteps(); }
-  bool is_flow() const { return noise_.alphas_cumprod.empty(); }
-
-  double sigma_min() const { return sigma_at(0); }
-  double sigma_max() const {
-    return sigma_at(static_cast<double>(timesteps() - 1));
-  }                                        ///< kLargestNoiseRatio at alpha 0
-  double sigma_at(double timestep) const;  ///< between timesteps log sigma is interpolated, as in k-diffusion
-  double timestep_of(double sigma) const;  ///< the reverse, held inside the table; for flow it is 1000 * sigma - 1
-  NoiseLevel at_sigma(double sigma) const;
-  NoiseLevel at_timestep(double timestep) const;  ///< alpha and sigma of a whole one are the table's own
-
- private:
-  const TrainingNoise& noise_;
-  Schedule table_;
-};
 
 /// What unit noise is multiplied with at the start.
 enum class StartScale {
@@ -64,8 +39,8 @@ struct ScheduleRequest {
   bool drops_penultimate = false;  ///< the levels for one step more, without the last but one
 };
 
-/// What of a ScheduleRequest a schedule knows.
-struct ScheduleKnows {
+/// Which optional fields of a ScheduleRequest a schedule honours.
+struct HonouredFields {
   bool sigma_min = false, sigma_max = false;
   std::optional<double> rho = std::nullopt;  ///< its own value
 };
@@ -79,11 +54,11 @@ struct ScheduleRule {
   /// The levels to ask at, noisiest first, falling; mostly `steps` of them. The end of the run is not among them.
   /// @throws std::invalid_argument  the model or the number of steps can't be had: why, and what can
   std::vector<NoiseLevel> (*levels)(const NoiseScale& scale, const ScheduleRequest& request);
-  ScheduleKnows knows = {};
+  HonouredFields honours = {};
   StartScale start = StartScale::sigma;
   bool own_last_level = false;  ///< may end at the model's own last level, for samplers that do; the others at sigma 0
   /// Other tools' names for it: "a1111:Karras", "comfyui:karras", "sd.cpp:karras", "diffusers:use_karras_sigmas".
-  std::vector<std::string_view> also = {};
+  std::vector<std::string_view> aliases = {};
 };
 
 const std::vector<ScheduleRule>& schedules();
@@ -109,35 +84,5 @@ void check_sigma(const NoiseScale& scale, double sigma);
 
 /// The factor by this rule, for levels that are there.
 double init_scale(StartScale start, const NoiseScale& scale, const std::vector<NoiseLevel>& levels);
-
-// ---- the rules: src/sampling/schedules, by what they spread evenly -------------------------------------------------------------
-
-// Over training timesteps.
-std::vector<NoiseLevel> leading_levels(const NoiseScale&, const ScheduleRequest&);
-std::vector<NoiseLevel> linspace_levels(const NoiseScale&, const ScheduleRequest&);
-std::vector<NoiseLevel> trailing_levels(const NoiseScale&, const ScheduleRequest&);
-std::vector<NoiseLevel> normal_levels(const NoiseScale&, const ScheduleRequest&);
-std::vector<NoiseLevel> sgm_uniform_levels(const NoiseScale&, const ScheduleRequest&);
-std::vector<NoiseLevel> simple_levels(const NoiseScale&, const ScheduleRequest&);
-std::vector<NoiseLevel> ddim_uniform_levels(const NoiseScale&, const ScheduleRequest&);
-std::vector<NoiseLevel> beta_levels(const NoiseScale&, const ScheduleRequest&);
-std::vector<NoiseLevel> lcm_levels(const NoiseScale&, const ScheduleRequest&);
-
-std::vector<NoiseLevel> linspace_sigma_levels(const NoiseScale&, const ScheduleRequest&);
-std::vector<NoiseLevel> linspace_solver_levels(const NoiseScale&, const ScheduleRequest&);
-std::vector<NoiseLevel> leading_solver_levels(const NoiseScale&, const ScheduleRequest&);
-
-// Over a function of sigma.
-std::vector<NoiseLevel> karras_levels(const NoiseScale&, const ScheduleRequest&);
-std::vector<NoiseLevel> exponential_levels(const NoiseScale&, const ScheduleRequest&);
-std::vector<NoiseLevel> polyexponential_levels(const NoiseScale&, const ScheduleRequest&);
-std::vector<NoiseLevel> kl_optimal_levels(const NoiseScale&, const ScheduleRequest&);
-std::vector<NoiseLevel> laplace_levels(const NoiseScale&, const ScheduleRequest&);
-std::vector<NoiseLevel> beta_sigma_levels(const NoiseScale&, const ScheduleRequest&);
-std::vector<NoiseLevel> linear_quadratic_levels(const NoiseScale&, const ScheduleRequest&);
-
-// From published lists.
-std::vector<NoiseLevel> ays_sd1_levels(const NoiseScale&, const ScheduleRequest&);
-std::vector<NoiseLevel> ays_sdxl_levels(const NoiseScale&, const ScheduleRequest&);
 
 }  // namespace steplapse

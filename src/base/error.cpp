@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/text.h"
+#include "base/wording.h"
 
 namespace steplapse {
 namespace {
@@ -38,8 +39,8 @@ MemoryError out_of_memory(const std::string& place, const std::string& text) {
   const std::string amount = amount_in(text), device = text.find("CUDA") == std::string::npos ? "" : " of the GPU";
   return MemoryError((place.empty() ? "" : place + ": ") + "out of memory" + device +
                      (amount.empty() ? "" : ", " + amount + " more needed") +
-                     "; a smaller --size or a bundle exported with a smaller --dtype needs less" +
-                     (device.empty() ? "" : ", --device cpu has more"));
+                     "; a smaller `size` or a bundle exported with a smaller dtype needs less" +
+                     (device.empty() ? "" : ", `device` cpu has more"));
 }
 
 bool is_lack_of_memory(const std::string& text) {
@@ -48,11 +49,12 @@ bool is_lack_of_memory(const std::string& text) {
 }
 
 Failure failure_of(const std::exception& error) {
-  if (const auto* ours = dynamic_cast<const Error*>(&error)) return {one_line(ours->what()), ours->code()};
-  if (dynamic_cast<const std::bad_alloc*>(&error)) return {out_of_memory("", error.what()).what(), ExitCode::memory};
+  if (const auto* ours = dynamic_cast<const Error*>(&error)) return {one_line(worded(ours->what())), ours->code()};
+  if (dynamic_cast<const std::bad_alloc*>(&error))
+    return {worded(out_of_memory("", error.what()).what()), ExitCode::memory};
   const auto* torch = dynamic_cast<const c10::Error*>(&error);  // its own what() carries a stack trace
   const std::string text = first_line(torch ? torch->what_without_backtrace() : error.what());
-  if (torch && is_lack_of_memory(text)) return {out_of_memory("", text).what(), ExitCode::memory};
+  if (torch && is_lack_of_memory(text)) return {worded(out_of_memory("", text).what()), ExitCode::memory};
   return {one_line(text), ExitCode::run_failed};
 }
 

@@ -29,7 +29,7 @@ void refuse_other_than_file(const std::filesystem::path& path) {
       default: return nullptr;
     }
   }();
-  if (what) throw OutputError(path.string() + ": is " + what + ", wanted a regular file or a new name");
+  if (what) throw OutputError(path.string() + ": is " + what + ", expected a regular file or a new name");
 }
 
 class Descriptor {
@@ -95,7 +95,7 @@ void write_whole(const std::filesystem::path& path, std::string_view bytes) {
 void check_writable(const std::filesystem::path& path, bool overwrite) {
   std::error_code unreadable;  // beginning to write will say why
   if (!overwrite && std::filesystem::exists(std::filesystem::symlink_status(path, unreadable))) {
-    throw OutputError(path.string() + ": is there already; name another file, or --overwrite to replace it");
+    throw OutputError(path.string() + ": is there already; name another file, or `overwrite` to replace it");
   }
   PartFile begun(path);
 }

@@ -66,7 +66,7 @@ void check_keyword(const std::string& keyword) {
   const auto printable = [](char c) { return c > ' ' && c <= '~'; };
   bool fits = !keyword.empty() && keyword.size() <= 79;
   for (const char c : keyword) fits = fits && printable(c);
-  if (!fits) throw std::invalid_argument("PNG keyword '" + keyword + "': wanted 1 to 79 ASCII characters, no spaces");
+  if (!fits) throw std::invalid_argument("PNG keyword '" + keyword + "': expected 1 to 79 ASCII characters, no spaces");
 }
 
 void check_text(const PngText& text) {
@@ -76,7 +76,7 @@ void check_text(const PngText& text) {
     U8_NEXT(text.text.data(), i, text.text.size(), character);
     fits = character > 0;
   }
-  if (!fits) throw std::invalid_argument("PNG text '" + text.keyword + "': wanted valid UTF-8 without NUL");
+  if (!fits) throw std::invalid_argument("PNG text '" + text.keyword + "': expected valid UTF-8 without NUL");
 }
 
 std::string text_chunk(const PngText& text) {

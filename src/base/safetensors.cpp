@@ -47,7 +47,7 @@ struct Wrong : std::runtime_error {
 };
 
 uint64_t unsigned_of(const json& value, const std::string& place) {
-  if (!value.is_number_unsigned()) throw Wrong(place + " is " + shown(value) + ", wanted a whole number, not negative");
+  if (!value.is_number_unsigned()) throw Wrong(place + " is " + shown(value) + ", expected an integer, not negative");
   return value.get<uint64_t>();
 }
 
@@ -55,7 +55,7 @@ at::ScalarType dtype_of(const json& value, const std::string& place) {
   for (const Dtype& dtype : kDtypes) {
     if (value == dtype.name) return dtype.type;
   }
-  throw Wrong(place + " has dtype " + shown(value) + ", wanted F32, F16, BF16, I64 or another that PyTorch has");
+  throw Wrong(place + " has dtype " + shown(value) + ", expected F32, F16, BF16, I64 or another that PyTorch has");
 }
 
 uint64_t times(uint64_t a, uint64_t b, const std::string& place) {
@@ -121,7 +121,7 @@ void check_metadata(const json& metadata) {
 
 std::vector<Entry> header_of(std::string_view text, uint64_t data_size) {
   const json header = parse_strict_json(text);
-  if (!header.is_object()) throw Wrong("its header is " + shown(header) + ", wanted an object");
+  if (!header.is_object()) throw Wrong("its header is " + shown(header) + ", expected an object");
   std::vector<Entry> entries;
   for (const auto& [name, value] : header.items()) {
     if (name == "__metadata__") {

@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/wording.h"
+
 namespace steplapse {
 
 /// Says each warning once, with the place of the first run that has it, however many have.
@@ -16,7 +18,7 @@ class Warnings {
   /// @param place "prompts.txt:3", or "" for what the command line says
   void add(const std::vector<std::string>& warnings, const std::string& place = "") {
     for (const std::string& warning : warnings) {
-      if (said_.insert(warning).second) say_(place.empty() ? warning : place + ": " + warning);
+      if (said_.insert(warning).second) say_((place.empty() ? "" : place + ": ") + worded(warning));
     }
   }
 

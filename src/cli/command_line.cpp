@@ -3,9 +3,12 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <iostream>
+#include <regex>
+#include <set>
 
 #include "base/text.h"
 #include "cli/commands.h"
+#include "cli/flag_words.h"
 #include "cli/flags.h"
 #include "runs/progress.h"
 #include "steplapse/bundle.h"
@@ -104,11 +107,38 @@ bool asks_for_version(const std::vector<std::string>& arguments) {
   return std::find(arguments.begin(), end, "--version") != end;
 }
 
+/// Of all commands that draw.
+std::set<std::string> drawing_flags() {
+  std::set<std::string> flags;
+  for (const Command& command : {generate_command(), race_command()}) {
+    command.show_flags([&](const CLI::App& app) {
+      for (const CLI::Option* option : app.get_options()) {
+        for (const std::string& name : option->get_lnames()) flags.insert("--" + name);
+      }
+    });
+  }
+  return flags;
+}
+
 bool asks_for_help(const std::string& argument) {
   return argument == "--help" || argument == "-h" || argument == "--help-all";
 }
 
 }  // namespace
+
+std::string with_flag_names(const std::string& message) {
+  static const std::set<std::string> flags = drawing_flags();
+  static const std::regex setting("`([a-z_]+)`");
+  std::string text;
+  auto rest = message.begin();
+  for (std::sregex_iterator found(message.begin(), message.end(), setting), end; found != end; ++found) {
+    const std::string flag = with_dashes("--" + (*found)[1].str());
+    text.append(rest, (*found)[0].first);
+    text += flag == "--prompt" ? "PROMPT" : flags.contains(flag) ? flag : (*found)[0].str();
+    rest = (*found)[0].second;
+  }
+  return text.append(rest, message.end());
+}
 
 int run_command_line(std::vector<std::string> arguments) {
   if (arguments.empty()) throw UsageError("no PROMPT; try steplapse \"red apple\", or steplapse --help");

@@ -22,7 +22,7 @@ std::optional<Number> parsed(const std::string& text) {
 }
 
 [[noreturn]] void refuse(const std::string& flag, const std::string& text, const std::string& wanted) {
-  throw UsageError(flag + " " + in_quotes(text) + ": wanted " + wanted);
+  throw UsageError(flag + " " + in_quotes(text) + ": expected " + wanted);
 }
 
 }  // namespace
@@ -32,16 +32,15 @@ int64_t whole_number(const std::string& flag, const std::string& text, int64_t l
   if (value && *value >= least && *value <= most) return *value;
   refuse(flag, text,
          most == std::numeric_limits<int64_t>::max()
-             ? "a whole number of " + std::to_string(least) + " or more"
-             : "a whole number from " + std::to_string(least) + " to " + std::to_string(most));
+             ? "an integer of " + std::to_string(least) + " or more"
+             : "an integer from " + std::to_string(least) + " to " + std::to_string(most));
 }
 
 uint64_t seed_number(const std::string& flag, const std::string& text) {
   if (const auto value = parsed<uint64_t>(text)) return *value;
   if (text == "-1") return random_seed();
-  refuse(
-      flag, text,
-      "a whole number from 0 to " + std::to_string(std::numeric_limits<uint64_t>::max()) + ", or -1 for a random one");
+  refuse(flag, text,
+         "an integer from 0 to " + std::to_string(std::numeric_limits<uint64_t>::max()) + ", or -1 for a random one");
 }
 
 double real_number(const std::string& flag, const std::string& text, double least, double most) {
@@ -85,18 +84,31 @@ std::vector<double> numbers_of(const std::string& flag, const std::string& text,
   return numbers;
 }
 
-Settings::Interval interval_of(const std::string& flag, const std::string& text, const std::string& wanted) {
+namespace {
+
+/// LOW..HIGH, where either may be left out.
+template <typename Number>
+Settings::Interval interval_of(const std::string& flag, const std::string& text, double open_low,
+                               const std::string& expected) {
   const auto dots = text.find("..");
-  if (dots == std::string::npos || text == "..") refuse(flag, text, wanted);
-  const std::string low = text.substr(0, dots), high = text.substr(dots + 2);
-  const bool whole = wanted.starts_with("steps");
+  if (dots == std::string::npos || text == "..") refuse(flag, text, expected);
   const auto end = [&](const std::string& number, double open) {
     if (number.empty()) return open;
-    const auto value = whole ? std::optional<double>(parsed<int64_t>(number)) : parsed<double>(number);
-    if (!value || !std::isfinite(*value)) refuse(flag, text, wanted);
-    return *value;
+    const auto value = parsed<Number>(number);
+    if (!value || !std::isfinite(static_cast<double>(*value))) refuse(flag, text, expected);
+    return static_cast<double>(*value);
   };
-  return {end(low, whole ? 1 : 0), end(high, std::numeric_limits<double>::infinity())};
+  return {end(text.substr(0, dots), open_low), end(text.substr(dots + 2), std::numeric_limits<double>::infinity())};
+}
+
+}  // namespace
+
+Settings::Interval step_interval_of(const std::string& flag, const std::string& text) {
+  return interval_of<int64_t>(flag, text, 1, "steps A..B, as 3..20");
+}
+
+Settings::Interval sigma_interval_of(const std::string& flag, const std::string& text) {
+  return interval_of<double>(flag, text, 0, "sigmas LOW..HIGH, as 0.28..5.42");
 }
 
 std::set<int64_t> steps_of(const std::string& flag, const std::string& text) {
@@ -117,7 +129,7 @@ std::string choice_of(const std::string& flag, const std::string& text, const st
   }
   const auto meant = nearest(text, choices);
   throw UsageError(flag + " " + in_quotes(text) + ": " + (meant ? "did you mean " + in_quotes(*meant) + "? " : "") +
-                   "there are: " + all);
+                   "choose from " + all);
 }
 
 }  // namespace steplapse

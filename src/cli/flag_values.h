@@ -23,7 +23,8 @@ Manifest::Size size_of(const std::string& flag, const std::string& text);  ///< 
 std::vector<std::string> list_of(const std::string& text);                 ///< a,b,c
 std::vector<double> numbers_of(const std::string& flag, const std::string& text, const std::string& example);
 /// A..B; A.. and ..B go on to the end.
-Settings::Interval interval_of(const std::string& flag, const std::string& text, const std::string& wanted);
+Settings::Interval step_interval_of(const std::string& flag, const std::string& text);
+Settings::Interval sigma_interval_of(const std::string& flag, const std::string& text);
 std::set<int64_t> steps_of(const std::string& flag, const std::string& text);  ///< 1,5,30
 /// One of the choices, or an error with the nearest.
 std::string choice_of(const std::string& flag, const std::string& text, const std::vector<std::string>& choices);

@@ -273,7 +273,7 @@ void check_device(const std::string& device) {
   }
   for (const char* other : {"mps", "metal", "rocm", "hip", "vulkan", "xpu", "directml", "opencl", "npu", "tpu"}) {
     if (lower_case(device) == other)
-      throw UsageError("--device " + in_quotes(device) + ": not here; there are: auto, cpu, cuda, cuda:N");
+      throw UsageError("--device " + in_quotes(device) + ": not here; choose from auto, cpu, cuda, cuda:N");
   }
   choice_of("--device", device, {"auto", "cpu", "cuda", "cuda:N"});
 }
@@ -353,7 +353,7 @@ Schedule levels_in(const std::string& path) {
     return schedule_from_json(parse_strict_json(text));
   } catch (const nlohmann::json::exception&) {
     throw UsageError("--levels " + in_quotes(path) +
-                     ": wanted what steplapse schedule --json prints, "
+                     ": expected what steplapse schedule --json prints, "
                      "{\"init_scale\": 1, \"levels\": [{\"timestep\": 999, \"alpha\": 0.1, \"sigma\": 0.995}, …]}");
   } catch (const std::exception& error) {
     throw UsageError("--levels " + in_quotes(path) + ": " + error.what());

@@ -146,11 +146,10 @@ Settings settings_of(const CLI::App& command, const GenerateFlags& flags) {
   read_picture(command, flags, settings);
   read_levels(command, flags.level, settings);
   if (given("--guidance-interval")) {
-    settings.guidance_interval = interval_of("--guidance-interval", flags.guidance_interval, "steps A..B, as 3..20");
+    settings.guidance_interval = step_interval_of("--guidance-interval", flags.guidance_interval);
   }
   if (given("--guidance-sigmas")) {
-    settings.guidance_sigmas =
-        interval_of("--guidance-sigmas", flags.guidance_sigmas, "sigmas LOW..HIGH, as 0.28..5.42");
+    settings.guidance_sigmas = sigma_interval_of("--guidance-sigmas", flags.guidance_sigmas);
   }
   if (given("--guidance-rescale"))
     settings.guidance_rescale = real_number("--guidance-rescale", flags.guidance_rescale, 0, 1);

@@ -42,7 +42,7 @@ std::string known_key(const PromptsLine& line, const std::string& key, const std
   std::string all = "prompt";
   for (const auto& name : known) all += ", " + name;
   refuse(line, "unknown key " + in_quotes(key) +
-                   (meant ? ", did you mean " + in_quotes(*meant) + "?" : "; there are: " + all));
+                   (meant ? ", did you mean " + in_quotes(*meant) + "?" : "; choose from " + all));
 }
 
 /// As a flag would have it: 7.5, trailing, 999,500.
@@ -50,11 +50,11 @@ std::string flag_text(const PromptsLine& line, const std::string& key, const nlo
   if (value.is_string()) return value;
   if (value.is_number()) return value.dump();
   if (!value.is_array() || value.empty()) {
-    refuse(line, in_quotes(key) + " is " + shown(value) + ", wanted a number, a text or a list of them");
+    refuse(line, in_quotes(key) + " is " + shown(value) + ", expected a number, a text or a list of them");
   }
   std::string list;
   for (const auto& item : value) {
-    if (item.is_array()) refuse(line, in_quotes(key) + " is " + shown(value) + ", wanted a flat list");
+    if (item.is_array()) refuse(line, in_quotes(key) + " is " + shown(value) + ", expected a flat list");
     list += (list.empty() ? "" : ",") + flag_text(line, key, item);
   }
   return list;
@@ -122,7 +122,7 @@ void read_flags(PromptsLine& line, const std::string& text, const std::vector<st
   for (size_t i = 0; i < words.size();) {
     std::string flag = words[i++];
     if (!flag.starts_with("--"))
-      refuse(line, in_quotes(flag) + ": wanted a flag there, as --steps 5; a text of several words wants quotes");
+      refuse(line, in_quotes(flag) + ": expected a flag there, as --steps 5; a text of several words wants quotes");
     std::optional<std::string> value;
     if (const auto equals = flag.find('='); equals != std::string::npos) {
       value = flag.substr(equals + 1);
@@ -166,7 +166,7 @@ void refuse_table(const PromptsLine& line) {
   const std::string first = lower_case(line.prompt.substr(0, line.prompt.find_first_of(",;\t")));
   if (first.size() == line.prompt.size() || (first != "prompt" && first != "\"prompt\"")) return;
   refuse(line,
-         "these look like the names of a table's columns; wanted a prompt a line, or JSON as {\"prompt\": \"red "
+         "these look like the names of a table's columns; expected a prompt a line, or JSON as {\"prompt\": \"red "
          "apple\", \"steps\": 5}");
 }
 
@@ -188,7 +188,7 @@ std::vector<PromptsLine> prompts_in_array(const std::string& text, const std::st
     } else if (item.is_object()) {
       read_object(line, item, known);
     } else {
-      refuse(line, shown(item) + ": wanted a prompt, or an object as {\"prompt\": \"red apple\", \"steps\": 5}");
+      refuse(line, shown(item) + ": expected a prompt, or an object as {\"prompt\": \"red apple\", \"steps\": 5}");
     }
     lines.push_back(std::move(line));
   }
@@ -229,7 +229,7 @@ std::vector<PromptsLine> prompts_in(const std::string& text, const std::string& 
     }
     lines.push_back(std::move(read));
   }
-  if (lines.empty()) throw UsageError("--prompts " + in_quotes(name) + ": no prompt in it; wanted one a line");
+  if (lines.empty()) throw UsageError("--prompts " + in_quotes(name) + ": no prompt in it; expected one a line");
   return lines;
 }
 

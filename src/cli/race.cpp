@@ -125,7 +125,7 @@ RaceOptions options_of(const CLI::App& command, const RaceFlags& flags) {
   read_schedule(command, flags, options.settings);
   read_picture(command, flags, options.settings);
   for (const auto& [flag, file] : {std::pair("--csv", &flags.csv), std::pair("--plot", &flags.plot)}) {
-    if (given(flag) && file->empty()) throw UsageError(std::string(flag) + " '': wanted a file's name");
+    if (given(flag) && file->empty()) throw UsageError(std::string(flag) + " '': expected a file's name");
   }
   if (flags.overwrite && !given("--csv") && !given("--plot"))
     throw UsageError("--overwrite: without --csv and --plot no file is written");

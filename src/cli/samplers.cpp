@@ -15,7 +15,7 @@ namespace {
 /// Of other tools' names those that promise more than they give, with what that is.
 nlohmann::json shortfalls_json(const Sampler& sampler) {
   nlohmann::json all = nlohmann::json::object();
-  for (const std::string_view name : sampler.also) {
+  for (const std::string_view name : sampler.aliases) {
     if (!shortfall_of(name).empty()) all[std::string(name)] = shortfall_of(name);
   }
   return all;
@@ -32,11 +32,11 @@ nlohmann::json samplers_json() {
          {"eta", sampler.eta ? nlohmann::json(*sampler.eta) : nlohmann::json()},
          {"churns", sampler.churns},
          {"draws_noise", sampler.draws_noise()},
-         {"own_steps", sampler.own_steps},
+         {"picks_levels", sampler.picks_levels},
          {"adaptive", sampler.adaptive},
          {"usual_schedule", sampler.usual_schedule ? nlohmann::json(*sampler.usual_schedule) : nlohmann::json()},
          {"own_last_level", sampler.own_last_level},
-         {"also", sampler.also},
+         {"aliases", sampler.aliases},
          {"shortfalls", shortfalls_json(sampler)}});
   }
   return all;
@@ -49,7 +49,7 @@ std::string about(const Sampler& sampler) {
   if (sampler.eta.value_or(0) > 0) text += "; fresh noise, eta " + plain(*sampler.eta);
   if (sampler.eta == 0.0) text += "; noise with --eta";
   if (sampler.churns) text += "; noise with --s-churn";
-  if (sampler.own_steps) text += sampler.adaptive ? "; chooses its steps" : "; levels of its own";
+  if (sampler.picks_levels) text += sampler.adaptive ? "; chooses its steps" : "; levels of its own";
   if (sampler.usual_schedule) text += "; usually " + std::string(*sampler.usual_schedule);
   return text;
 }
@@ -58,7 +58,7 @@ std::string about(const Sampler& sampler) {
 void print_other_names(const Sampler& sampler) {
   std::vector<std::string> names;
   std::vector<std::pair<std::string_view, std::vector<std::string>>> shortfalls;
-  for (const std::string_view name : sampler.also) {
+  for (const std::string_view name : sampler.aliases) {
     const std::string_view shortfall = shortfall_of(name);
     names.push_back(std::string(name) + (shortfall.empty() ? "" : "*"));
     if (shortfall.empty()) continue;

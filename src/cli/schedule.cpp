@@ -6,6 +6,7 @@
 
 #include "base/file_io.h"
 #include "base/text.h"
+#include "base/wording.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "cli/listing.h"
@@ -39,11 +40,11 @@ nlohmann::json schedules_json() {
     all.push_back({{"name", rule.name},
                    {"about", rule.about},
                    {"source", rule.source},
-                   {"sigma_min", rule.knows.sigma_min},
-                   {"sigma_max", rule.knows.sigma_max},
-                   {"rho", rule.knows.rho ? nlohmann::json(*rule.knows.rho) : nlohmann::json()},
+                   {"sigma_min", rule.honours.sigma_min},
+                   {"sigma_max", rule.honours.sigma_max},
+                   {"rho", rule.honours.rho ? nlohmann::json(*rule.honours.rho) : nlohmann::json()},
                    {"own_last_level", rule.own_last_level},
-                   {"also", rule.also}});
+                   {"aliases", rule.aliases}});
   }
   return all;
 }
@@ -60,8 +61,8 @@ int list_schedules(bool json) {
   for (const ScheduleRule& rule : schedules()) {
     std::cout << std::left << std::setw(kColumn) << rule.name << folded(rule.about, kColumn, kColumn);
     more(std::string(rule.source));
-    if (rule.also.empty()) continue;
-    const std::vector<std::string> names(rule.also.begin(), rule.also.end());
+    if (rule.aliases.empty()) continue;
+    const std::vector<std::string> names(rule.aliases.begin(), rule.aliases.end());
     std::cout << std::string(kColumn, ' ') << folded_names("also ", names, kColumn, kColumn);
   }
   std::cout << std::setw(kColumn) << "ays"
@@ -111,7 +112,7 @@ int show_schedule(const CLI::App& command, const ShowScheduleFlags& flags) {
   Settings settings;
   read_levels(command, flags, settings);
   const Plan plan = make_plan(manifest, settings);
-  for (const auto& warning : plan.warnings) std::cerr << "steplapse: warning: " << warning << '\n';
+  for (const auto& warning : plan.warnings) std::cerr << "steplapse: warning: " << worded(warning) << '\n';
   if (!flags.plot.empty()) write_plots(flags.plot, plots_of(plan));
   if (flags.json) {
     std::cout << levels_json(plan.recipe.schedule).dump(2) << '\n';

@@ -8,6 +8,7 @@
 #include "base/safetensors.h"
 #include "base/shape_text.h"
 #include "base/text.h"
+#include "base/wording.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "model/taught_prompts.h"
@@ -119,7 +120,7 @@ void print_json(const Manifest& manifest, const Plan& plan, const TokenizedPromp
   std::cout << json.dump(2, ' ', false, ordered_json::error_handler_t::replace) << '\n';
 }
 
-void warn(const std::string& text) { std::cerr << "steplapse: warning: " << text << std::endl; }
+void warn(const std::string& text) { std::cerr << "steplapse: warning: " << worded(text) << std::endl; }
 
 struct TokensFlags {
   std::string prompt, negative_prompt, model, prompt_syntax = "weights", embeddings;
@@ -143,7 +144,7 @@ void add_flags(CLI::App& command, TokensFlags& flags) {
 /// With `--embeddings` the text encoder runs. Else only the manifest, the tokenizers and the taught prompts are read.
 int show_tokens(const CLI::App& command, const TokensFlags& flags) {
   const bool writes = command.count("--embeddings") > 0;
-  if (writes && flags.embeddings.empty()) throw UsageError("--embeddings '': wanted a file's name");
+  if (writes && flags.embeddings.empty()) throw UsageError("--embeddings '': expected a file's name");
   if (flags.overwrite && !writes) throw UsageError("--overwrite: without --embeddings no file is written");
   Settings settings;
   settings.prompt = prompt_of(flags.prompt);

@@ -64,13 +64,13 @@ at::Device device_named(const std::string& name) {
   if (name == "auto") return {at::kCUDA, 0};
   const bool numbered = name.size() > 5 && name.size() < 9 && name.compare(0, 5, "cuda:") == 0 &&
                         name.find_first_not_of("0123456789", 5) == std::string::npos;
-  if (name != "cuda" && !numbered) throw UsageError("--device " + name + ": wanted auto, cpu, cuda or cuda:N");
+  if (name != "cuda" && !numbered) throw UsageError("`device` " + name + ": expected auto, cpu, cuda or cuda:N");
   if (!at::hasCUDA()) {
-    throw UsageError("--device " + name + ": this libtorch sees no CUDA device; use --device cpu");
+    throw UsageError("`device` " + name + ": this libtorch sees no CUDA device; use `device` cpu");
   }
   const int index = numbered ? std::stoi(name.substr(5)) : 0;
   if (index >= at::accelerator::deviceCount()) {
-    throw UsageError("--device " + name + ": there are " + std::to_string(at::accelerator::deviceCount()) +
+    throw UsageError("`device` " + name + ": there are " + std::to_string(at::accelerator::deviceCount()) +
                      " CUDA devices, counted from 0");
   }
   return {at::kCUDA, static_cast<c10::DeviceIndex>(index)};
@@ -225,7 +225,8 @@ struct Bundle::Loaded {
   /// What came out: it must be float32, and leaves as an ordinary tensor on the CPU.
   Tensor tensor(const std::string& name, const c10::IValue& value) const {
     const std::string found = value.isTensor() ? at::toString(value.toTensor().scalar_type()) : value.tagKind();
-    if (found != "Float") throw Error(ExitCode::run_failed, name + ": answered " + found + ", wanted a float32 tensor");
+    if (found != "Float")
+      throw Error(ExitCode::run_failed, name + ": answered " + found + ", expected a float32 tensor");
     return with_errors(name, [&] {
       const Tensor answer = device.is_cpu() ? value.toTensor() : to_pinned(value.toTensor());
       return answer.is_inference() ? answer.clone() : answer;  // the clone is made outside of inference mode
@@ -282,7 +283,7 @@ Bundle load_bundle(const fs::path& folder, const std::string& device, const std:
     if (manifest.decoders.contains(name)) continue;
     std::string there;
     for (const auto& [each, ignored] : manifest.decoders) there += (there.empty() ? "" : ", ") + each;
-    throw UsageError("--decoder " + name + ": the model '" + manifest.name + "' has " + there);
+    throw UsageError("`decoder` " + name + ": the model '" + manifest.name + "' has " + there);
   }
   loaded->folder = folder;
   loaded->device = device_named(device);

@@ -20,7 +20,7 @@ void check_cast(const std::string& path, const NamedTensors& tensors, at::Scalar
   text.precision(3);
   text << path << ": its weights need " << static_cast<double>(needed) / 1e9 << " GB of memory as "
        << at::toString(dtype) << ", there are " << static_cast<double>(available) / 1e9
-       << "; export the model with a smaller --dtype";
+       << "; export the model with a smaller dtype";
   throw MemoryError(text.str());
 }
 

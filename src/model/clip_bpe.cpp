@@ -77,7 +77,7 @@ struct ClipBpe::Vocabulary {
   Vocabulary(std::string name, const std::string& content) : file(std::move(name)) {
     const json root = parsed(content);
     if (!root.is_object()) {
-      throw BundleError(file + ": is " + shown(root) + ", wanted an object of tokens and their ids");
+      throw BundleError(file + ": is " + shown(root) + ", expected an object of tokens and their ids");
     }
     for (const auto& [text, id] : root.items()) add(text, id);
     check_ids();
@@ -100,7 +100,7 @@ struct ClipBpe::Vocabulary {
   void add(const std::string& text, const json& id) {
     if (!id.is_number_unsigned() || id.get<uint64_t>() > kLargestId) {
       throw BundleError(file + ": the id of " + in_quotes(text, 60) + " is " + shown(id) +
-                        ", wanted a whole number from 0 to " + std::to_string(kLargestId));
+                        ", expected an integer from 0 to " + std::to_string(kLargestId));
     }
     of_text.emplace(text, static_cast<Token>(tokens.size()));
     tokens.push_back({text, id.get<int64_t>()});
@@ -113,7 +113,7 @@ struct ClipBpe::Vocabulary {
     const auto twice = std::adjacent_find(by_id.begin(), by_id.end(), [](auto* a, auto* b) { return a->id == b->id; });
     if (twice == by_id.end()) return;
     throw BundleError(file + ": " + in_quotes(twice[0]->text, 60) + " and " + in_quotes(twice[1]->text, 60) +
-                      " both have the id " + std::to_string(twice[0]->id) + ", wanted one token for each id");
+                      " both have the id " + std::to_string(twice[0]->id) + ", expected one token for each id");
   }
 };
 
@@ -185,7 +185,7 @@ void ClipBpe::read_bytes(const Vocabulary& vocabulary) {
   const auto token_of = [&](const std::string& text, int byte) {
     if (const Token* token = vocabulary.find(text)) return *token;
     throw BundleError(vocabulary.file + ": has no token '" + text + "' for byte " + std::to_string(byte) +
-                      ", wanted each byte, on its own and with '</w>'");
+                      ", expected each byte, on its own and with '</w>'");
   };
   for (int byte = 0; byte < 256; ++byte) {
     bytes_[byte] = token_of(spelled(byte), byte);
@@ -212,7 +212,7 @@ void ClipBpe::read_merges(const Vocabulary& vocabulary, const std::string& file,
     if (line.starts_with("#version")) continue;
     const size_t space = line.find(' ');
     if (space == 0 || space >= line.size() - 1 || line.find(' ', space + 1) != line.npos) {
-      refuse("is " + in_quotes(line, 60) + ", wanted two tokens with a space between them");
+      refuse("is " + in_quotes(line, 60) + ", expected two tokens with a space between them");
     }
     const std::string left(line.substr(0, space)), right(line.substr(space + 1));
     merges_.push_back({token_of(left), token_of(right), token_of(left + right), number});
@@ -223,7 +223,7 @@ void ClipBpe::read_merges(const Vocabulary& vocabulary, const std::string& file,
       std::adjacent_find(merges_.begin(), merges_.end(), [&](auto& a, auto& b) { return pair(a) == pair(b); });
   if (twice == merges_.end()) return;
   number = twice[1].line;
-  refuse("is the pair of line " + std::to_string(twice[0].line) + ", wanted each pair once");
+  refuse("is the pair of line " + std::to_string(twice[0].line) + ", expected each pair once");
 }
 
 void ClipBpe::read_special(const Manifest::Tokenizer& spec) {

@@ -33,7 +33,7 @@ class Value {
       : file_(&file), place_(std::move(place)), value_(&value) {}
 
   [[noreturn]] void refuse(const std::string& wanted) const {
-    throw BundleError(*file_ + ": '" + place_ + "' is " + shown(*value_) + ", wanted " + wanted);
+    throw BundleError(*file_ + ": '" + place_ + "' is " + shown(*value_) + ", expected " + wanted);
   }
 
   /// An object with these keys, perhaps with some that are optional, and no other.
@@ -94,7 +94,7 @@ class Value {
     const bool fits = value_->is_number_unsigned() ? value_->get<uint64_t>() <= static_cast<uint64_t>(kLargest)
                                                    : value_->is_number_integer();
     if (!fits || value_->get<int64_t>() < least || value_->get<int64_t>() > most) {
-      refuse("a whole number from " + std::to_string(least) + " to " + std::to_string(most));
+      refuse("an integer from " + std::to_string(least) + " to " + std::to_string(most));
     }
     return value_->get<int64_t>();
   }
@@ -375,7 +375,7 @@ std::string read_text(const fs::path& folder) {
   std::error_code error;  // a path that can't even be looked at is not there
   if (!fs::exists(folder, error)) {
     throw BundleError(folder.string() +
-                      ": no such folder; name one with --model DIR, or make one with "
+                      ": no such folder; name one with `model` DIR, or make one with "
                       "scripts/export_bundle.py");
   }
   if (!fs::is_regular_file(path, error)) {
@@ -427,7 +427,7 @@ std::string module_line(const Manifest& manifest, const std::string& name, const
 
 std::string noise_line(const TrainingNoise& noise) {
   std::ostringstream line;
-  if (noise.prediction_type == PredictionType::flow) {
+  if (noise.is_flow()) {
     line << "training noise:   flow, shift " << noise.shift << ", timestep_spacing " << noise.timestep_spacing << "\n";
     return line.str();
   }
@@ -464,7 +464,7 @@ std::vector<int64_t> latents_shape(const Manifest& manifest, Manifest::Size size
 
 void check_size(const Manifest& manifest, Manifest::Size size) {
   if (allows(manifest, size)) return;
-  throw UsageError("--size " + text_of(size) + ": the model '" + manifest.name + "' makes " + sizes_text(manifest));
+  throw UsageError("`size` " + text_of(size) + ": the model '" + manifest.name + "' makes " + sizes_text(manifest));
 }
 
 std::vector<std::string> warnings_about(const Manifest& manifest) {

@@ -201,7 +201,7 @@ const T& as(const Value* value, const char* what) {
 
 std::vector<int64_t> integers_of(const Value* value) {
   std::vector<int64_t> integers;
-  for (const Value* item : items_of(value, 0)) integers.push_back(as<int64_t>(item, "whole number"));
+  for (const Value* item : items_of(value, 0)) integers.push_back(as<int64_t>(item, "integer"));
   return integers;
 }
 
@@ -298,7 +298,7 @@ class Builder {
     if (value->get<Value::None>() && c10::NoneType::get()->isSubtypeOf(*type)) return {};
     switch (type->kind()) {
       case c10::TypeKind::BoolType: return as<bool>(value, "bool");
-      case c10::TypeKind::IntType: return as<int64_t>(value, "whole number");
+      case c10::TypeKind::IntType: return as<int64_t>(value, "integer");
       case c10::TypeKind::FloatType: return as<double>(value, "number");
       case c10::TypeKind::StringType: return as<std::string>(value, "text");
       case c10::TypeKind::TensorType: return empty_tensor(value);

@@ -79,7 +79,7 @@ std::string nearest_names(const std::vector<TaughtPrompt>& taught, std::vector<s
 std::vector<TaughtPrompt> parse_prompts(std::string_view text, const std::string& file) {
   const json document = json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (document.is_discarded()) throw BundleError(file + ": not JSON");
-  if (!document.is_array()) throw BundleError(file + ": wanted a list of prompts");
+  if (!document.is_array()) throw BundleError(file + ": expected a list of prompts");
   std::vector<TaughtPrompt> taught;
   for (const json& entry : document) {
     taught.push_back(parse_prompt(entry, file + ": entry " + std::to_string(taught.size() + 1)));

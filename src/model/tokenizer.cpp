@@ -43,12 +43,12 @@ class SentencePiece {
 
 void check_spec(const Manifest::Tokenizer& spec) {
   if (spec.kind != "sentencepiece" && spec.kind != "clip_bpe") {
-    throw BundleError("tokenizer kind " + in_quotes(spec.kind) + " is unknown, wanted 'sentencepiece' or 'clip_bpe'");
+    throw BundleError("tokenizer kind " + in_quotes(spec.kind) + " is unknown, expected 'sentencepiece' or 'clip_bpe'");
   }
   const size_t wanted = spec.kind == "clip_bpe" ? 2 : 1;
   if (spec.files.size() != wanted) {
     throw BundleError("tokenizer of kind '" + spec.kind + "' has " + std::to_string(spec.files.size()) +
-                      " files, wanted " + std::to_string(wanted));
+                      " files, expected " + std::to_string(wanted));
   }
 }
 

@@ -40,7 +40,7 @@ void check_batches(const std::string& name, const Pass& pass, const std::vector<
       wanted.insert(wanted.begin(), rows);
       if (answers[i].sizes() != at::IntArrayRef(wanted)) {
         throw Error(ExitCode::run_failed, name + ": answers " + shape_text(answers[i].sizes()) + " at batch " +
-                                              std::to_string(rows) + ", wanted " + shape_text(wanted));
+                                              std::to_string(rows) + ", expected " + shape_text(wanted));
       }
       for (int64_t row = 0; row < rows; ++row) check_row(name, answers[i][row], alone[row][i][0], tolerance);
     }

@@ -20,7 +20,7 @@ constexpr size_t kLongestPrompt = 100'000;  // bytes; far beyond any tokenizer's
 std::string checked_prompt(const std::string& flag, const std::string& text) {
   if (text.size() > kLongestPrompt) {
     throw UsageError(flag + ": " + std::to_string(text.size()) + " bytes, at most " + std::to_string(kLongestPrompt) +
-                     " wanted");
+                     " expected");
   }
   if (!is_utf8(text)) throw UsageError(flag + ": not valid UTF-8");
   if (text.find('\0') != std::string::npos)
@@ -30,13 +30,13 @@ std::string checked_prompt(const std::string& flag, const std::string& text) {
 
 Tensor checked_latents(const Tensor& latents, const std::vector<int64_t>& wanted) {
   if (latents.sizes() != at::IntArrayRef(wanted)) {
-    throw UsageError("--latents: 'latents' is " + shape_text(latents.sizes()) + ", this model and size want " +
+    throw UsageError("`latents`: 'latents' is " + shape_text(latents.sizes()) + ", this model and size want " +
                      shape_text(wanted));
   }
   // A copy: what was read may be a mapping of the user's file.
   const Tensor numbers = latents.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true).contiguous();
   if (!at::isfinite(numbers).all().item<bool>())
-    throw UsageError("--latents: 'latents' holds numbers that are not finite");
+    throw UsageError("`latents`: 'latents' holds numbers that are not finite");
   return numbers;
 }
 
@@ -47,7 +47,7 @@ void warn_of_other_noise(const Tensor& latents, std::vector<std::string>& warnin
   const double rms = latents.to(at::kDouble).square().mean().sqrt().item<double>();
   if (std::abs(rms - 1) <= bound) return;
   std::ostringstream text;
-  text << "--latents: 'latents' has rms " << rms << " and does not look like unit noise, which has "
+  text << "`latents`: 'latents' has rms " << rms << " and does not look like unit noise, which has "
        << std::max(0.0, 1 - bound) << " to " << 1 + bound << "; give it as it is before a sampler scales it";
   warnings.push_back(text.str());
 }
@@ -55,21 +55,20 @@ void warn_of_other_noise(const Tensor& latents, std::vector<std::string>& warnin
 /// Samplers with steps of their own: how many they make, and what they make of the levels, is said before.
 void plan_own_steps(const Sampler& sampler, const Settings& settings, const Schedule& schedule, Plan& plan) {
   plan.made_steps = schedule.steps();
-  if (!sampler.own_steps) return;
+  if (!sampler.picks_levels) return;
   const std::string name(sampler.name);
   plan.made_steps.reset();
-  if (!sampler.adaptive) plan.made_steps = walk(sampler, {}, schedule).steps;
+  if (!sampler.adaptive) plan.made_steps = outline(sampler, {}, schedule).steps;
   if (sampler.adaptive && settings.steps) {
-    plan.warnings.push_back("the sampler " + name + " chooses how many steps it makes, whatever --steps says");
+    plan.warnings.push_back("the sampler " + name + " chooses how many steps it makes, whatever `steps` says");
   } else if (plan.made_steps && *plan.made_steps != schedule.steps()) {
     plan.warnings.push_back("the sampler " + name + " makes " + counted(*plan.made_steps, "step") +
                             " and asks the network " + counted(schedule.steps(), "time"));
   }
   if (settings.timesteps || settings.sigmas || settings.levels) {
-    const bool short_restart = name == "restart" && schedule.steps() < 20;
-    if (!short_restart) {
-      plan.warnings.push_back("the sampler " + name + " takes the ends of --" + plan.schedule +
-                              " and places its steps between them itself");
+    if (schedule.steps() >= sampler.picks_levels_from) {
+      plan.warnings.push_back("the sampler " + name + " takes the ends of `" + plan.schedule +
+                              "` and places its steps between them itself");
     }
   }
 }
@@ -99,7 +98,7 @@ void warn_of_guidance(const Settings& settings, Plan& plan) {
   const Recipe& recipe = plan.recipe;
   const bool negative = plan.negative_prompt && !plan.negative_prompt->empty();
   const std::string scale =
-      (settings.guidance_scale ? "--guidance-scale " : "the bundle's guidance scale ") + plain(recipe.guidance.scale);
+      (settings.guidance_scale ? "`guidance_scale` " : "the bundle's guidance scale ") + plain(recipe.guidance.scale);
   if (recipe.guidance.scale < 1) {
     plan.warnings.push_back(scale +
                             (recipe.guidance.scale > 0
@@ -109,19 +108,19 @@ void warn_of_guidance(const Settings& settings, Plan& plan) {
                             "; what diffusers calls " + plain(recipe.guidance.scale) + " is 1 here");
   }
   if (!recipe.guidance.guides() && negative) {
-    plan.warnings.push_back("--negative-prompt has no effect at guidance scale 1; raise --guidance-scale");
+    plan.warnings.push_back("`negative_prompt` has no effect at guidance scale 1; raise `guidance_scale`");
   }
   const bool limited = recipe.guidance.sigma_low > 0 || std::isfinite(recipe.guidance.sigma_high);
   if (!recipe.guidance.guides() || !limited || !plan.made_steps) return;
-  const auto questions = walk(sampler_named(recipe.sampler), recipe.options, recipe.schedule).questions;
-  const bool anywhere = std::any_of(questions.begin(), questions.end(), [&](const Walk::Question& question) {
+  const auto questions = outline(sampler_named(recipe.sampler), recipe.options, recipe.schedule).questions;
+  const bool anywhere = std::any_of(questions.begin(), questions.end(), [&](const SamplerOutline::Question& question) {
     return recipe.guidance.asks_uncond(question.step, question.level);
   });
   if (!anywhere)
-    plan.warnings.push_back("--guidance-sigmas: none of the run's levels lies there, so there is no guidance");
+    plan.warnings.push_back("`guidance_sigmas`: none of the run's levels lies there, so there is no guidance");
 }
 
-constexpr const char *kPrompt = "PROMPT", *kNegativePrompt = "--negative-prompt";
+constexpr const char *kPrompt = "`prompt`", *kNegativePrompt = "`negative_prompt`";
 
 void add(std::vector<std::string>& warnings, std::vector<std::string> more) {
   warnings.insert(warnings.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));

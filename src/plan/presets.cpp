@@ -103,7 +103,7 @@ void check_tool(std::string_view name) {
     if (habit.tool == tool_of(name)) return;
     if (habit.sampler.empty()) tools += (tools.empty() ? "" : ", ") + std::string(habit.tool);
   }
-  throw std::invalid_argument("unknown tool " + in_quotes(std::string(tool_of(name))) + "; there are: " + tools);
+  throw std::invalid_argument("unknown tool " + in_quotes(std::string(tool_of(name))) + "; choose from " + tools);
 }
 
 [[noreturn]] void refuse(const char* what, std::string_view name, const std::vector<std::string>& known) {
@@ -120,13 +120,13 @@ void check_tool(std::string_view name) {
   throw std::invalid_argument(std::string("unknown ") + what + " " + in_quotes(std::string(name)) +
                               (meant         ? ", did you mean " + in_quotes(prefix + *meant) + "?"
                                : all.empty() ? "; none of that tool's is here"
-                                             : "; there are: " + all));
+                                             : "; choose from " + all));
 }
 
 template <typename Row>
 const Row* find(const std::vector<Row>& table, std::string_view name) {
   for (const Row& row : table) {
-    if (std::find(row.also.begin(), row.also.end(), name) != row.also.end()) return &row;
+    if (std::find(row.aliases.begin(), row.aliases.end(), name) != row.aliases.end()) return &row;
   }
   return nullptr;
 }
@@ -151,7 +151,7 @@ Preset preset_of(std::string_view tool, const Sampler& sampler) {
 
 std::vector<std::string> schedule_names() {
   std::vector<std::string> names(std::begin(kAlignYourSteps), std::end(kAlignYourSteps));
-  for (const ScheduleRule& rule : schedules()) names.insert(names.end(), rule.also.begin(), rule.also.end());
+  for (const ScheduleRule& rule : schedules()) names.insert(names.end(), rule.aliases.begin(), rule.aliases.end());
   return names;
 }
 
@@ -164,7 +164,7 @@ std::vector<std::string> samplers_spelled(const std::string& lower, const std::v
     if (lower_case(without_tool(name)) == lower) found.push_back(name);
   };
   for (const Sampler& sampler : table) {
-    for (const std::string_view also : sampler.also) {
+    for (const std::string_view also : sampler.aliases) {
       if (!lower.starts_with(lower_case(without_tool(also)))) continue;
       const std::string name(also);
       add_if_spelled(name);
@@ -247,7 +247,7 @@ Preset preset_named(std::string_view name, const std::vector<Sampler>& table) {
     }
   }
   std::vector<std::string> known;
-  for (const Sampler& sampler : table) known.insert(known.end(), sampler.also.begin(), sampler.also.end());
+  for (const Sampler& sampler : table) known.insert(known.end(), sampler.aliases.begin(), sampler.aliases.end());
   refuse("sampler", name, known);
 }
 

@@ -25,10 +25,10 @@ struct Preset {
 /// Whether a name is another tool's: "a1111:DPM++ 2M Karras".
 inline bool is_other_tools(std::string_view name) { return name.find(':') != std::string_view::npos; }
 
-/// What a name in Sampler::also promises and does not give, one line; empty where it is the tool's own to the last digits.
+/// What a name in Sampler::aliases promises and does not give, one line; empty where it is the tool's own to the last digits.
 std::string_view shortfall_of(std::string_view name);
 
-/// The preset of a name in Sampler::also, perhaps with the tool's name of a schedule after it: "a1111:DPM++ 2M Karras",
+/// The preset of a name in Sampler::aliases, perhaps with the tool's name of a schedule after it: "a1111:DPM++ 2M Karras",
 /// "comfyui:dpmpp_2m_karras", "comfyui:dpmpp_2m karras".
 /// @throws std::invalid_argument  an unknown tool or name; the text has the nearest
 Preset preset_named(std::string_view name, const std::vector<Sampler>& table = samplers());

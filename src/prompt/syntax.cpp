@@ -264,7 +264,7 @@ class Parser {
     const Token& opening = tokens_[tokens_[closing].partner];
     const std::string_view brackets = prompt_.substr(opening.begin, tokens_[closing].end - opening.begin);
     throw UsageError(location(begin) + ": " + (found.empty() ? "nothing" : in_quotes(found, kShown)) +
-                     " after ':' in " + in_quotes(brackets, kShown) + ", wanted a weight as in (word:1.2); " +
+                     " after ':' in " + in_quotes(brackets, kShown) + ", expected a weight as in (word:1.2); " +
                      way_out(":"));
   }
 
@@ -306,7 +306,7 @@ class Parser {
     for (const PromptPart& part : parts_) {
       if (std::abs(part.weight) <= kHeaviest || part.text.empty()) continue;
       throw UsageError(location(part.begin) + ": the weight of " + in_quotes(part.text, kShown) + " comes to " +
-                       shown(part.weight) + ", wanted " + shown(-kHeaviest) + " to " + shown(kHeaviest) + "; " +
+                       shown(part.weight) + ", expected " + shown(-kHeaviest) + " to " + shown(kHeaviest) + "; " +
                        way_out(":"));
     }
   }
@@ -366,7 +366,7 @@ class Parser {
   }
 
   static std::string way_out(const std::string& character) {
-    return "for the text itself write '\\" + character + "', or --prompt-syntax plain";
+    return "for the text itself write '\\" + character + "', or `prompt_syntax` plain";
   }
 
   const std::string_view prompt_;

@@ -40,7 +40,7 @@ int lock(const fs::path& path) {
   const int why = errno;
   ::close(file);
   if (why == EWOULDBLOCK)
-    throw OutputError(path.string() + ": another steplapse is writing a run there; name another --out");
+    throw OutputError(path.string() + ": another steplapse is writing a run there; name another `out`");
   throw OutputError((path / "run.lock").string() + ": cannot lock: " + std::strerror(why));
 }
 
@@ -99,12 +99,12 @@ void refuse_existing_run(const fs::path& path, bool overwrite) {
   if (has_log && overwrite) return;
   if (has_log) {
     throw OutputError(path.string() +
-                      ": holds a run already (run.sqlite); name another --out, or --overwrite to replace it");
+                      ": holds a run already (run.sqlite); name another `out`, or `overwrite` to replace it");
   }
   for (const char* name : kRunFiles) {
     if (!fs::exists(path / name, unreadable)) continue;
     throw OutputError(path.string() + ": holds " + name +
-                      " without a run's log, so it is not ours to replace; name another --out");
+                      " without a run's log, so it is not ours to replace; name another `out`");
   }
 }
 

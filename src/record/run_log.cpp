@@ -129,7 +129,7 @@ RunLog RunLog::create(const std::filesystem::path& path, const Facts& facts,
   const nlohmann::ordered_json settings = settings_json(facts);
   for (const auto& [key, value] : settings.items()) put_json(put, key, value);
   put("levels", levels_json(recipe.schedule).dump());
-  if (!recipe.schedule.alphas_cumprod.empty()) put("alphas_cumprod", bytes_of(recipe.schedule.alphas_cumprod));
+  if (!recipe.schedule.is_flow()) put("alphas_cumprod", bytes_of(recipe.schedule.alphas_cumprod));
   put("init_noise", bytes_of(recipe.init_noise));
   put("init_noise_shape", shape_json(recipe.init_noise));
   put("init_noise_given", static_cast<int64_t>(recipe.init_noise_given));

@@ -51,7 +51,7 @@ void check_decoder(const Manifest& manifest, const std::string& decoder) {
   if (manifest.decoders.contains(decoder)) return;
   std::string known;
   for (const auto& [name, module] : manifest.decoders) known += (known.empty() ? "" : ", ") + name;
-  throw UsageError("--decoder " + in_quotes(decoder) + ": " + manifest.name + " has " + known);
+  throw UsageError("`decoder` " + in_quotes(decoder) + ": " + manifest.name + " has " + known);
 }
 
 int64_t frames_in(const FrameSelection& selection, int64_t steps) {

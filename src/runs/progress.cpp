@@ -13,6 +13,7 @@
 #include "base/progress_line.h"
 #include "base/terminal.h"
 #include "base/text.h"
+#include "base/wording.h"
 #include "sampling/levels_json.h"
 
 namespace steplapse {
@@ -38,8 +39,8 @@ std::string minutes(double seconds) {
 std::string warning_line(const std::string& text) { return "steplapse: warning: " + text; }
 
 std::string failed_line(const std::filesystem::path& folder, const Failure& failure) {
-  const bool named = failure.message.find(folder.string()) != std::string::npos;
-  return "steplapse: " + (named ? "" : folder.string() + ": ") + failure.message;
+  const bool is_named = failure.code == ExitCode::output;  // whose message begins with the path
+  return "steplapse: " + (is_named ? "" : folder.string() + ": ") + failure.message;
 }
 
 /// Where it is not the bundle's own.
@@ -58,7 +59,7 @@ std::string calls_text(const Plan& plan) {
   if (!plan.made_steps) return "as many denoiser calls as the sampler likes";
   const Recipe& recipe = plan.recipe;
   int64_t guided = 0, plain = 0;
-  for (const auto& question : walk(sampler_named(recipe.sampler), recipe.options, recipe.schedule).questions) {
+  for (const auto& question : outline(sampler_named(recipe.sampler), recipe.options, recipe.schedule).questions) {
     const bool both = recipe.guidance.asks_uncond(question.step, question.level) &&
                       recipe.guidance.asks_cond(question.step, question.level);
     ++(both ? guided : plain);
@@ -336,8 +337,8 @@ void Progress::planned(int64_t, const Plan& plan, const Manifest& manifest, cons
                        int64_t frames) {
   const Recipe& recipe = plan.recipe;
   std::cout << "would draw " << starting_line(plan, manifest, folder) << "\nschedule " << plan.schedule
-            << (plan.usual_schedule ? " (usual for " + recipe.sampler + "; --schedule bundle is " +
-                                          manifest.training_noise.timestep_spacing + ")"
+            << (plan.usual_schedule ? worded(" (usual for " + recipe.sampler + "; `schedule` bundle is " +
+                                             manifest.training_noise.timestep_spacing + ")")
                                     : "")
             << ", guidance scale " << recipe.guidance.scale << ", eta " << recipe.options.eta << ": "
             << calls_text(plan) << ", " << counted(frames, "frame") << "\n";

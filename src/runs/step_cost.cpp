@@ -150,8 +150,8 @@ std::vector<std::string> check_bytes(const std::string& what, int64_t bytes, int
   if (bytes <= available) return {};
   const std::string text = what + " takes " + gigabytes(bytes) + " of memory beside the weights or more, and " +
                            gigabytes(available) + " are free";
-  if (bytes <= with_swap) return {text + ": it will swap, which is slow; a smaller --size needs less"};
-  throw MemoryError(text + "; a smaller --size or a bundle exported with a smaller --dtype needs less");
+  if (bytes <= with_swap) return {text + ": it will swap, which is slow; a smaller `size` needs less"};
+  throw MemoryError(text + "; a smaller `size` or a bundle exported with a smaller dtype needs less");
 }
 
 std::vector<std::string> check_cost(const Bundle& bundle, const Plan& plan, const Guidance& guidance) {
@@ -187,7 +187,7 @@ std::vector<std::string> check_cost(const Bundle& bundle, const Plan& plan, cons
   }
   const double seconds = sampler_named(plan.recipe.sampler).calls_a_step * seconds_at(cells, asked.back());
   if (seconds > 60)
-    warnings.push_back("a step at " + place + " will take " + rough_time(seconds) + "; a smaller --size takes less");
+    warnings.push_back("a step at " + place + " will take " + rough_time(seconds) + "; a smaller `size` takes less");
   return warnings;
 }
 

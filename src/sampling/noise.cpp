@@ -14,7 +14,7 @@ Rng rng_named(std::string_view name) {
   for (const Rng rng : {Rng::cpu, Rng::philox}) {
     if (name == name_of(rng)) return rng;
   }
-  throw std::invalid_argument("unknown rng '" + std::string(name) + "', wanted cpu or philox");
+  throw std::invalid_argument("unknown rng '" + std::string(name) + "', expected cpu or philox");
 }
 
 std::string_view name_of(Rng rng) { return rng == Rng::cpu ? "cpu" : "philox"; }

@@ -25,7 +25,7 @@ auto value_named(const Table& table, std::string_view what, std::string_view nam
     if (known == name) return value;
     choices += (choices.empty() ? "" : ", ") + std::string(known);
   }
-  throw std::invalid_argument("unknown " + std::string(what) + " '" + std::string(name) + "', there are: " + choices);
+  throw std::invalid_argument("unknown " + std::string(what) + " '" + std::string(name) + "', choose from " + choices);
 }
 
 template <typename Table, typename Value>
@@ -79,14 +79,15 @@ NoiseLevel Schedule::at(double k) const {
 void check_levels(const Schedule& schedule) {
   const auto& levels = schedule.levels;
   if (levels.size() < 2) {
-    throw std::invalid_argument("a schedule of " + std::to_string(levels.size()) + " noise levels, at least 2 wanted");
+    throw std::invalid_argument("a schedule of " + std::to_string(levels.size()) +
+                                " noise levels, at least 2 expected");
   }
   for (size_t i = 0; i < levels.size(); ++i) {
     const auto& [timestep, alpha, sigma] = levels[i];
     if (!std::isfinite(alpha) || !std::isfinite(sigma) || alpha < 0 || sigma < 0 || (alpha == 0 && sigma == 0)) {
       std::ostringstream text;
       text << "noise level " << i << " has alpha " << alpha << " and sigma " << sigma
-           << ", wanted finite numbers of 0 or more, not both 0";
+           << ", expected finite numbers of 0 or more, not both 0";
       throw std::invalid_argument(text.str());
     }
     // sigma / alpha must not rise; multiplied out, since alpha may be 0 at the first level.

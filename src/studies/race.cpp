@@ -144,7 +144,7 @@ Contender contender_within(const Sampler& sampler, int64_t calls, const Schedule
       levels_end = true;
       return false;
     }
-    const auto asked = static_cast<int64_t>(walk(sampler, best.options, schedule).questions.size());
+    const auto asked = static_cast<int64_t>(outline(sampler, best.options, schedule).questions.size());
     if (asked > calls) {
       levels_end = false;
       if (steps == 1) throw std::invalid_argument("asks " + std::to_string(asked) + " times in a single step");

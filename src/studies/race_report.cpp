@@ -121,11 +121,11 @@ class Table {
                 "of "
                 "the reference's themselves. picture: root mean square of the difference of pixels, 0 to 255. " +
                 (lanes > 1 ? "Means of " + std::to_string(lanes) + " runs; spread is the standard deviation among them."
-                           : std::string("One run each: more --seed or prompts give a spread.")));
+                           : std::string("One run each: more `seed` or prompts give a spread.")));
     if (any_too_near_) {
       out_ << folded("= less than " + rounded(kToldApart, 2) +
                      " times the reference's own error: can't be told apart from the reference, "
-                     "nor from others with this mark; a --reference of more calls can.");
+                     "nor from others with this mark; a `reference` of more calls can.");
     }
     if (any_stochastic_) {
       out_ << folded(

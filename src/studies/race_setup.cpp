@@ -12,6 +12,7 @@
 #include "base/terminal.h"
 #include "base/text.h"
 #include "base/warnings.h"
+#include "base/wording.h"
 #include "model/taught_prompts.h"
 #include "plan/plan_levels.h"
 #include "plan/presets.h"
@@ -52,7 +53,7 @@ class Field {
       : options_(options),
         planned_(planned_rule(manifest, options.settings, {.sampler = kRaceReference, .end = RunEnd::zero})) {
     warnings_ = planned_.warnings;
-    of_flag("--schedule " + schedule() + ": ", [&] { return levels(1); });
+    of_flag("`schedule` " + schedule() + ": ", [&] { return levels(1); });
   }
 
   Race race() {
@@ -62,7 +63,7 @@ class Field {
     try {
       check_start(race);
     } catch (const std::invalid_argument& error) {
-      throw UsageError("--schedule " + schedule() + ": " + error.what() +
+      throw UsageError("`schedule` " + schedule() + ": " + error.what() +
                        "; a race wants one start for all, as karras, normal or trailing have");
     }
     return race;
@@ -86,7 +87,7 @@ class Field {
   const Sampler& sampler_of(const std::string& name) {
     const Preset preset = planned_preset(name, warnings_);
     if (preset.drops_penultimate || (preset.schedule && *preset.schedule != schedule())) {
-      warnings_.push_back(name + " races as " + preset.sampler + " on --schedule " + schedule() +
+      warnings_.push_back(name + " races as " + preset.sampler + " on `schedule` " + schedule() +
                           ", not on its tool's own levels");
     }
     if (preset.eta) {
@@ -101,7 +102,7 @@ class Field {
       const Sampler& sampler = sampler_of(name);
       for (const auto& [other, same] : known) {
         if (same != &sampler) continue;
-        throw UsageError("--samplers: " + (name == other ? in_quotes(name) + " is given twice"
+        throw UsageError("`samplers`: " + (name == other ? in_quotes(name) + " is given twice"
                                                          : in_quotes(other) + " and " + in_quotes(name) +
                                                                " are the same, " + std::string(sampler.name)));
       }
@@ -110,7 +111,7 @@ class Field {
     for (const int64_t calls : options_.calls) {
       for (const auto& [name, sampler] : known) {
         if (sampler->adaptive) continue;
-        race.contenders.push_back(of_flag("--calls " + std::to_string(calls) + ": " + std::string(sampler->name) + " ",
+        race.contenders.push_back(of_flag("`calls` " + std::to_string(calls) + ": " + std::string(sampler->name) + " ",
                                           [&, &sampler = *sampler] { return within(sampler, calls); }));
       }
     }
@@ -127,13 +128,13 @@ class Field {
     const Sampler& sampler = sampler_of(name);
     if (sampler.draws_noise() || sampler.adaptive) {
       throw UsageError(
-          "--reference " + in_quotes(name) + ": " +
+          "`reference` " + in_quotes(name) + ": " +
           (sampler.adaptive ? "has no number of calls to double" : "draws fresh noise, and ends elsewhere each time") +
-          "; wanted one of: " + deterministic_samplers());
+          "; expected one of: " + deterministic_samplers());
     }
     const auto calls = options_.reference ? options_.reference->calls : std::nullopt;
     if (calls) {
-      const std::string flag = "--reference " + name + ":" + std::to_string(*calls);
+      const std::string flag = "`reference` " + name + ":" + std::to_string(*calls);
       race.reference = of_flag(flag + ": ", [&] { return within(sampler, *calls); });
       race.doubled = of_flag(flag + ", doubled to know its own error: ", [&] { return within(sampler, 2 * *calls); });
     } else {
@@ -151,9 +152,9 @@ class Field {
       } catch (const std::invalid_argument&) {
       }
     }
-    throw UsageError("--calls " + std::to_string(options_.calls.back()) + ": --schedule " + schedule() +
+    throw UsageError("`calls` " + std::to_string(options_.calls.back()) + ": `schedule` " + schedule() +
                      " has too few levels for " + std::string(sampler.name) +
-                     " to be a reference of twice as many; name another with --reference SAMPLER:CALLS");
+                     " to be a reference of twice as many; name another with `reference` SAMPLER:CALLS");
   }
 
   const RaceOptions& options_;
@@ -206,7 +207,7 @@ std::vector<Lane> lanes_of(const Bundle& bundle, const std::vector<Plan>& plans,
 void check_files(const RaceOptions& options) {
   if (!options.plot.empty()) check_plot_name(options.plot);
   if (!options.csv.empty() && options.csv == options.plot) {
-    throw UsageError("--csv and --plot both name " + options.csv.string() + "; wanted two files");
+    throw UsageError("`csv` and `plot` both name " + options.csv.string() + "; expected two files");
   }
   for (const auto& path : {options.csv, options.plot}) {
     if (!path.empty()) check_writable(path, options.overwrite);
@@ -245,8 +246,7 @@ int race_reporting(const RaceOptions& options, RaceProgress& progress) {
   const Manifest manifest = read_manifest(options.model);
   RaceOptions asked = options;
   if (!asked.settings.schedule) {
-    asked.settings.schedule =
-        manifest.training_noise.prediction_type == PredictionType::flow ? kFlowRaceSchedule : kRaceSchedule;
+    asked.settings.schedule = manifest.training_noise.is_flow() ? kFlowRaceSchedule : kRaceSchedule;
   }
   Field field(manifest, asked);
   Race race = field.race();
@@ -279,7 +279,7 @@ int race_reporting(const RaceOptions& options, RaceProgress& progress) {
   progress.done();
 
   const RaceReport report{manifest, plans.front(), race, result, standings_of(race, result)};
-  std::cout << (options.json ? race_json(report) : race_table(report, output_columns()))
+  std::cout << (options.json ? race_json(report) : worded(race_table(report, output_columns())))
             << std::flush;  // first: a disk may be full
   if (!options.csv.empty()) write_whole(options.csv, race_csv(report));
   if (!options.plot.empty()) write_plots(options.plot, {race_plot(report)});

@@ -52,13 +52,13 @@ void check_frames(const FrameSelection& selection, int64_t steps) {
     throw UsageError(std::string(flag) + " " + std::to_string(step) + ": a run of " + counted(steps, "step") +
                      " has frames " + std::to_string(first) + " to " + std::to_string(steps));
   };
-  for (const int64_t step : selection.at) check("--at", step);
-  if (selection.from) check("--from", *selection.from);
-  if (selection.to) check("--to", *selection.to);
+  for (const int64_t step : selection.at) check("`at`", step);
+  if (selection.from) check("`from`", *selection.from);
+  if (selection.to) check("`to`", *selection.to);
   if (selection.from && selection.to && *selection.from > *selection.to) {
-    throw UsageError("--from " + std::to_string(*selection.from) + " is after --to " + std::to_string(*selection.to));
+    throw UsageError("`from` " + std::to_string(*selection.from) + " is after `to` " + std::to_string(*selection.to));
   }
-  if (selection.every < 1) throw UsageError("--every " + std::to_string(selection.every) + ": wanted 1 or more");
+  if (selection.every < 1) throw UsageError("`every` " + std::to_string(selection.every) + ": expected 1 or more");
 }
 
 Picture picture_of(const Tensor& image, const std::string& what) {

@@ -390,7 +390,7 @@ std::string png_of(const std::vector<Plot>& plots) { return drawn<PngCanvas>(plo
 
 void check_plot_name(const std::filesystem::path& path) {
   if (path.extension() == ".svg" || path.extension() == ".png") return;
-  throw UsageError(path.string() + ": wanted a file's name that ends in .svg or .png");
+  throw UsageError(path.string() + ": expected a file's name that ends in .svg or .png");
 }
 
 void write_plots(const std::filesystem::path& path, const std::vector<Plot>& plots) {

@@ -59,12 +59,23 @@ def documented_uses() -> dict[str, str]:
     return uses
 
 
+def flags_named(path: Path):
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        if found := re.search(r'"[^"]*(--[a-z][a-z-]+)', line.split("//")[0]):
+            yield number, found[1]
+
+
 def broken_rules() -> list[str]:
     rooms = rooms_of_headers()
     broken = [] if documented_uses() == USES else ["docs/architecture.md: its table of rooms is not this one"]
     for path in sorted([*SRC.rglob("*.h"), *SRC.rglob("*.cpp"), *PUBLIC.glob("*.h")]):
         is_public = path.is_relative_to(PUBLIC)
         own = rooms[f"steplapse/{path.name}"] if is_public else room_of_source(path)
+        if own not in (None, "cli"):
+            broken += [
+                f"{path.relative_to(ROOT)}:{number}: names a flag, {flag}; write its setting in backticks"
+                for number, flag in flags_named(path)
+            ]
         for number, name in included(path):
             place = f"{path.relative_to(ROOT)}:{number}"
             if is_public and not name.startswith("steplapse/"):

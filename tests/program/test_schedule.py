@@ -55,6 +55,8 @@ def timesteps_of(scheduler: DDIMScheduler, steps: int) -> list[int]:
 def bundle_of(changed_bundle):
     def bundle_of(scheduler: DDIMScheduler):
         def change(manifest):
+            # Its own table: whose float32 products are rounded how is the CPU's business.
+            manifest["training_noise"]["alphas_cumprod"] = scheduler.alphas_cumprod.tolist()
             manifest["training_noise"]["steps_offset"] = scheduler.config.steps_offset
             manifest["training_noise"]["final_alpha_cumprod"] = float(scheduler.final_alpha_cumprod)
 

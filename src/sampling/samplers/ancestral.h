@@ -45,7 +45,7 @@ inline Renewal renewal(const Schedule& schedule, const NoiseLevel& from, const N
 /// 1 + eta (to.sigma / from.sigma - 1), for which there is less fresh noise than in the posterior.
 inline Renewal ancestral(const Schedule& schedule, const NoiseLevel& from, const NoiseLevel& to,
                          const SamplerOptions& options) {
-  const bool is_flow = schedule.alphas_cumprod.empty();
+  const bool is_flow = schedule.is_flow();
   if (!is_flow || options.eta == 0 || to.sigma == from.sigma) return renewal(schedule, from, to, options);
   const double sigma_down = to.sigma * (1 + options.eta * (to.sigma / from.sigma - 1));
   return renewal_by(sigma_down / (1 - sigma_down), schedule, to, options);

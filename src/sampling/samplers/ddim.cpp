@@ -7,8 +7,12 @@
 #include "sampling/samplers/samplers.h"
 
 namespace steplapse {
+namespace {
 
-Trajectory sample_ddim(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
+/// Denoising diffusion implicit models, with `eta` share of fresh noise. Source: Song et al. 2021 (arXiv:2010.02502),
+/// eq. 12 and 16. Asks once a step; draws once a step while eta > 0.
+/// @throws std::invalid_argument  when first resumed: see check_levels; eta outside 0..1.
+Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
   check_eta(options);
   const auto& levels = schedule.levels;
@@ -32,6 +36,17 @@ Trajectory sample_ddim(Tensor x, Schedule schedule, SamplerOptions options, Nois
     x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, x0);
   }
   co_return x;
+}
+
+}  // namespace
+
+Sampler sampler_rows::ddim() {
+  return {.name = "ddim",
+          .label = "DDIM",
+          .start = sample,
+          .eta = 0,
+          .own_last_level = true,
+          .aliases = {"diffusers:DDIMScheduler", "a1111:DDIM", "a1111:ddim", "comfyui:ddim"}};
 }
 
 }  // namespace steplapse

@@ -5,8 +5,12 @@
 #include "sampling/samplers/samplers.h"
 
 namespace steplapse {
+namespace {
 
-Trajectory sample_ddpm(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
+/// Ancestral sampling, the way back through the noising that made x. Draws once a step but to sigma 0; clips x0, and
+/// with it the noise that x is told to have. Source: Ho et al. 2020 (arXiv:2006.11239), eq. 6 and 7, with that
+/// posterior's own variance (diffusers' "fixed_small"), between the levels listed.
+Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
   const auto& levels = schedule.levels;
   for (size_t i = 0; i + 1 < levels.size(); ++i) {
@@ -30,6 +34,16 @@ Trajectory sample_ddpm(Tensor x, Schedule schedule, SamplerOptions options, Nois
     x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, x0);
   }
   co_return x;
+}
+
+}  // namespace
+
+Sampler sampler_rows::ddpm() {
+  return {.name = "ddpm",
+          .label = "DDPM",
+          .start = sample,
+          .fresh_noise = true,
+          .aliases = {"diffusers:DDPMScheduler", "comfyui:ddpm"}};
 }
 
 }  // namespace steplapse

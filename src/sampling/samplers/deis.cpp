@@ -6,8 +6,11 @@
 #include "sampling/samplers/samplers.h"
 
 namespace steplapse {
+namespace {
 
-Trajectory sample_deis(Tensor x, Schedule schedule, SamplerOptions, Noise) {
+/// DEIS: eps extrapolated from two steps as linear in log(sigma / alpha), integrated exactly. Draws nothing. Source:
+/// Zhang & Chen 2022 (arXiv:2204.13902), rho-AB-DEIS with polynomials in log rho, diffusers' "logrho".
+Trajectory sample(Tensor x, Schedule schedule, SamplerOptions, Noise) {
   check_levels(schedule);
   const auto& levels = schedule.levels;
   History eps(2);
@@ -29,6 +32,13 @@ Trajectory sample_deis(Tensor x, Schedule schedule, SamplerOptions, Noise) {
     x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, p.x0);
   }
   co_return x;
+}
+
+}  // namespace
+
+Sampler sampler_rows::deis() {
+  return {
+      .name = "deis", .label = "DEIS", .start = sample, .order = 2, .aliases = {"diffusers:DEISMultistepScheduler"}};
 }
 
 }  // namespace steplapse

@@ -4,8 +4,13 @@
 #include "sampling/samplers/samplers.h"
 
 namespace steplapse {
+namespace {
 
-Trajectory sample_dpm2(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
+/// The slope of the whole step is asked half way, in log sigma. Source: DPM-Solver-2, Lu et al. 2022 (arXiv:2206.00927),
+/// algorithm 1, with the midpoint rule in place of its last line and the churn of Karras et al. 2022, as k-diffusion's
+/// sample_dpm_2 has it. Asks twice a step; noise as for Euler. Web UIs give it a list of one level more and leave out
+/// the last but one; that is their schedule's matter.
+Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
   const Path path(schedule);
   const auto& levels = schedule.levels;
@@ -23,6 +28,20 @@ Trajectory sample_dpm2(Tensor x, Schedule schedule, SamplerOptions options, Nois
     x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, p.x0);
   }
   co_return x;
+}
+
+}  // namespace
+
+Sampler sampler_rows::dpm2() {
+  return {.name = "dpm2",
+          .label = "DPM2",
+          .start = sample,
+          .order = 2,
+          .calls_a_step = 2,
+          .churns = true,
+          .usual_schedule = "karras",
+          .aliases = {"k-diffusion:sample_dpm_2", "diffusers:KDPM2DiscreteScheduler", "a1111:DPM2", "a1111:k_dpm_2",
+                      "comfyui:dpm_2", "sd.cpp:dpm2"}};
 }
 
 }  // namespace steplapse

@@ -5,8 +5,11 @@
 #include "sampling/samplers/samplers.h"
 
 namespace steplapse {
+namespace {
 
-Trajectory sample_dpm2_a(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
+/// DPM2 to below the next level, and fresh noise up to it; eta, draws and flow as for Euler ancestral. Asks twice a
+/// step. Source: k-diffusion's sample_dpm_2_ancestral.
+Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
   check_eta(options);
   const Path path(schedule);
@@ -25,6 +28,20 @@ Trajectory sample_dpm2_a(Tensor x, Schedule schedule, SamplerOptions options, No
     x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, p.x0);
   }
   co_return x;
+}
+
+}  // namespace
+
+Sampler sampler_rows::dpm2_a() {
+  return {.name = "dpm2_a",
+          .label = "DPM2 a",
+          .start = sample,
+          .order = 2,
+          .calls_a_step = 2,
+          .eta = 1,
+          .usual_schedule = "karras",
+          .aliases = {"k-diffusion:sample_dpm_2_ancestral", "diffusers:KDPM2AncestralDiscreteScheduler", "a1111:DPM2 a",
+                      "a1111:k_dpm_2_a", "comfyui:dpm_2_ancestral"}};
 }
 
 }  // namespace steplapse

@@ -19,9 +19,11 @@ double error_of(const Tensor& low, const Tensor& high, const Tensor& before) {
 /// What to multiply h by: the error falls with h^order. Bounded, as k-diffusion does it.
 double factor_for(double error, double order) { return 1 + std::atan(std::pow(1 / (error + 1e-8), 1 / order) - 1); }
 
-}  // namespace
-
-Trajectory sample_dpm_adaptive(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
+/// DPM-Solver-23: steps in log(sigma / alpha) as long as solutions of order 2 and 3 agree to atol 0.0078 and rtol 0.05
+/// (of x / alpha). Of the schedule it takes the range alone, as DPM-Solver-fast; how many steps it makes shows at the end.
+/// Three calls a step, two more for each that was too long. eta and draws as for DPM-Solver-fast. Source: Lu et al. 2022
+/// (arXiv:2206.00927), appendix C, with the tolerances and the controller of k-diffusion's sample_dpm_adaptive.
+Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
   check_eta(options);
   const auto& levels = schedule.levels;
@@ -72,6 +74,21 @@ Trajectory sample_dpm_adaptive(Tensor x, Schedule schedule, SamplerOptions optio
     x = co_await step_done(number, levels[i + 1], next, p.x0);
   }
   co_return x;
+}
+
+}  // namespace
+
+Sampler sampler_rows::dpm_adaptive() {
+  return {
+      .name = "dpm_adaptive",
+      .label = "DPM adaptive",
+      .start = sample,
+      .order = 3,
+      .calls_a_step = 3,
+      .eta = 0,
+      .picks_levels = true,
+      .adaptive = true,
+      .aliases = {"k-diffusion:sample_dpm_adaptive", "a1111:DPM adaptive", "a1111:k_dpm_ad", "comfyui:dpm_adaptive"}};
 }
 
 }  // namespace steplapse

@@ -44,9 +44,13 @@ std::vector<Leg> make_legs(const Schedule& schedule) {
   return legs;
 }
 
-}  // namespace
-
-Trajectory sample_dpm_fast(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
+/// DPM-Solver-fast: DPM-Solver-3 steps evenly spaced in log(sigma / alpha), the last ones of lower order so that n listed
+/// steps are n calls of the denoiser; the steps it makes are about a third of that. Between the first level with alpha
+/// above 0 and the last with sigma above 0, the ends beyond are plain steps of one call each. Draws once a step while eta > 0,
+/// none at the end of the range. Source: Lu et al. 2022 (arXiv:2206.00927), section 3.4 and algorithm 2; eta (0 unless
+/// given; A1111 gives 1) is k-diffusion's. A1111 and ComfyUI spend all n calls above sigma 0 and show x as it is there, with
+/// the noise that is left in it.
+Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
   check_eta(options);
   const double lowest = noise_ratio(schedule.levels[SolverRange(schedule.levels).last]);
@@ -72,6 +76,18 @@ Trajectory sample_dpm_fast(Tensor x, Schedule schedule, SamplerOptions options, 
     x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, p.x0);
   }
   co_return x;
+}
+
+}  // namespace
+
+Sampler sampler_rows::dpm_fast() {
+  return {.name = "dpm_fast",
+          .label = "DPM fast",
+          .start = sample,
+          .order = 2,
+          .eta = 0,
+          .picks_levels = true,
+          .aliases = {"k-diffusion:sample_dpm_fast", "a1111:DPM fast", "a1111:k_dpm_fast", "comfyui:dpm_fast"}};
 }
 
 }  // namespace steplapse

@@ -6,8 +6,11 @@
 #include "sampling/samplers/samplers.h"
 
 namespace steplapse {
+namespace {
 
-Trajectory sample_dpmpp_2m(Tensor x, Schedule schedule, SamplerOptions, Noise) {
+/// DPM-Solver++(2M): x0 extrapolated to the middle of the step from two. Draws nothing. Source: Lu et al. 2022
+/// (arXiv:2211.01095), algorithm 2.
+Trajectory sample(Tensor x, Schedule schedule, SamplerOptions, Noise) {
   check_levels(schedule);
   const auto& levels = schedule.levels;
   History x0s(2);
@@ -30,6 +33,18 @@ Trajectory sample_dpmpp_2m(Tensor x, Schedule schedule, SamplerOptions, Noise) {
     x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, p.x0);
   }
   co_return x;
+}
+
+}  // namespace
+
+Sampler sampler_rows::dpmpp_2m() {
+  return {.name = "dpmpp_2m",
+          .label = "DPM++ 2M",
+          .start = sample,
+          .order = 2,
+          .usual_schedule = "karras",
+          .aliases = {"diffusers:DPMSolverMultistepScheduler", "a1111:DPM++ 2M", "a1111:k_dpmpp_2m",
+                      "k-diffusion:sample_dpmpp_2m", "comfyui:dpmpp_2m", "sd.cpp:dpm++2m"}};
 }
 
 }  // namespace steplapse

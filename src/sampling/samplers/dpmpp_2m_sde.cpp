@@ -11,7 +11,12 @@ namespace {
 
 enum class Variant { midpoint, heun };
 
-Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noise, Variant variant) {
+/// SDE-DPM-Solver++(2M): 2M with `eta` share of fresh noise (0 or more; 0 is 2M). Draws once a step while eta > 0, none
+/// in a step to sigma 0. Source: Lu et al. 2022 (arXiv:2211.01095), section 5; eta and the names of the variants are
+/// k-diffusion's. `midpoint` is k-diffusion's default; at eta 1 both are what diffusers calls sde-dpmsolver++ of order
+/// 2 with its solver_type.
+template <Variant variant>
+Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
   if (!(options.eta >= 0)) throw std::invalid_argument("eta must be 0 or more");
   const auto& levels = schedule.levels;
@@ -39,12 +44,25 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noi
 
 }  // namespace
 
-Trajectory sample_dpmpp_2m_sde(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
-  return sample(std::move(x), std::move(schedule), options, std::move(noise), Variant::midpoint);
+Sampler sampler_rows::dpmpp_2m_sde() {
+  return {.name = "dpmpp_2m_sde",
+          .label = "DPM++ 2M SDE",
+          .start = sample<Variant::midpoint>,
+          .order = 2,
+          .eta = 1,
+          .usual_schedule = "exponential",
+          .aliases = {"diffusers:DPMSolverMultistepScheduler(sde-dpmsolver++)", "a1111:DPM++ 2M SDE",
+                      "a1111:k_dpmpp_2m_sde", "k-diffusion:sample_dpmpp_2m_sde", "comfyui:dpmpp_2m_sde"}};
 }
 
-Trajectory sample_dpmpp_2m_sde_heun(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
-  return sample(std::move(x), std::move(schedule), options, std::move(noise), Variant::heun);
+Sampler sampler_rows::dpmpp_2m_sde_heun() {
+  return {.name = "dpmpp_2m_sde_heun",
+          .label = "DPM++ 2M SDE Heun",
+          .start = sample<Variant::heun>,
+          .order = 2,
+          .eta = 1,
+          .usual_schedule = "exponential",
+          .aliases = {"a1111:DPM++ 2M SDE Heun", "a1111:k_dpmpp_2m_sde_heun", "comfyui:dpmpp_2m_sde_heun"}};
 }
 
 }  // namespace steplapse

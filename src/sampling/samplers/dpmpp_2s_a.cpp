@@ -5,8 +5,12 @@
 #include "sampling/samplers/samplers.h"
 
 namespace steplapse {
+namespace {
 
-Trajectory sample_dpmpp_2s_a(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
+/// DPM-Solver++(2S) to below the next level, and fresh noise up to it; eta, draws and flow as for Euler ancestral. Asks
+/// twice a step. Source: Lu et al. 2022 (arXiv:2211.01095), algorithm 1 with r = 1/2; k-diffusion's
+/// sample_dpmpp_2s_ancestral.
+Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
   check_eta(options);
   const auto& levels = schedule.levels;
@@ -24,6 +28,20 @@ Trajectory sample_dpmpp_2s_a(Tensor x, Schedule schedule, SamplerOptions options
     x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, p.x0);
   }
   co_return x;
+}
+
+}  // namespace
+
+Sampler sampler_rows::dpmpp_2s_a() {
+  return {.name = "dpmpp_2s_a",
+          .label = "DPM++ 2S a",
+          .start = sample,
+          .order = 2,
+          .calls_a_step = 2,
+          .eta = 1,
+          .usual_schedule = "karras",
+          .aliases = {"k-diffusion:sample_dpmpp_2s_ancestral", "a1111:DPM++ 2S a", "a1111:k_dpmpp_2s_a",
+                      "comfyui:dpmpp_2s_ancestral", "sd.cpp:dpm++2s_a"}};
 }
 
 }  // namespace steplapse

@@ -7,8 +7,11 @@
 #include "sampling/samplers/samplers.h"
 
 namespace steplapse {
+namespace {
 
-Trajectory sample_dpmpp_3m_sde(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
+/// SDE-DPM-Solver++(3M): x0 followed with two derivatives from three steps; `eta` and draws as for 2M SDE. Source:
+/// k-diffusion's sample_dpmpp_3m_sde, which takes Lu et al. 2022 (arXiv:2211.01095), section 5, one value further.
+Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
   if (!(options.eta >= 0)) throw std::invalid_argument("eta must be 0 or more");
   const auto& levels = schedule.levels;
@@ -43,6 +46,19 @@ Trajectory sample_dpmpp_3m_sde(Tensor x, Schedule schedule, SamplerOptions optio
     x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, p.x0);
   }
   co_return x;
+}
+
+}  // namespace
+
+Sampler sampler_rows::dpmpp_3m_sde() {
+  return {.name = "dpmpp_3m_sde",
+          .label = "DPM++ 3M SDE",
+          .start = sample,
+          .order = 2,
+          .eta = 1,
+          .usual_schedule = "exponential",
+          .aliases = {"a1111:DPM++ 3M SDE", "a1111:k_dpmpp_3m_sde", "k-diffusion:sample_dpmpp_3m_sde",
+                      "comfyui:dpmpp_3m_sde"}};
 }
 
 }  // namespace steplapse

@@ -5,8 +5,13 @@
 #include "sampling/samplers/samplers.h"
 
 namespace steplapse {
+namespace {
 
-Trajectory sample_dpmpp_sde(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
+/// DPM-Solver++ for the SDE: 2S whose middle is noisy as well. The noise of the whole step goes on from that of its first
+/// half. Asks twice a step; draws twice a step while eta > 0, once from alpha 0 and never to sigma 0. Source: k-diffusion's
+/// sample_dpmpp_sde (r = 1/2), after Lu et al. 2022 (arXiv:2211.01095). k-diffusion and diffusers (DPMSolverSDEScheduler) draw
+/// from a Brownian tree with a seed of its own: the same law, other numbers.
+Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
   check_eta(options);
   const Path path(schedule);
@@ -39,6 +44,20 @@ Trajectory sample_dpmpp_sde(Tensor x, Schedule schedule, SamplerOptions options,
     x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, p.x0);
   }
   co_return x;
+}
+
+}  // namespace
+
+Sampler sampler_rows::dpmpp_sde() {
+  return {.name = "dpmpp_sde",
+          .label = "DPM++ SDE",
+          .start = sample,
+          .order = 2,
+          .calls_a_step = 2,
+          .eta = 1,
+          .usual_schedule = "karras",
+          .aliases = {"k-diffusion:sample_dpmpp_sde", "diffusers:DPMSolverSDEScheduler", "a1111:DPM++ SDE",
+                      "a1111:k_dpmpp_sde", "comfyui:dpmpp_sde"}};
 }
 
 }  // namespace steplapse

@@ -29,9 +29,10 @@ Integrals integrate(double lower, double upper) {
   return sum;
 }
 
-}  // namespace
-
-Trajectory sample_er_sde(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
+/// ER-SDE-Solver-3: a reverse-time SDE whose noise is set by phi(k) = k (exp(k^0.3) + 10), with k = sigma / alpha.
+/// Draws once a step while s_noise > 0, none to sigma 0. Source: Cui et al. 2023 (arXiv:2309.06169), the third-order
+/// solver for variance preserving data with the noise scale of its ER SDE 5.
+Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
   const auto& levels = schedule.levels;
   History x0s(3);
@@ -66,6 +67,17 @@ Trajectory sample_er_sde(Tensor x, Schedule schedule, SamplerOptions options, No
     x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, p.x0);
   }
   co_return x;
+}
+
+}  // namespace
+
+Sampler sampler_rows::er_sde() {
+  return {.name = "er_sde",
+          .label = "ER SDE",
+          .start = sample,
+          .order = 2,
+          .fresh_noise = true,
+          .aliases = {"comfyui:er_sde", "sd.cpp:er_sde"}};
 }
 
 }  // namespace steplapse

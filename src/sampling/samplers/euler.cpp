@@ -2,8 +2,11 @@
 #include "sampling/samplers/samplers.h"
 
 namespace steplapse {
+namespace {
 
-Trajectory sample_euler(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
+/// Euler steps. Source: Karras et al. 2022 (arXiv:2206.00364), algorithm 2 without its correction. `s_churn` above 0 adds
+/// noise before a step: one draw where sigma / alpha lies in [s_tmin, s_tmax]; at 0 it draws nothing and is DDIM with eta 0.
+Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
   const auto& levels = schedule.levels;
   for (size_t i = 0; i + 1 < levels.size(); ++i) {
@@ -15,6 +18,18 @@ Trajectory sample_euler(Tensor x, Schedule schedule, SamplerOptions options, Noi
     x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, p.x0);
   }
   co_return x;
+}
+
+}  // namespace
+
+Sampler sampler_rows::euler() {
+  return {.name = "euler",
+          .label = "Euler",
+          .start = sample,
+          .churns = true,
+          .aliases = {"k-diffusion:sample_euler", "diffusers:EulerDiscreteScheduler",
+                      "diffusers:FlowMatchEulerDiscreteScheduler", "a1111:Euler", "a1111:k_euler", "comfyui:euler",
+                      "sd.cpp:euler"}};
 }
 
 }  // namespace steplapse

@@ -2,8 +2,11 @@
 #include "sampling/samplers/samplers.h"
 
 namespace steplapse {
+namespace {
 
-Trajectory sample_heun(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
+/// Heun's method: each step again with the mean of the slopes at its ends. Source: Karras et al. 2022 (arXiv:2206.00364),
+/// algorithm 2. Asks twice a step; noise as for Euler.
+Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
   const Path path(schedule);
   const auto& levels = schedule.levels;
@@ -20,6 +23,20 @@ Trajectory sample_heun(Tensor x, Schedule schedule, SamplerOptions options, Nois
     x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, p.x0);
   }
   co_return x;
+}
+
+}  // namespace
+
+Sampler sampler_rows::heun() {
+  return {.name = "heun",
+          .label = "Heun",
+          .start = sample,
+          .order = 2,
+          .calls_a_step = 2,
+          .churns = true,
+          .usual_schedule = "karras",
+          .aliases = {"k-diffusion:sample_heun", "diffusers:HeunDiscreteScheduler", "a1111:Heun", "a1111:k_heun",
+                      "comfyui:heun", "sd.cpp:heun"}};
 }
 
 }  // namespace steplapse

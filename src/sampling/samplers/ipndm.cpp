@@ -4,8 +4,11 @@
 #include "sampling/samplers/samplers.h"
 
 namespace steplapse {
+namespace {
 
-Trajectory sample_ipndm(Tensor x, Schedule schedule, SamplerOptions, Noise) {
+/// The same with lower orders at the start in place of a second call. Draws nothing. Source: Zhang & Chen 2022
+/// (arXiv:2204.13902), which names it iPNDM.
+Trajectory sample(Tensor x, Schedule schedule, SamplerOptions, Noise) {
   check_levels(schedule);
   const auto& levels = schedule.levels;
   std::deque<Tensor> past;  // eps, newest first
@@ -24,6 +27,16 @@ Trajectory sample_ipndm(Tensor x, Schedule schedule, SamplerOptions, Noise) {
     x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, p.x0);
   }
   co_return x;
+}
+
+}  // namespace
+
+Sampler sampler_rows::ipndm() {
+  return {.name = "ipndm",
+          .label = "IPNDM",
+          .start = sample,
+          .order = 2,
+          .aliases = {"diffusers:IPNDMScheduler", "comfyui:ipndm", "sd.cpp:ipndm"}};
 }
 
 }  // namespace steplapse

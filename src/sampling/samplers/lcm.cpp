@@ -5,8 +5,12 @@
 #include "sampling/samplers/samplers.h"
 
 namespace steplapse {
+namespace {
 
-Trajectory sample_lcm(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
+/// For latent consistency models: their x0, then fresh noise up to the next level. Draws once a step but to sigma 0.
+/// Source: Luo et al. 2023 (arXiv:2310.04378), its multistep sampling, with the boundary conditions in the
+/// timestep that the network is told.
+Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
   const auto& levels = schedule.levels;
   for (size_t i = 0; i + 1 < levels.size(); ++i) {
@@ -26,6 +30,16 @@ Trajectory sample_lcm(Tensor x, Schedule schedule, SamplerOptions options, Noise
     x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, x0);
   }
   co_return x;
+}
+
+}  // namespace
+
+Sampler sampler_rows::lcm() {
+  return {.name = "lcm",
+          .label = "LCM",
+          .start = sample,
+          .fresh_noise = true,
+          .aliases = {"diffusers:LCMScheduler", "a1111:LCM", "a1111:k_lcm", "comfyui:lcm", "sd.cpp:lcm"}};
 }
 
 }  // namespace steplapse

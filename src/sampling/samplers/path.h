@@ -21,7 +21,7 @@ class Path {
  public:
   explicit Path(Schedule schedule) : schedule_(std::move(schedule)) {}
 
-  bool is_flow() const { return schedule_.alphas_cumprod.empty(); }
+  bool is_flow() const { return schedule_.is_flow(); }
   double sigma(const NoiseLevel& level) const { return is_flow() ? level.sigma : noise_ratio(level); }
   NoiseLevel at(double sigma) const { return schedule_.at(is_flow() ? sigma / (1 - sigma) : sigma); }
   Tensor slope(const Prediction& p) const { return is_flow() ? p.eps - p.x0 : p.eps; }

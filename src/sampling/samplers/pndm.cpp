@@ -4,8 +4,13 @@
 #include "sampling/samplers/samplers.h"
 
 namespace steplapse {
+namespace {
 
-Trajectory sample_pndm(Tensor x, Schedule schedule, SamplerOptions, Noise) {
+/// Pseudo linear multistep, "PLMS" as Stable Diffusion used it: eps as Adams and Bashforth extrapolate it from four
+/// steps. The first step asks twice (its second call is at its end, after Heun; diffusers lists that timestep twice): n
+/// steps are n steps, with n + 1 calls. Draws nothing. Source: Liu et al. 2022 (arXiv:2202.09778), eq. 9 and 12,
+/// without Runge-Kutta steps.
+Trajectory sample(Tensor x, Schedule schedule, SamplerOptions, Noise) {
   check_levels(schedule);
   const auto& levels = schedule.levels;
   std::deque<Tensor> past;  // eps, newest first
@@ -28,6 +33,17 @@ Trajectory sample_pndm(Tensor x, Schedule schedule, SamplerOptions, Noise) {
     x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, p.x0);
   }
   co_return x;
+}
+
+}  // namespace
+
+Sampler sampler_rows::pndm() {
+  return {.name = "pndm",
+          .label = "PLMS",
+          .start = sample,
+          .order = 2,
+          .own_last_level = true,
+          .aliases = {"diffusers:PNDMScheduler", "a1111:PLMS"}};
 }
 
 }  // namespace steplapse

@@ -6,8 +6,11 @@
 #include "sampling/samplers/samplers.h"
 
 namespace steplapse {
+namespace {
 
-Trajectory sample_res_multistep(Tensor x, Schedule schedule, SamplerOptions, Noise) {
+/// RES in its multistep form: x0 followed with one derivative, by exponential integrator. Draws nothing. Source: Zhang
+/// et al. 2023 (arXiv:2308.02157), its second-order multistep scheme: DPM-Solver++(2M) in k-diffusion's "heun" form.
+Trajectory sample(Tensor x, Schedule schedule, SamplerOptions, Noise) {
   check_levels(schedule);
   const auto& levels = schedule.levels;
   History x0s(2);
@@ -29,6 +32,16 @@ Trajectory sample_res_multistep(Tensor x, Schedule schedule, SamplerOptions, Noi
     x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, p.x0);
   }
   co_return x;
+}
+
+}  // namespace
+
+Sampler sampler_rows::res_multistep() {
+  return {.name = "res_multistep",
+          .label = "Res Multistep",
+          .start = sample,
+          .order = 2,
+          .aliases = {"comfyui:res_multistep", "sd.cpp:res_multistep"}};
 }
 
 }  // namespace steplapse

@@ -23,9 +23,11 @@ NoiseLevel below(const Schedule& schedule, const NoiseLevel& level, double gamma
   return {t, std::sqrt(alpha_squared), std::sqrt(1 - alpha_squared)};
 }
 
-}  // namespace
-
-Trajectory sample_tcd(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
+/// For models of trajectory consistency distillation: a DDIM step to timestep (1 - gamma) t, then fresh noise up to t,
+/// the next level's. Their gamma, 0 to 1, is `eta` here, as in diffusers: 0 is DDIM, 1 gives up all of x but x0. Draws
+/// once a step while eta > 0, none to sigma 0 or timestep 0. Source: Zheng et al. 2024 (arXiv:2402.19159), strategic
+/// stochastic sampling.
+Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
   check_eta(options);
   const double gamma = options.eta;
@@ -45,6 +47,13 @@ Trajectory sample_tcd(Tensor x, Schedule schedule, SamplerOptions options, Noise
     x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, p.x0);
   }
   co_return x;
+}
+
+}  // namespace
+
+Sampler sampler_rows::tcd() {
+  return {
+      .name = "tcd", .label = "TCD", .start = sample, .eta = 0.3, .aliases = {"diffusers:TCDScheduler", "sd.cpp:tcd"}};
 }
 
 }  // namespace steplapse

@@ -28,9 +28,10 @@ Tensor correction(const History& x0s) {
   return (a1 - 0.5) * slope(x0s[2], x0s[1], h) + a2 * d_end;
 }
 
-}  // namespace
-
-Trajectory sample_unipc(Tensor x, Schedule schedule, SamplerOptions, Noise) {
+/// UniPC of order 2 with B2(h) = exp(h) - 1 on x0: each answer first corrects the x it was asked with, then predicts.
+/// Draws nothing. Source: Zhao et al. 2023 (arXiv:2302.04867), UniPC-2 with data prediction; the last step is of order
+/// 1, as diffusers has it by default (web UIs run order 3).
+Trajectory sample(Tensor x, Schedule schedule, SamplerOptions, Noise) {
   check_levels(schedule);
   const auto& levels = schedule.levels;
   History x0s(3);
@@ -52,6 +53,16 @@ Trajectory sample_unipc(Tensor x, Schedule schedule, SamplerOptions, Noise) {
     x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, p.x0);
   }
   co_return x;
+}
+
+}  // namespace
+
+Sampler sampler_rows::unipc() {
+  return {.name = "unipc",
+          .label = "UniPC",
+          .start = sample,
+          .order = 2,
+          .aliases = {"diffusers:UniPCMultistepScheduler", "a1111:UniPC"}};
 }
 
 }  // namespace steplapse

@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "sampling/schedules/even.h"
+#include "sampling/schedules/schedules.h"
 
 namespace steplapse {
 namespace {
@@ -47,7 +48,9 @@ Ends ends_of(const NoiseScale& scale, const ScheduleRequest& request) {
 // The three of Lin et al. 2023 (arXiv:2305.08891), table 2, as diffusers computes them. nearbyint rounds halves to even,
 // as numpy's round does.
 
-std::vector<NoiseLevel> leading_levels(const NoiseScale& scale, const ScheduleRequest& request) {
+static std::vector<NoiseLevel> normal_levels(const NoiseScale& scale, const ScheduleRequest& request);
+
+static std::vector<NoiseLevel> leading_levels(const NoiseScale& scale, const ScheduleRequest& request) {
   refuse_leading_that_starts_late(scale, request.steps);
   std::vector<double> timesteps;
   const int64_t between = scale.timesteps() / request.steps;
@@ -57,14 +60,36 @@ std::vector<NoiseLevel> leading_levels(const NoiseScale& scale, const ScheduleRe
   return at_timesteps(scale, timesteps);
 }
 
-std::vector<NoiseLevel> linspace_levels(const NoiseScale& scale, const ScheduleRequest& request) {
+ScheduleRule schedule_rows::leading() {
+  return {.name = "leading",
+          .label = "",
+          .about = "whole strides up from the model's offset; starts a little below the noisiest",
+          .source = "Lin et al. 2023, arXiv:2305.08891, table 2; diffusers' timestep_spacing",
+          .levels = leading_levels,
+          .start = StartScale::unit,
+          .own_last_level = true,
+          .aliases = {"diffusers:leading"}};
+}
+
+static std::vector<NoiseLevel> linspace_levels(const NoiseScale& scale, const ScheduleRequest& request) {
   if (scale.is_flow()) return normal_levels(scale, request);  // as FlowMatchEulerDiscreteScheduler, which never rounds
   std::vector<double> timesteps = linspace(scale, request.steps);
   for (double& timestep : timesteps) timestep = std::nearbyint(timestep);
   return at_timesteps(scale, timesteps);
 }
 
-std::vector<NoiseLevel> trailing_levels(const NoiseScale& scale, const ScheduleRequest& request) {
+ScheduleRule schedule_rows::linspace() {
+  return {.name = "linspace",
+          .label = "",
+          .about = "evenly from the noisiest timestep to 0, rounded",
+          .source = "Lin et al. 2023, arXiv:2305.08891, table 2; diffusers' timestep_spacing",
+          .levels = linspace_levels,
+          .start = StartScale::unit,
+          .own_last_level = true,
+          .aliases = {"diffusers:linspace"}};
+}
+
+static std::vector<NoiseLevel> trailing_levels(const NoiseScale& scale, const ScheduleRequest& request) {
   // In the order of numpy.arange's own arithmetic, so that halves round as they do there.
   const auto all = static_cast<double>(scale.timesteps());
   const double down = (all - all / static_cast<double>(request.steps)) - all;
@@ -76,9 +101,20 @@ std::vector<NoiseLevel> trailing_levels(const NoiseScale& scale, const ScheduleR
   return at_timesteps(scale, timesteps);
 }
 
+ScheduleRule schedule_rows::trailing() {
+  return {.name = "trailing",
+          .label = "",
+          .about = "strides down from the noisiest timestep",
+          .source = "Lin et al. 2023, arXiv:2305.08891, table 2; diffusers' timestep_spacing",
+          .levels = trailing_levels,
+          .start = StartScale::unit,
+          .own_last_level = true,
+          .aliases = {"diffusers:trailing"}};
+}
+
 // What other schedulers of diffusers make of the same two names.
 
-std::vector<NoiseLevel> linspace_sigma_levels(const NoiseScale& scale, const ScheduleRequest& request) {
+static std::vector<NoiseLevel> linspace_sigma_levels(const NoiseScale& scale, const ScheduleRequest& request) {
   if (scale.is_flow()) return normal_levels(scale, request);
   std::vector<NoiseLevel> levels;
   for (const double timestep : linspace(scale, request.steps)) {
@@ -93,13 +129,30 @@ std::vector<NoiseLevel> linspace_sigma_levels(const NoiseScale& scale, const Sch
   return levels;
 }
 
-std::vector<NoiseLevel> linspace_solver_levels(const NoiseScale& scale, const ScheduleRequest& request) {
+ScheduleRule schedule_rows::linspace_sigma() {
+  return {.name = "linspace_sigma",
+          .label = "",
+          .about = "linspace without the rounding; sigma is interpolated, not its logarithm",
+          .source = "diffusers' EulerDiscreteScheduler and its kin",
+          .levels = linspace_sigma_levels};
+}
+
+static std::vector<NoiseLevel> linspace_solver_levels(const NoiseScale& scale, const ScheduleRequest& request) {
   std::vector<NoiseLevel> levels = linspace_levels(scale, {.steps = request.steps + 1});
   levels.pop_back();
   return levels;
 }
 
-std::vector<NoiseLevel> leading_solver_levels(const NoiseScale& scale, const ScheduleRequest& request) {
+ScheduleRule schedule_rows::linspace_solver() {
+  return {.name = "linspace_solver",
+          .label = "",
+          .about = "linspace for one step more, without its last",
+          .source = "diffusers' DPMSolverMultistepScheduler and its kin",
+          .levels = linspace_solver_levels,
+          .start = StartScale::unit};
+}
+
+static std::vector<NoiseLevel> leading_solver_levels(const NoiseScale& scale, const ScheduleRequest& request) {
   std::vector<double> timesteps;
   const int64_t between = scale.timesteps() / (request.steps + 1);
   for (int64_t i = request.steps; i >= 1; --i) {
@@ -112,22 +165,52 @@ std::vector<NoiseLevel> leading_solver_levels(const NoiseScale& scale, const Sch
   return at_timesteps(scale, timesteps);
 }
 
+ScheduleRule schedule_rows::leading_solver() {
+  return {.name = "leading_solver",
+          .label = "",
+          .about = "leading with the strides of one step more",
+          .source = "diffusers' DPMSolverMultistepScheduler and its kin",
+          .levels = leading_solver_levels,
+          .start = StartScale::unit};
+}
+
 // k-diffusion's DiscreteSchedule.get_sigmas, ComfyUI's normal, A1111's Automatic.
-std::vector<NoiseLevel> normal_levels(const NoiseScale& scale, const ScheduleRequest& request) {
+static std::vector<NoiseLevel> normal_levels(const NoiseScale& scale, const ScheduleRequest& request) {
   const auto [first, last] = ends_of(scale, request);
   return at_timesteps(scale, even(first, last, request.steps));
 }
 
+ScheduleRule schedule_rows::normal() {
+  return {.name = "normal",
+          .label = "Normal",
+          .about = "evenly over timesteps, both ends among them",
+          .source = "k-diffusion's DiscreteSchedule; ComfyUI",
+          .levels = normal_levels,
+          .honours = {.sigma_min = true, .sigma_max = true},
+          .aliases = {"a1111:Normal", "a1111:Uniform", "a1111:Automatic", "comfyui:normal", "sd.cpp:discrete",
+                      "k-diffusion:get_sigmas"}};
+}
+
 // Stability's generative-models (sgm): `normal` for one step more, without its last.
-std::vector<NoiseLevel> sgm_uniform_levels(const NoiseScale& scale, const ScheduleRequest& request) {
+static std::vector<NoiseLevel> sgm_uniform_levels(const NoiseScale& scale, const ScheduleRequest& request) {
   const auto [first, last] = ends_of(scale, request);
   std::vector<double> timesteps = even(first, last, request.steps + 1);
   timesteps.pop_back();
   return at_timesteps(scale, timesteps);
 }
 
+ScheduleRule schedule_rows::sgm_uniform() {
+  return {.name = "sgm_uniform",
+          .label = "SGM Uniform",
+          .about = "evenly over timesteps, as normal for one step more without its last",
+          .source = "Stability's generative-models; ComfyUI",
+          .levels = sgm_uniform_levels,
+          .honours = {.sigma_min = true, .sigma_max = true},
+          .aliases = {"a1111:SGM Uniform", "a1111:SGMUniform", "comfyui:sgm_uniform", "sd.cpp:sgm_uniform"}};
+}
+
 // ComfyUI's simple: every so manyth entry of the table, from its noisiest.
-std::vector<NoiseLevel> simple_levels(const NoiseScale& scale, const ScheduleRequest& request) {
+static std::vector<NoiseLevel> simple_levels(const NoiseScale& scale, const ScheduleRequest& request) {
   const double between = static_cast<double>(scale.timesteps()) / static_cast<double>(request.steps);
   std::vector<double> timesteps;
   for (int64_t i = 0; i < request.steps; ++i) {
@@ -136,9 +219,18 @@ std::vector<NoiseLevel> simple_levels(const NoiseScale& scale, const ScheduleReq
   return at_timesteps(scale, timesteps);
 }
 
+ScheduleRule schedule_rows::simple() {
+  return {.name = "simple",
+          .label = "Simple",
+          .about = "every so manyth timestep, from the noisiest",
+          .source = "ComfyUI",
+          .levels = simple_levels,
+          .aliases = {"a1111:Simple", "comfyui:simple", "sd.cpp:simple"}};
+}
+
 // CompVis's DDIM, `make_ddim_timesteps` with uniform: from timestep 1 in whole strides, as far as the table goes. Of 80
 // steps it makes 84.
-std::vector<NoiseLevel> ddim_uniform_levels(const NoiseScale& scale, const ScheduleRequest& request) {
+static std::vector<NoiseLevel> ddim_uniform_levels(const NoiseScale& scale, const ScheduleRequest& request) {
   const int64_t stride = std::max<int64_t>(1, scale.timesteps() / request.steps);
   std::vector<double> timesteps;
   for (int64_t timestep = 1; timestep < scale.timesteps(); timestep += stride) {
@@ -148,8 +240,18 @@ std::vector<NoiseLevel> ddim_uniform_levels(const NoiseScale& scale, const Sched
   return at_timesteps(scale, timesteps);
 }
 
+ScheduleRule schedule_rows::ddim_uniform() {
+  return {.name = "ddim_uniform",
+          .label = "DDIM",
+          .about = "whole strides up from timestep 1; of some numbers of steps it makes more",
+          .source = "CompVis' latent-diffusion, make_ddim_timesteps; ComfyUI",
+          .levels = ddim_uniform_levels,
+          .own_last_level = true,
+          .aliases = {"a1111:DDIM", "comfyui:ddim_uniform"}};
+}
+
 // Lee et al. 2024 (arXiv:2407.12173): more steps near both ends. As ComfyUI computes it; equal timesteps are one.
-std::vector<NoiseLevel> beta_levels(const NoiseScale& scale, const ScheduleRequest& request) {
+static std::vector<NoiseLevel> beta_levels(const NoiseScale& scale, const ScheduleRequest& request) {
   std::vector<double> timesteps;
   for (int64_t i = 0; i < request.steps; ++i) {
     const double share = 1 - static_cast<double>(i) / static_cast<double>(request.steps);
@@ -159,9 +261,18 @@ std::vector<NoiseLevel> beta_levels(const NoiseScale& scale, const ScheduleReque
   return at_timesteps(scale, timesteps);
 }
 
+ScheduleRule schedule_rows::beta() {
+  return {.name = "beta",
+          .label = "Beta",
+          .about = "timesteps at a beta distribution's quantiles: more steps near both ends",
+          .source = "Lee et al. 2024, arXiv:2407.12173; ComfyUI",
+          .levels = beta_levels,
+          .aliases = {"comfyui:beta"}};
+}
+
 // Luo et al. 2023 (arXiv:2310.04378): some of the 50 timesteps that latent consistency models were distilled at, as
 // diffusers' LCMScheduler picks them.
-std::vector<NoiseLevel> lcm_levels(const NoiseScale& scale, const ScheduleRequest& request) {
+static std::vector<NoiseLevel> lcm_levels(const NoiseScale& scale, const ScheduleRequest& request) {
   constexpr int64_t kDistilled = 50;
   const int64_t most = std::min(kDistilled, scale.timesteps());
   if (request.steps > most) {
@@ -175,6 +286,16 @@ std::vector<NoiseLevel> lcm_levels(const NoiseScale& scale, const ScheduleReques
     timesteps.push_back(static_cast<double>((most - picked) * (scale.timesteps() / most) - 1));
   }
   return at_timesteps(scale, timesteps);
+}
+
+ScheduleRule schedule_rows::lcm() {
+  return {.name = "lcm",
+          .label = "LCM",
+          .about = "some of the 50 timesteps that latent consistency models were distilled at",
+          .source = "Luo et al. 2023, arXiv:2310.04378; diffusers' LCMScheduler",
+          .levels = lcm_levels,
+          .start = StartScale::unit,
+          .aliases = {"diffusers:LCMScheduler", "sd.cpp:lcm"}};
 }
 
 }  // namespace steplapse

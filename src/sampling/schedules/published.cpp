@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "sampling/schedules/even.h"
+#include "sampling/schedules/schedules.h"
 
 namespace steplapse {
 namespace {
@@ -33,12 +34,30 @@ std::vector<NoiseLevel> stretched(const std::array<double, 11>& list, const Nois
 
 }  // namespace
 
-std::vector<NoiseLevel> ays_sd1_levels(const NoiseScale& scale, const ScheduleRequest& request) {
+static std::vector<NoiseLevel> ays_sd1_levels(const NoiseScale& scale, const ScheduleRequest& request) {
   return stretched(kStableDiffusion1, scale, request.steps);
 }
 
-std::vector<NoiseLevel> ays_sdxl_levels(const NoiseScale& scale, const ScheduleRequest& request) {
+ScheduleRule schedule_rows::ays_sd1() {
+  return {.name = "ays_sd1",
+          .label = "Align Your Steps",
+          .about = "Align Your Steps, the list for Stable Diffusion 1; between its 11 sigmas log sigma is interpolated",
+          .source = "Sabour et al. 2024, arXiv:2404.14507",
+          .levels = ays_sd1_levels,
+          .aliases = {"diffusers:StableDiffusionSigmas"}};
+}
+
+static std::vector<NoiseLevel> ays_sdxl_levels(const NoiseScale& scale, const ScheduleRequest& request) {
   return stretched(kStableDiffusionXl, scale, request.steps);
+}
+
+ScheduleRule schedule_rows::ays_sdxl() {
+  return {.name = "ays_sdxl",
+          .label = "Align Your Steps",
+          .about = "Align Your Steps, the list for Stable Diffusion XL",
+          .source = "Sabour et al. 2024, arXiv:2404.14507",
+          .levels = ays_sdxl_levels,
+          .aliases = {"diffusers:StableDiffusionXLSigmas"}};
 }
 
 }  // namespace steplapse

@@ -12,7 +12,7 @@ struct LackOfMemory : std::bad_alloc {
   const char* what() const noexcept override { return "Tried to allocate 4.00 GiB"; }
 };
 
-constexpr const char* kWayOut = "; a smaller --size or a bundle exported with a smaller --dtype needs less";
+constexpr const char* kWayOut = "; a smaller `size` or a bundle exported with a smaller dtype needs less";
 
 TEST(Error, LackOfMemoryHasItsExitCode) {
   const Failure failure = failure_of(std::bad_alloc());

@@ -109,7 +109,7 @@ TEST_F(FileIo, WhatIsNoRegularFileStays) {
   const auto refuses = [&](const std::string& name, const std::string& what) {
     EXPECT_THAT([&] { write_whole(folder_ / name, "x"); },
                 ThrowsMessage<OutputError>(
-                    StrEq((folder_ / name).string() + ": is " + what + ", wanted a regular file or a new name")));
+                    StrEq((folder_ / name).string() + ": is " + what + ", expected a regular file or a new name")));
   };
   fs::create_directories(folder_ / "folder" / "inside");
   ASSERT_EQ(mkfifo((folder_ / "pipe").c_str(), 0600), 0);

@@ -125,10 +125,10 @@ TEST(Png, RefusesTextItCannotHold) {
     return [=] { encode_png(kRedDot, 1, 1, {{keyword, text}}); };
   };
   EXPECT_THAT(with("a", "\xff"),
-              ThrowsMessage<std::invalid_argument>(StrEq("PNG text 'a': wanted valid UTF-8 without NUL")));
+              ThrowsMessage<std::invalid_argument>(StrEq("PNG text 'a': expected valid UTF-8 without NUL")));
   EXPECT_THROW(with("a", "x\0y"s)(), std::invalid_argument);
   EXPECT_THAT(with("a b", ""), ThrowsMessage<std::invalid_argument>(
-                                   StrEq("PNG keyword 'a b': wanted 1 to 79 ASCII characters, no spaces")));
+                                   StrEq("PNG keyword 'a b': expected 1 to 79 ASCII characters, no spaces")));
   EXPECT_THROW(with("", "x")(), std::invalid_argument);
   EXPECT_THROW(with(std::string(80, 'k'), "x")(), std::invalid_argument);
   EXPECT_NO_THROW(with(std::string(79, 'k'), "")());

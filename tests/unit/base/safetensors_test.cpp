@@ -106,7 +106,7 @@ TEST_F(Safetensors, WhoseHeaderIsNoJsonAreRefused) {
   EXPECT_EQ(refusal(file_of("hello", "")), "its header is not JSON: wrong at byte 1 of 5");
   EXPECT_EQ(refusal(file_of("", "")), "its header is not JSON: wrong at byte 1 of 0");
   EXPECT_EQ(refusal(file_of("{\"\xff\":1}", "")), "its header is not JSON: wrong at byte 3 of 7");
-  EXPECT_EQ(refusal(file_of("[1]", "")), "its header is a list of 1, wanted an object");
+  EXPECT_EQ(refusal(file_of("[1]", "")), "its header is a list of 1, expected an object");
   EXPECT_EQ(refusal(file_of(std::string(100'000, '['), "")), "its header is nested deeper than 16 levels");
 }
 
@@ -121,11 +121,11 @@ TEST_F(Safetensors, WhoseOffsetsLieAreRefused) {
   EXPECT_EQ(refusal(one("\"F32\"", "[5]", "[0,20]")), "tensor \"t\" lies at bytes 0 to 20 of 16");
   EXPECT_EQ(refusal(one("\"F32\"", "[4]", "[16,0]")), "tensor \"t\" lies at bytes 16 to 0 of 16");
   EXPECT_EQ(refusal(one("\"F32\"", "[4]", "[-16,0]")),
-            "tensor \"t\"'s begin is -16, wanted a whole number, not negative");
+            "tensor \"t\"'s begin is -16, expected an integer, not negative");
   EXPECT_EQ(refusal(one("\"F32\"", "[4]", "[0,1.6e1]")),
-            "tensor \"t\"'s end is 16.0, wanted a whole number, not negative");
+            "tensor \"t\"'s end is 16.0, expected an integer, not negative");
   EXPECT_EQ(refusal(one("\"F32\"", "[4]", "[0,18446744073709551616]")),
-            "tensor \"t\"'s end is 1.8446744073709552e+19, wanted a whole number, not negative");
+            "tensor \"t\"'s end is 1.8446744073709552e+19, expected an integer, not negative");
   EXPECT_EQ(refusal(one("\"F32\"", "[4]", "[0]")),
             "tensor \"t\" is not described by dtype, shape and data_offsets of begin and end alone");
 }
@@ -133,13 +133,13 @@ TEST_F(Safetensors, WhoseOffsetsLieAreRefused) {
 TEST_F(Safetensors, WhoseShapesLieAreRefused) {
   EXPECT_EQ(refusal(one("\"F32\"", "[3]", "[0,16]")), "tensor \"t\" has 16 bytes, its dtype and shape ask for 12");
   EXPECT_EQ(refusal(one("\"F16\"", "[4]", "[0,16]")), "tensor \"t\" has 16 bytes, its dtype and shape ask for 8");
-  EXPECT_EQ(refusal(one("\"F32\"", "[-4]", "[0,16]")),
-            "tensor \"t\"'s shape is -4, wanted a whole number, not negative");
+  EXPECT_EQ(refusal(one("\"F32\"", "[-4]", "[0,16]")), "tensor \"t\"'s shape is -4, expected an integer, not negative");
   EXPECT_EQ(refusal(one("\"F32\"", "[4294967296,4294967296]", "[0,0]")), "tensor \"t\" has a shape beyond all memory");
   EXPECT_EQ(refusal(one("\"F32\"", "[0,9223372036854775807,9223372036854775807]", "[0,0]")),
             "tensor \"t\" has a shape beyond all memory");
-  EXPECT_THAT(refusal(one("\"F8_E4M3\"", "[16]", "[0,16]")), StartsWith("tensor \"t\" has dtype \"F8_E4M3\", wanted"));
-  EXPECT_THAT(refusal(one("7", "[16]", "[0,16]")), StartsWith("tensor \"t\" has dtype 7, wanted"));
+  EXPECT_THAT(refusal(one("\"F8_E4M3\"", "[16]", "[0,16]")),
+              StartsWith("tensor \"t\" has dtype \"F8_E4M3\", expected"));
+  EXPECT_THAT(refusal(one("7", "[16]", "[0,16]")), StartsWith("tensor \"t\" has dtype 7, expected"));
 }
 
 std::string two(const std::string& first, const std::string& second) {

@@ -30,10 +30,9 @@ TEST(WholeNumber, SaysWhatWasWanted) {
   for (const std::string text :
        {"0", "-5", "1001", "3.5", "1e9", "99999999999999999999", "", " 30", "30 ", "+30", "0x1e", "ten"}) {
     EXPECT_THAT([&] { whole_number("--steps", text, 1, 1000); },
-                refuses("--steps '" + text + "': wanted a whole number from 1 to 1000"));
+                refuses("--steps '" + text + "': expected an integer from 1 to 1000"));
   }
-  EXPECT_THAT([] { whole_number("--every", "0", 1, kMost); },
-              refuses("--every '0': wanted a whole number of 1 or more"));
+  EXPECT_THAT([] { whole_number("--every", "0", 1, kMost); }, refuses("--every '0': expected an integer of 1 or more"));
 }
 
 TEST(Seed, HasSixtyFourBits) {
@@ -43,7 +42,7 @@ TEST(Seed, HasSixtyFourBits) {
   for (const std::string text : {"-2", "18446744073709551616", "1.0", "", "random"}) {
     EXPECT_THAT(
         [&] { seed_number("--seed", text); },
-        refuses("--seed '" + text + "': wanted a whole number from 0 to 18446744073709551615, or -1 for a random one"));
+        refuses("--seed '" + text + "': expected an integer from 0 to 18446744073709551615, or -1 for a random one"));
   }
 }
 
@@ -57,11 +56,11 @@ TEST(RealNumber, IsFiniteAndBetweenItsEnds) {
 TEST(RealNumber, SaysWhatWasWanted) {
   for (const std::string text : {"1.5", "-0.1", "nan", "inf", "0,5", "", "half", "0.5 "}) {
     EXPECT_THAT([&] { real_number("--eta", text, 0, 1); },
-                refuses("--eta '" + text + "': wanted a number from 0 to 1"));
+                refuses("--eta '" + text + "': expected a number from 0 to 1"));
   }
   for (const std::string text : {"nan", "inf", "-inf", "1e999", "-1"}) {
     EXPECT_THAT([&] { real_number("--guidance-scale", text, 0, kInfinity); },
-                refuses("--guidance-scale '" + text + "': wanted a number of 0 or more"));
+                refuses("--guidance-scale '" + text + "': expected a number of 0 or more"));
   }
 }
 
@@ -69,10 +68,10 @@ TEST(Size, IsWidthThenHeight) {
   EXPECT_EQ(size_of("--size", "512x768"), (Manifest::Size{512, 768}));
   EXPECT_EQ(size_of("--size", "512X768"), size_of("--size", "512x768"));
   EXPECT_EQ(size_of("--size", "512*768"), size_of("--size", "512x768"));
-  EXPECT_THAT([] { size_of("--size", "512"); }, refuses("--size '512': wanted WIDTHxHEIGHT in pixels, as 512x512"));
+  EXPECT_THAT([] { size_of("--size", "512"); }, refuses("--size '512': expected WIDTHxHEIGHT in pixels, as 512x512"));
   for (const std::string text : {"512x", "x768", "512x768x3", "0x64", "64x-64", "64 x 64", "", "64.0x64"}) {
     EXPECT_THAT([&] { size_of("--size", text); },
-                refuses("--size '" + text + "': wanted WIDTHxHEIGHT in pixels, as 512x768"));
+                refuses("--size '" + text + "': expected WIDTHxHEIGHT in pixels, as 512x768"));
   }
 }
 
@@ -89,7 +88,7 @@ TEST(Steps, AreASet) {
   EXPECT_THAT(steps_of("--at", "30,1,5,5"), ElementsAre(1, 5, 30));
   for (const std::string text : {"", "1,", "1,,5", "1;5", "1, 5", "1,x", "1.5", "1-5"}) {
     EXPECT_THAT([&] { steps_of("--at", text); },
-                refuses("--at '" + text + "': wanted step numbers with commas between, as 1,5,30"));
+                refuses("--at '" + text + "': expected step numbers with commas between, as 1,5,30"));
   }
 }
 
@@ -97,16 +96,16 @@ TEST(Choice, IsOneOfThoseThereAreOrTheNearestIsNamed) {
   const std::vector<std::string> spacings{"leading", "linspace", "trailing"};
   EXPECT_EQ(choice_of("--schedule", "linspace", spacings), "linspace");
   EXPECT_THAT([&] { choice_of("--schedule", "trialing", spacings); },
-              refuses("--schedule 'trialing': did you mean 'trailing'? there are: leading, linspace, trailing"));
+              refuses("--schedule 'trialing': did you mean 'trailing'? choose from leading, linspace, trailing"));
   EXPECT_THAT([&] { choice_of("--schedule", "karras", spacings); },
-              refuses("--schedule 'karras': there are: leading, linspace, trailing"));
+              refuses("--schedule 'karras': choose from leading, linspace, trailing"));
   EXPECT_THAT([&] { choice_of("--schedule", "", spacings); },
-              refuses("--schedule '': there are: leading, linspace, trailing"));
+              refuses("--schedule '': choose from leading, linspace, trailing"));
 }
 
 TEST(FlagValues, ThatAreNoPlainTextAreEscaped) {
   EXPECT_THAT([] { whole_number("--steps", "3\n\x1b[2J", 1, 9); },
-              refuses("--steps '3\\n\\u{1b}[2J': wanted a whole number from 1 to 9"));
+              refuses("--steps '3\\n\\u{1b}[2J': expected an integer from 1 to 9"));
 }
 
 }  // namespace

@@ -51,15 +51,15 @@ TEST(PromptsFile, WhatIsWrongIsSaidWithItsLine) {
   refused(R"({"prompt": 3})", "no text 'prompt' in it");
   refused(R"({"prompt": "a", "stpes": 3})", "unknown key 'stpes', did you mean 'steps'?");
   refused(R"({"prompt": "a", "out": "b"})",
-          "unknown key 'out'; there are: prompt, negative_prompt, seed, steps, timesteps");
-  refused(R"({"prompt": "a", "steps": true})", "'steps' is true, wanted a number, a text or a list of them");
-  refused(R"({"prompt": "a", "seed": []})", "'seed' is a list of 0, wanted a number, a text or a list of them");
-  refused(R"({"prompt": "a", "seed": [[1]]})", "'seed' is a list of 1, wanted a flat list");
+          "unknown key 'out'; choose from prompt, negative_prompt, seed, steps, timesteps");
+  refused(R"({"prompt": "a", "steps": true})", "'steps' is true, expected a number, a text or a list of them");
+  refused(R"({"prompt": "a", "seed": []})", "'seed' is a list of 0, expected a number, a text or a list of them");
+  refused(R"({"prompt": "a", "seed": [[1]]})", "'seed' is a list of 1, expected a flat list");
 }
 
 TEST(PromptsFile, WithoutAPromptIsRefused) {
   EXPECT_THAT([] { read("\n# nothing\n"); },
-              ThrowsMessage<UsageError>(StrEq("--prompts 'list.txt': no prompt in it; wanted one a line")));
+              ThrowsMessage<UsageError>(StrEq("--prompts 'list.txt': no prompt in it; expected one a line")));
 }
 
 }  // namespace

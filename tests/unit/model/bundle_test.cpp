@@ -71,7 +71,7 @@ TEST(Bundle, LoadsTheDecodersAskedForAndFull) {
   EXPECT_EQ(load_bundle(folder, "cpu", {"linear"}).decode("linear", latents).mean().item<float>(), -1);
   EXPECT_EQ(load_bundle(folder, "cpu", {"linear"}).decode("full", latents).mean().item<float>(), 1);
   EXPECT_THROW(load_bundle(folder).decode("linear", latents), std::invalid_argument);
-  EXPECT_EQ(refusal<UsageError>(maker, "cpu", {"tiny"}), "--decoder tiny: the model 'handmade' has full, linear");
+  EXPECT_EQ(refusal<UsageError>(maker, "cpu", {"tiny"}), "`decoder` tiny: the model 'handmade' has full, linear");
 }
 
 TEST(Bundle, CastsWeightsToItsComputeDtype) {
@@ -231,11 +231,11 @@ TEST(Bundle, WithAHostileProgramIsRefusedBeforeItRuns) {
 
 TEST(Bundle, SaysWhenADeviceIsNotThere) {
   BundleMaker maker;
-  EXPECT_EQ(refusal<UsageError>(maker, "gpu"), "--device gpu: wanted auto, cpu, cuda or cuda:N");
-  EXPECT_EQ(refusal<UsageError>(maker, "cuda:"), "--device cuda:: wanted auto, cpu, cuda or cuda:N");
-  EXPECT_EQ(refusal<UsageError>(maker, "meta"), "--device meta: wanted auto, cpu, cuda or cuda:N");
+  EXPECT_EQ(refusal<UsageError>(maker, "gpu"), "`device` gpu: expected auto, cpu, cuda or cuda:N");
+  EXPECT_EQ(refusal<UsageError>(maker, "cuda:"), "`device` cuda:: expected auto, cpu, cuda or cuda:N");
+  EXPECT_EQ(refusal<UsageError>(maker, "meta"), "`device` meta: expected auto, cpu, cuda or cuda:N");
   if (at::hasCUDA()) GTEST_SKIP() << "there is a CUDA device";
-  EXPECT_EQ(refusal<UsageError>(maker, "cuda"), "--device cuda: this libtorch sees no CUDA device; use --device cpu");
+  EXPECT_EQ(refusal<UsageError>(maker, "cuda"), "`device` cuda: this libtorch sees no CUDA device; use `device` cpu");
 }
 
 TEST(Bundle, SaysInOneLineWhatAModuleFailedAt) {
@@ -260,8 +260,8 @@ TEST(Bundle, SaysWhenMemoryIsShort) {
   const Bundle bundle = load_bundle(maker.write());
   EXPECT_THAT(
       [&] { bundle.decode("full", at::ones({1, 4, 4, 4})); },
-      ThrowsMessage<MemoryError>(StrEq("decoder 'full': out of memory, 1.84e+07 GB more needed; a smaller --size "
-                                       "or a bundle exported with a smaller --dtype needs less")));
+      ThrowsMessage<MemoryError>(StrEq("decoder 'full': out of memory, 1.84e+07 GB more needed; a smaller `size` "
+                                       "or a bundle exported with a smaller dtype needs less")));
 }
 
 TEST(Bundle, RefusesAnswersThatAreNotFloat32) {
@@ -273,7 +273,7 @@ TEST(Bundle, RefusesAnswersThatAreNotFloat32) {
     bundle.denoise(at::ones({1, 4, 4, 4}), at::zeros({1}), {at::zeros({1, 4, 2})});
     FAIL() << "it answered";
   } catch (const Error& error) {
-    EXPECT_STREQ(error.what(), "denoiser: answered Half, wanted a float32 tensor");
+    EXPECT_STREQ(error.what(), "denoiser: answered Half, expected a float32 tensor");
   }
 }
 
@@ -306,7 +306,7 @@ TEST(VerifyBundle, NamesPromptsThatCannotBeRead) {
   maker.manifest["prompts"] = "prompts.json";
   maker.files["prompts.json"] = "{}";
   const std::string path = (maker.write() / "prompts.json").string();
-  EXPECT_THAT(verify_bundle(maker.write(), {}), ElementsAre(path + ": wanted a list of prompts"));
+  EXPECT_THAT(verify_bundle(maker.write(), {}), ElementsAre(path + ": expected a list of prompts"));
 }
 
 TEST(VerifyBundle, NamesAModuleWhoseRowsDependOnTheirBatch) {
@@ -323,7 +323,7 @@ TEST(VerifyBundle, NamesAModuleOfAnotherShape) {
   auto& code = maker.programs["decoder_linear"]["code/__torch__.py"];
   code.replace(code.find("[16, 16]"), 8, "[16, 20]");
   EXPECT_THAT(verify_bundle(maker.write(), {}),
-              ElementsAre("decoder 'linear': answers [1, 3, 16, 20] at batch 1, wanted [1, 3, 16, 16]"));
+              ElementsAre("decoder 'linear': answers [1, 3, 16, 20] at batch 1, expected [1, 3, 16, 16]"));
 }
 
 }  // namespace

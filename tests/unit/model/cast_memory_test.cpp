@@ -22,10 +22,10 @@ TEST(CastMemory, IsThatOfTheCopies) {
   check_cast("m.pt", large(at::kHalf), at::kFloat, 16'000'000'000);
   EXPECT_THAT([] { check_cast("m.pt", large(at::kHalf), at::kFloat, 15'999'999'999); },
               ThrowsMessage<MemoryError>(StrEq("m.pt: its weights need 16 GB of memory as Float, there are 16; export "
-                                               "the model with a smaller --dtype")));
+                                               "the model with a smaller dtype")));
   EXPECT_THAT([] { check_cast("m.pt", large(at::kFloat), at::kHalf, 1'230'000'000); },
               ThrowsMessage<MemoryError>(StrEq("m.pt: its weights need 8 GB of memory as Half, there are 1.23; export "
-                                               "the model with a smaller --dtype")));
+                                               "the model with a smaller dtype")));
 }
 
 TEST(CastMemory, IsNotNeededForWeightsThatAreMapped) { check_cast("m.pt", large(at::kFloat), at::kFloat, 0); }

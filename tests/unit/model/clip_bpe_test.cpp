@@ -150,17 +150,17 @@ TEST(ClipBpe, RefusesAVocabularyThatIsNone) {
   };
   expect_refused("", "", "vocab.json: is not JSON: wrong at byte 1 of 0");
   expect_refused("{\"a\": 1, \"a\": 2}", "", "vocab.json: has the key \"a\" twice in one object");
-  expect_refused("[1, 2]", "", "vocab.json: is a list of 2, wanted an object of tokens and their ids");
-  expect_refused(with("dog", -1), "", "vocab.json: the id of 'dog' is -1, wanted a whole number from 0 to 2147483647");
-  expect_refused(with("dog", 1.5), "",
-                 "vocab.json: the id of 'dog' is 1.5, wanted a whole number from 0 to 2147483647");
+  expect_refused("[1, 2]", "", "vocab.json: is a list of 2, expected an object of tokens and their ids");
+  expect_refused(with("dog", -1), "", "vocab.json: the id of 'dog' is -1, expected an integer from 0 to 2147483647");
+  expect_refused(with("dog", 1.5), "", "vocab.json: the id of 'dog' is 1.5, expected an integer from 0 to 2147483647");
   expect_refused(with("d\ng", "7"), "",
-                 "vocab.json: the id of 'd\\ng' is \"7\", wanted a whole number from 0 to 2147483647");
+                 "vocab.json: the id of 'd\\ng' is \"7\", expected an integer from 0 to 2147483647");
   expect_refused(with("dog", uint64_t{1} << 63), "",
-                 "vocab.json: the id of 'dog' is 9223372036854775808, wanted a whole number from 0 to 2147483647");
-  expect_refused(with("dog", 512), "", "vocab.json: 'dog' and 'es' both have the id 512, wanted one token for each id");
+                 "vocab.json: the id of 'dog' is 9223372036854775808, expected an integer from 0 to 2147483647");
+  expect_refused(with("dog", 512), "",
+                 "vocab.json: 'dog' and 'es' both have the id 512, expected one token for each id");
   expect_refused(without("\u0120</w>"), "",
-                 "vocab.json: has no token '\u0120</w>' for byte 32, wanted each byte, on its own and with '</w>'");
+                 "vocab.json: has no token '\u0120</w>' for byte 32, expected each byte, on its own and with '</w>'");
   expect_refused(without("<|startoftext|>"), kMerges, "vocab.json: no token has the id 600, model.json's bos");
   expect_refused(without("<|endoftext|>"), kMerges, "vocab.json: no token has the id 601, model.json's eos");
   EXPECT_THAT([] { pieces("", 602); },
@@ -169,7 +169,7 @@ TEST(ClipBpe, RefusesAVocabularyThatIsNone) {
 
 TEST(ClipBpe, RefusesMergesThatAreNone) {
   const std::string all = vocabulary().dump();
-  const std::string wanted = ", wanted two tokens with a space between them";
+  const std::string wanted = ", expected two tokens with a space between them";
   expect_refused(all, "e s\nlow\n", "merges.txt: line 2: is 'low'" + wanted);
   expect_refused(all, "e s\n\nl o\n", "merges.txt: line 2: is ''" + wanted);
   expect_refused(all, "l o w", "merges.txt: line 1: is 'l o w'" + wanted);
@@ -178,7 +178,7 @@ TEST(ClipBpe, RefusesMergesThatAreNone) {
   expect_refused(all, kMerges + "dog s\n", "merges.txt: line 12: 'dog' is not in vocab.json");
   expect_refused(all, kMerges + "e \xff\r\n", "merges.txt: line 12: '\\xff' is not in vocab.json");
   expect_refused(all, kMerges + "e x\n", "merges.txt: line 12: 'ex' is not in vocab.json");
-  expect_refused(all, kMerges + "l o\n", "merges.txt: line 12: is the pair of line 4, wanted each pair once");
+  expect_refused(all, kMerges + "l o\n", "merges.txt: line 12: is the pair of line 4, expected each pair once");
 }
 
 TEST(ClipBpe, TakesLinesThatEndAsOnWindows) {

@@ -146,45 +146,45 @@ TEST(Manifest, KnowsEveryKey) {
 
 TEST(Manifest, SaysWhatIsWrongWithAValue) {
   EXPECT_EQ(refusal_of("/version", 3), "is of version 3, this steplapse reads versions 1 and 2; use a newer one");
-  EXPECT_EQ(refusal_of("/version", "1"), "'version' is \"1\", wanted a whole number from 1 to 2");
-  EXPECT_EQ(refusal_of("/family", ""), "'family' is \"\", wanted a family's name");
-  EXPECT_EQ(refusal_of("/family", "a\nb"), "'family' is \"a\\nb\", wanted one line of text of at most 4096 bytes");
-  EXPECT_EQ(refusal_of("/x0_rms", 1.0), "'x0_rms' is 1.0, wanted an object");
-  EXPECT_EQ(refusal_of("/x0_rms/value", 0), "'x0_rms.value' is 0, wanted a number from 1e-06 to 1e+06");
-  EXPECT_EQ(refusal_of("/x0_rms/assumed", 0), "'x0_rms.assumed' is 0, wanted true or false");
+  EXPECT_EQ(refusal_of("/version", "1"), "'version' is \"1\", expected an integer from 1 to 2");
+  EXPECT_EQ(refusal_of("/family", ""), "'family' is \"\", expected a family's name");
+  EXPECT_EQ(refusal_of("/family", "a\nb"), "'family' is \"a\\nb\", expected one line of text of at most 4096 bytes");
+  EXPECT_EQ(refusal_of("/x0_rms", 1.0), "'x0_rms' is 1.0, expected an object");
+  EXPECT_EQ(refusal_of("/x0_rms/value", 0), "'x0_rms.value' is 0, expected a number from 1e-06 to 1e+06");
+  EXPECT_EQ(refusal_of("/x0_rms/assumed", 0), "'x0_rms.assumed' is 0, expected true or false");
   EXPECT_EQ(refusal_of("/x0_rms/mean", 0), "unknown key 'x0_rms.mean'");
-  EXPECT_EQ(refusal_of("/name", ""), "'name' is \"\", wanted a name");
-  EXPECT_EQ(refusal_of("/name", "a\nb"), "'name' is \"a\\nb\", wanted one line of text of at most 4096 bytes");
-  EXPECT_EQ(refusal_of("/latent_channels", 4.0), "'latent_channels' is 4.0, wanted a whole number from 1 to 4096");
-  EXPECT_EQ(refusal_of("/latent_channels", -1), "'latent_channels' is -1, wanted a whole number from 1 to 4096");
+  EXPECT_EQ(refusal_of("/name", ""), "'name' is \"\", expected a name");
+  EXPECT_EQ(refusal_of("/name", "a\nb"), "'name' is \"a\\nb\", expected one line of text of at most 4096 bytes");
+  EXPECT_EQ(refusal_of("/latent_channels", 4.0), "'latent_channels' is 4.0, expected an integer from 1 to 4096");
+  EXPECT_EQ(refusal_of("/latent_channels", -1), "'latent_channels' is -1, expected an integer from 1 to 4096");
   EXPECT_EQ(refusal_of("/latent_channels", UINT64_MAX),
-            "'latent_channels' is 18446744073709551615, wanted a whole number from 1 to 4096");
+            "'latent_channels' is 18446744073709551615, expected an integer from 1 to 4096");
   EXPECT_EQ(refusal_of("/modules/denoiser/compute_dtype", "int8"),
-            "'modules.denoiser.compute_dtype' is \"int8\", wanted float32 or float16 or bfloat16");
-  EXPECT_EQ(refusal_of("/max_chunks", 0), "'max_chunks' is 0, wanted a whole number from 1 to 1000");
-  EXPECT_EQ(refusal_of("/no_negative_prompt", nullptr), "'no_negative_prompt' is null, wanted encode_empty or zeros");
+            "'modules.denoiser.compute_dtype' is \"int8\", expected float32 or float16 or bfloat16");
+  EXPECT_EQ(refusal_of("/max_chunks", 0), "'max_chunks' is 0, expected an integer from 1 to 1000");
+  EXPECT_EQ(refusal_of("/no_negative_prompt", nullptr), "'no_negative_prompt' is null, expected encode_empty or zeros");
   EXPECT_EQ(refusal_of("/training_noise/prediction_type", "noise"),
-            "'training_noise.prediction_type' is \"noise\", wanted epsilon or v_prediction or sample or flow");
+            "'training_noise.prediction_type' is \"noise\", expected epsilon or v_prediction or sample or flow");
   EXPECT_EQ(refusal_of("/training_noise/prediction_type", "flow"), "unknown key 'training_noise.alphas_cumprod'");
   EXPECT_EQ(refusal_of("/training_noise/alphas_cumprod", {0.5, 0.6}),
-            "'training_noise.alphas_cumprod[1]' is 0.6, wanted at most the one before: the table falls");
+            "'training_noise.alphas_cumprod[1]' is 0.6, expected at most the one before: the table falls");
   EXPECT_EQ(refusal_of("/training_noise/alphas_cumprod/0", 1.5),
-            "'training_noise.alphas_cumprod[0]' is 1.5, wanted a number from 0 to 1");
-  EXPECT_EQ(refusal_of("/defaults/steps", 3), "'defaults.steps' is 3, wanted a whole number from 1 to 2");
+            "'training_noise.alphas_cumprod[0]' is 1.5, expected a number from 0 to 1");
+  EXPECT_EQ(refusal_of("/defaults/steps", 3), "'defaults.steps' is 3, expected an integer from 1 to 2");
   EXPECT_EQ(refusal_of("/modules/denoiser/tensors", json{{"w", {{"dtype", "F8"}, {"shape", {1}}}}}),
-            "'modules.denoiser.tensors.w.dtype' is \"F8\", wanted F32 or F16 or BF16 or I64");
+            "'modules.denoiser.tensors.w.dtype' is \"F8\", expected F32 or F16 or BF16 or I64");
   EXPECT_EQ(refusal_of("/modules/denoiser/tensors",
                        json{{"w", {{"dtype", "F32"}, {"shape", {int64_t{1} << 40, int64_t{1} << 40}}}}}),
-            "'modules.denoiser.tensors.w.shape' is a list of 2, wanted at most 2^53 elements");
+            "'modules.denoiser.tensors.w.shape' is a list of 2, expected at most 2^53 elements");
   EXPECT_EQ(refusal_of("/tokenizers/0/length", 2),
-            "'tokenizers[0].length' is 2, wanted room for a token beside bos and eos");
+            "'tokenizers[0].length' is 2, expected room for a token beside bos and eos");
   EXPECT_EQ(refusal_of("/sizes/default", {16, 18}),
-            "'sizes.default' is a list of 2, wanted multiples of 'downscale', 4");
-  EXPECT_EQ(refusal_of("/sizes/default", {16, 20}), "'sizes.default' is a list of 2, wanted one of 'sizes.allowed'");
+            "'sizes.default' is a list of 2, expected multiples of 'downscale', 4");
+  EXPECT_EQ(refusal_of("/sizes/default", {16, 20}), "'sizes.default' is a list of 2, expected one of 'sizes.allowed'");
   EXPECT_EQ(refusal_of("/sizes/allowed", {{"min", 64}, {"max", 32}, {"multiple", 8}}),
-            "'sizes.allowed.min' is 64, wanted at most 'max', 32");
+            "'sizes.allowed.min' is 64, expected at most 'max', 32");
   EXPECT_EQ(refusal_of("/files/denoiser.pt/sha256", "E3"),
-            "'files.denoiser.pt.sha256' is \"E3\", wanted 64 lower-case hex digits");
+            "'files.denoiser.pt.sha256' is \"E3\", expected 64 lower-case hex digits");
 }
 
 TEST(Manifest, OfAFlowModelHasAShiftInPlaceOfATable) {
@@ -203,19 +203,19 @@ TEST(Manifest, OfAFlowModelHasAShiftInPlaceOfATable) {
       manifest["training_noise"][key] = value;
     });
   };
-  EXPECT_EQ(said("shift", 0), "'training_noise.shift' is 0, wanted a number from 0.01 to 100");
+  EXPECT_EQ(said("shift", 0), "'training_noise.shift' is 0, expected a number from 0.01 to 100");
   EXPECT_EQ(said("steps_offset", 0), "unknown key 'training_noise.steps_offset'");
 }
 
 TEST(Manifest, NamesFilesThatAreListedAndInside) {
   EXPECT_EQ(refusal_of("/modules/denoiser/program", "x.pt"),
-            "'modules.denoiser.program' is \"x.pt\", wanted a key of 'files'");
-  EXPECT_EQ(refusal_of("/prompts", "x.json"), "'prompts' is \"x.json\", wanted a key of 'files'");
+            "'modules.denoiser.program' is \"x.pt\", expected a key of 'files'");
+  EXPECT_EQ(refusal_of("/prompts", "x.json"), "'prompts' is \"x.json\", expected a key of 'files'");
   for (const std::string name : {"../x", "a/../../x", "/etc/passwd", "./x", "a/", "", "..", "a/./b"}) {
     const std::string said =
         refusal([&](json& manifest) { manifest["files"][name] = manifest["files"]["denoiser.pt"]; });
     EXPECT_EQ(said, "'files." + name +
-                        "' is an object, wanted a path that stays inside the bundle, with no '..' and no "
+                        "' is an object, expected a path that stays inside the bundle, with no '..' and no "
                         "leading '/'");
   }
   EXPECT_EQ(refusal([](json& manifest) { manifest["files"]["sub/x"] = manifest["files"]["denoiser.pt"]; }), "");
@@ -223,12 +223,12 @@ TEST(Manifest, NamesFilesThatAreListedAndInside) {
 
 TEST(Manifest, HasTheFullDecoder) {
   EXPECT_EQ(refusal([](json& manifest) { manifest["modules"]["decoders"].erase("full"); }),
-            "'modules.decoders' is an object, wanted at least the decoder 'full'");
+            "'modules.decoders' is an object, expected at least the decoder 'full'");
   EXPECT_THAT(refusal([](json& manifest) {
                 auto& decoders = manifest["modules"]["decoders"];
                 decoders["../x"] = decoders["full"];
               }),
-              HasSubstr("wanted a decoder's name of"));
+              HasSubstr("expected a decoder's name of"));
 }
 
 TEST(Manifest, ThatIsNoJsonIsRefused) {
@@ -260,7 +260,7 @@ TEST(Manifest, ThatIsNotThereIsSaidSo) {
     }
   };
   EXPECT_EQ(said(folder / "none"), (folder / "none").string() +
-                                       ": no such folder; name one with --model DIR, or make one with "
+                                       ": no such folder; name one with `model` DIR, or make one with "
                                        "scripts/export_bundle.py");
   EXPECT_EQ(said(folder.path()), (folder / "model.json").string() +
                                      ": is missing; a bundle is a folder with model.json, as scripts/export_bundle.py "
@@ -273,7 +273,7 @@ TEST(CheckSize, AllowsWhatIsListed) {
   const Manifest manifest = read(listed.dump());
   EXPECT_NO_THROW(check_size(manifest, {32, 16}));
   EXPECT_THAT([&] { check_size(manifest, {16, 32}); },
-              ::testing::ThrowsMessage<UsageError>(StrEq("--size 16x32: the model 'tiny' makes 16x16, 32x16")));
+              ::testing::ThrowsMessage<UsageError>(StrEq("`size` 16x32: the model 'tiny' makes 16x16, 32x16")));
 }
 
 TEST(CheckSize, AllowsWhatIsInRange) {
@@ -286,7 +286,7 @@ TEST(CheckSize, AllowsWhatIsInRange) {
   }
   EXPECT_THAT([&] { check_size(manifest, {20, 16}); },
               ::testing::ThrowsMessage<UsageError>(
-                  StrEq("--size 20x16: the model 'tiny' makes sides from 16 to 64, multiples of 8")));
+                  StrEq("`size` 20x16: the model 'tiny' makes sides from 16 to 64, multiples of 8")));
 }
 
 TEST(WarningsAboutAManifest, NameAClipRangeThatCutsOffLatents) {

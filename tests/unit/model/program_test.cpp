@@ -234,7 +234,7 @@ TEST_F(Program, WhoseAttributesAreOfOtherTypesIsRefused) {
   };
   EXPECT_EQ(with({{"n", "K\x01"}, {"c", pickled_object("C")}}), "");
   EXPECT_EQ(with({{"n", pickled_text("1")}, {"c", pickled_object("C")}}),
-            "x.pt: its pickle has no whole number where one must be");
+            "x.pt: its pickle has no integer where one must be");
   EXPECT_EQ(with({{"n", "K\x01"}, {"c", pickled_object("D")}}),
             "x.pt: its pickle has another module where a __torch__.C must be");
   EXPECT_EQ(with({{"n", "K\x01"}}), "x.pt: attribute 'c' of __torch__.M is missing");

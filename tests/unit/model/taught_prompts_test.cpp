@@ -41,7 +41,7 @@ TEST(Prompts, FileThatIsNotAsDocumentedIsRefused) {
   };
   error("[", "p.json: not JSON");
   error("[\"\xff\"]", "p.json: not JSON");
-  error("{}", "p.json: wanted a list of prompts");
+  error("{}", "p.json: expected a list of prompts");
   error("[7]", "p.json: entry 1 is no object");
   error(R"([{"name": "a", "keywords": []}, {"keywords": []}])", "p.json: entry 2 has no text 'name'");
   error(R"([{"name": 1, "keywords": []}])", "p.json: entry 1 has no text 'name'");

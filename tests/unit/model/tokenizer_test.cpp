@@ -55,10 +55,10 @@ TEST(Tokenizer, RefusesWhatItDoesNotKnow) {
   other.kind = "word_piece";
   EXPECT_THAT([&] { Tokenizer(other, {kModel}); },
               ThrowsMessage<BundleError>(
-                  StrEq("tokenizer kind 'word_piece' is unknown, wanted 'sentencepiece' or 'clip_bpe'")));
+                  StrEq("tokenizer kind 'word_piece' is unknown, expected 'sentencepiece' or 'clip_bpe'")));
   other.kind = "clip_bpe";
   EXPECT_THAT([&] { Tokenizer(other, {kModel}); },
-              ThrowsMessage<BundleError>(StrEq("tokenizer of kind 'clip_bpe' has 1 files, wanted 2")));
+              ThrowsMessage<BundleError>(StrEq("tokenizer of kind 'clip_bpe' has 1 files, expected 2")));
   EXPECT_THAT([&] { Tokenizer(spec(), {"not a model"}); },
               ThrowsMessage<BundleError>(HasSubstr("tokenizer.model: not a sentencepiece model: ")));
   EXPECT_THROW(Tokenizer(spec(), {""}), BundleError);
@@ -77,7 +77,7 @@ TEST(Tokenizer, OfABundleNamesItsFilesWithTheFolder) {
   }
   EXPECT_THAT([&] { tokenizers_of(folder.path(), manifest); },
               ThrowsMessage<BundleError>(StrEq((folder / "vocab.json").string() +
-                                               ": is a list of 0, wanted an object of tokens and their ids")));
+                                               ": is a list of 0, expected an object of tokens and their ids")));
 }
 
 }  // namespace

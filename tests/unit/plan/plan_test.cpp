@@ -120,7 +120,7 @@ TEST(Plan, PromptsAreKeptAsTheyWereWritten) {
   const Plan plan = make_plan(toy(), with([](Settings& s) { s.prompt = "(red:1.4) [apple"; }));
   EXPECT_EQ(plan.prompt, "(red:1.4) [apple");
   EXPECT_THAT(plan.warnings,
-              ElementsAre("PROMPT, column 11: '[' has no partner and is text; where it is meant so, write '\\['"));
+              ElementsAre("`prompt`, column 11: '[' has no partner and is text; where it is meant so, write '\\['"));
   const Plan plain = make_plan(toy(), with([](Settings& s) {
                                  s.prompt = "(red:1.4) [apple";
                                  s.prompt_syntax = PromptSyntax::plain;
@@ -135,16 +135,16 @@ TEST(Plan, WarnsOfAGuidanceScaleBelow1) {
     return make_plan(toy(), with([&](Settings& s) { s.guidance_scale = scale, s.negative_prompt = negative; }))
         .warnings;
   };
-  EXPECT_THAT(warnings(0, ""), ElementsAre("--guidance-scale 0 ignores the prompt; what diffusers calls 0 is 1 here"));
+  EXPECT_THAT(warnings(0, ""), ElementsAre("`guidance_scale` 0 ignores the prompt; what diffusers calls 0 is 1 here"));
   EXPECT_THAT(warnings(0, "blue"),
-              ElementsAre("--guidance-scale 0 ignores the prompt and draws the negative prompt; what "
+              ElementsAre("`guidance_scale` 0 ignores the prompt and draws the negative prompt; what "
                           "diffusers calls 0 is 1 here"));
   EXPECT_THAT(warnings(0.5, "blue"),
-              ElementsAre("--guidance-scale 0.5 lies between no prompt, 0, and the prompt without "
+              ElementsAre("`guidance_scale` 0.5 lies between no prompt, 0, and the prompt without "
                           "guidance, 1; what diffusers calls 0.5 is 1 here"));
   EXPECT_THAT(warnings(1, ""), IsEmpty());
   EXPECT_THAT(warnings(1, "blue"),
-              ElementsAre("--negative-prompt has no effect at guidance scale 1; raise --guidance-scale"));
+              ElementsAre("`negative_prompt` has no effect at guidance scale 1; raise `guidance_scale`"));
   EXPECT_THAT(warnings(1.5, "blue"), IsEmpty());
   Manifest distilled = toy();
   distilled.defaults.guidance_scale = 0;
@@ -294,10 +294,10 @@ TEST(Plan, WarnsOfLatentsThatAreNoUnitNoise) {
   EXPECT_THAT(warnings(1.6), IsEmpty());
   EXPECT_THAT(warnings(0.4), IsEmpty());
   EXPECT_THAT(warnings(14.6),
-              ElementsAre("--latents: 'latents' has rms 14.6 and does not look like unit noise, which has 0.381282 to "
+              ElementsAre("`latents`: 'latents' has rms 14.6 and does not look like unit noise, which has 0.381282 to "
                           "1.61872; give it as it is before a sampler scales it"));
   EXPECT_THAT(warnings(0.25),
-              ElementsAre(StartsWith("--latents: 'latents' has rms 0.25 and does not look like unit noise")));
+              ElementsAre(StartsWith("`latents`: 'latents' has rms 0.25 and does not look like unit noise")));
 }
 
 // ---- warnings -----------------------------------------------------------------------------------------------------
@@ -321,8 +321,8 @@ TEST(Plan, WarnsWhereTheStartWouldHaveLittleNoise) {
                   settings.schedule = "leading";
                 }))
           .warnings,
-      ElementsAre("--schedule leading with 1 step starts at timestep 1 of 1000, where the network expects little "
-                  "noise; --schedule trailing starts at the noisiest"));
+      ElementsAre("`schedule` leading with 1 step starts at timestep 1 of 1000, where the network expects little "
+                  "noise; `schedule` trailing starts at the noisiest"));
   EXPECT_THAT(make_plan(toy(), with([](Settings& settings) { settings.steps = 1; })).warnings, IsEmpty());
   EXPECT_THAT(make_plan(toy(), with([](Settings& settings) {
                           settings.steps = 2;  // at 501
@@ -342,35 +342,33 @@ void expect_refusal(Change change, const std::string& message) {
 TEST(Plan, RefusesPromptsThatAreTooLongOrNoText) {
   EXPECT_NO_THROW(make_plan(toy(), with([](Settings& s) { s.prompt = std::string(100'000, 'a'); })));
   expect_refusal([](Settings& s) { s.prompt = std::string(1'000'000, 'a'); },
-                 "PROMPT: 1000000 bytes, at most 100000 wanted");
+                 "`prompt`: 1000000 bytes, at most 100000 expected");
   expect_refusal([](Settings& s) { s.negative_prompt = std::string(100'001, 'a'); },
-                 "--negative-prompt: 100001 bytes, at most 100000 wanted");
-  expect_refusal([](Settings& s) { s.prompt = "caf\xe9"; }, "PROMPT: not valid UTF-8");
-  expect_refusal([](Settings& s) { s.negative_prompt = "\xff"; }, "--negative-prompt: not valid UTF-8");
+                 "`negative_prompt`: 100001 bytes, at most 100000 expected");
+  expect_refusal([](Settings& s) { s.prompt = "caf\xe9"; }, "`prompt`: not valid UTF-8");
+  expect_refusal([](Settings& s) { s.negative_prompt = "\xff"; }, "`negative_prompt`: not valid UTF-8");
 }
 
 TEST(Plan, RefusesSyntaxThatIsNoneInEitherPrompt) {
-  expect_refusal(
-      [](Settings& s) { s.prompt = "(red:big)"; },
-      "PROMPT, column 6: 'big' after ':' in '(red:big)', wanted a weight as in (word:1.2); for the text itself write "
-      "'\\:', or --prompt-syntax plain");
+  expect_refusal([](Settings& s) { s.prompt = "(red:big)"; },
+                 "`prompt`, column 6: 'big' after ':' in '(red:big)', expected a weight as in (word:1.2); for the text "
+                 "itself write "
+                 "'\\:', or `prompt_syntax` plain");
   expect_refusal(
       [](Settings& s) { s.negative_prompt = "[red|blue]"; },
-      "--negative-prompt, column 1: '[red|blue]' asks for alternating words, which steplapse does not do; for the text "
-      "itself write '\\|', or --prompt-syntax plain");
+      "`negative_prompt`, column 1: '[red|blue]' asks for alternating words, which steplapse does not do; for the text "
+      "itself write '\\|', or `prompt_syntax` plain");
 }
 
 TEST(Plan, RefusesSchedulesThatTheModelCantRun) {
-  expect_refusal([](Settings& s) { s.steps = 1001; },
-                 "--steps 1001: 1001 steps asked, the model was trained on timesteps 0 to 999: use 1 to 1000");
-  expect_refusal([](Settings& s) { s.steps = 0; },
-                 "--steps 0: 0 steps asked, the model was trained on timesteps 0 to 999: use 1 to 1000");
+  expect_refusal([](Settings& s) { s.steps = 1001; }, "`steps` 1001: the model has 1000 timesteps; expected 1 to 1000");
+  expect_refusal([](Settings& s) { s.steps = 0; }, "`steps` 0: the model has 1000 timesteps; expected 1 to 1000");
   expect_refusal(
       [](Settings& s) {
         s.steps = 600;
         s.schedule = "leading";
       },
-      "--steps 600: leading with 600 steps would start at timestep 600, not at the noisiest, 999; use at most 500 "
+      "`steps` 600: leading with 600 steps would start at timestep 600, not at the noisiest, 999; use at most 500 "
       "steps, or "
       "trailing or linspace");
 }
@@ -382,13 +380,13 @@ TEST(Plan, RefusesASamplerThatIsNone) {
 TEST(Plan, RefusesNumbersOutOfTheirRange) {
   for (const auto& [eta, text] : {std::pair(-0.1, "-0.1"), {1.1, "1.1"}, {std::nan(""), "nan"}}) {
     expect_refusal([eta = eta](Settings& s) { s.eta = eta; },
-                   std::string("--eta ") + text + ": wanted a number from 0 to 1");
+                   std::string("`eta` ") + text + ": expected a number from 0 to 1");
   }
-  expect_refusal([](Settings& s) { s.guidance_scale = -1; }, "--guidance-scale -1: wanted a number of 0 or more");
+  expect_refusal([](Settings& s) { s.guidance_scale = -1; }, "`guidance_scale` -1: expected a number of 0 or more");
   expect_refusal([](Settings& s) { s.guidance_scale = std::nan(""); },
-                 "--guidance-scale nan: wanted a number of 0 or more");
+                 "`guidance_scale` nan: expected a number of 0 or more");
   expect_refusal([](Settings& s) { s.guidance_scale = std::numeric_limits<double>::infinity(); },
-                 "--guidance-scale inf: wanted a number of 0 or more");
+                 "`guidance_scale` inf: expected a number of 0 or more");
 }
 
 /// A sampler that knows nothing but what is said here.
@@ -423,36 +421,36 @@ TEST(SamplerOptions, ThatTheSamplerDoesNotKnowAreRefused) {
   };
   const Sampler plain = sampler_with({}, false, false), churning = sampler_with({}, true, false);
   EXPECT_THAT(said(plain, [](Settings& s) { s.eta = 0; }),
-              StartsWith("--eta: the sampler 'plain' knows no eta; those that do: ddim"));
+              StartsWith("`eta`: the sampler 'plain' knows no eta; those that do: ddim"));
   EXPECT_THAT(said(plain, [](Settings& s) { s.s_churn = 1; }),
-              StartsWith("--s-churn: the sampler 'plain' does not churn"));
+              StartsWith("`s_churn`: the sampler 'plain' does not churn"));
   EXPECT_THAT(said(plain, [](Settings& s) { s.s_tmax = 1; }),
-              StartsWith("--s-tmax: the sampler 'plain' does not churn"));
-  EXPECT_EQ(said(plain, [](Settings& s) { s.s_noise = 1; }), "--s-noise: the sampler 'plain' draws no fresh noise");
+              StartsWith("`s_tmax`: the sampler 'plain' does not churn"));
+  EXPECT_EQ(said(plain, [](Settings& s) { s.s_noise = 1; }), "`s_noise`: the sampler 'plain' draws no fresh noise");
   EXPECT_EQ(said(churning, [](Settings& s) { s.s_noise = 1; }),
-            "--s-noise: the sampler 'plain' draws no fresh noise without --s-churn");
+            "`s_noise`: the sampler 'plain' draws no fresh noise without `s_churn`");
   EXPECT_EQ(said(sampler_with(0, false, false), [](Settings& s) { s.s_noise = 1; }),
-            "--s-noise: the sampler 'plain' draws no fresh noise with --eta 0");
-  EXPECT_EQ(said(churning, [](Settings& s) { s.s_tmin = 1; }), "--s-tmin: means nothing without --s-churn");
-  EXPECT_EQ(said(churning, [](Settings& s) { s.s_churn = -1; }), "--s-churn -1: wanted a number of 0 or more");
+            "`s_noise`: the sampler 'plain' draws no fresh noise with `eta` 0");
+  EXPECT_EQ(said(churning, [](Settings& s) { s.s_tmin = 1; }), "`s_tmin`: has no effect without `s_churn`");
+  EXPECT_EQ(said(churning, [](Settings& s) { s.s_churn = -1; }), "`s_churn` -1: expected a number of 0 or more");
   EXPECT_EQ(said(churning,
                  [](Settings& s) {
                    s.s_churn = 1;
                    s.s_tmin = 2;
                    s.s_tmax = 1;
                  }),
-            "--s-tmin 2: above --s-tmax 1");
+            "`s_tmin` 2: above `s_tmax` 1");
 }
 
 TEST(Plan, RefusesASizeThatTheModelDoesNotMake) {
   expect_refusal([](Settings& s) { s.size = Manifest::Size{16, 24}; },
-                 "--size 16x24: the model 'toy' makes 16x16, 24x16");
+                 "`size` 16x24: the model 'toy' makes 16x16, 24x16");
   Manifest ranged = toy();
   ranged.allowed_sizes = Manifest::SizeRange{16, 64, 8};
   for (const Manifest::Size size : {Manifest::Size{12, 16}, {16, 72}, {20, 16}, {16, 8}}) {
     EXPECT_THAT(
         [&] { make_plan(ranged, with([&](Settings& s) { s.size = size; })); },
-        ThrowsMessage<UsageError>(StrEq("--size " + std::to_string(size.width) + "x" + std::to_string(size.height) +
+        ThrowsMessage<UsageError>(StrEq("`size` " + std::to_string(size.width) + "x" + std::to_string(size.height) +
                                         ": the model 'toy' makes sides from 16 to 64, multiples of 8")));
   }
   EXPECT_NO_THROW(make_plan(ranged, with([](Settings& s) { s.size = Manifest::Size{64, 24}; })));
@@ -460,14 +458,14 @@ TEST(Plan, RefusesASizeThatTheModelDoesNotMake) {
 
 TEST(Plan, RefusesLatentsOfAnotherShapeOrThatAreNotFinite) {
   expect_refusal([](Settings& s) { s.latents = at::zeros({1, 4, 8, 8}); },
-                 "--latents: 'latents' is [1, 4, 8, 8], this model and size want [1, 4, 4, 4]");
+                 "`latents`: 'latents' is [1, 4, 8, 8], this model and size want [1, 4, 4, 4]");
   expect_refusal([](Settings& s) { s.latents = at::zeros({4, 4, 4}); },
-                 "--latents: 'latents' is [4, 4, 4], this model and size want [1, 4, 4, 4]");
+                 "`latents`: 'latents' is [4, 4, 4], this model and size want [1, 4, 4, 4]");
   expect_refusal([](Settings& s) { s.latents = at::full({1, 4, 4, 4}, std::nan("")); },
-                 "--latents: 'latents' holds numbers that are not finite");
+                 "`latents`: 'latents' holds numbers that are not finite");
   // Finite as it came, but not in float32.
   expect_refusal([](Settings& s) { s.latents = at::full({1, 4, 4, 4}, 1e300, at::kDouble); },
-                 "--latents: 'latents' holds numbers that are not finite");
+                 "`latents`: 'latents' holds numbers that are not finite");
 }
 
 }  // namespace

@@ -9,19 +9,22 @@ namespace {
 /// Rows as in the table, of samplers whose habits differ.
 const std::vector<Sampler>& table() {
   static const std::vector<Sampler> rows{
-      {.name = "ddim", .label = "", .start = nullptr, .also = {"diffusers:DDIMScheduler", "a1111:DDIM"}},
+      {.name = "ddim", .label = "", .start = nullptr, .aliases = {"diffusers:DDIMScheduler", "a1111:DDIM"}},
       {.name = "euler",
        .label = "",
        .start = nullptr,
-       .also = {"diffusers:EulerDiscreteScheduler", "a1111:Euler", "comfyui:euler", "sd.cpp:euler"}},
+       .aliases = {"diffusers:EulerDiscreteScheduler", "a1111:Euler", "comfyui:euler", "sd.cpp:euler"}},
       {.name = "dpmpp_2m",
        .label = "",
        .start = nullptr,
-       .also = {"diffusers:DPMSolverMultistepScheduler", "a1111:DPM++ 2M", "comfyui:dpmpp_2m", "sd.cpp:dpm++2m",
-                "k-diffusion:sample_dpmpp_2m"}},
-      {.name = "dpmpp_2m_sde", .label = "", .start = nullptr, .also = {"a1111:DPM++ 2M SDE", "comfyui:dpmpp_2m_sde"}},
-      {.name = "dpm2", .label = "", .start = nullptr, .also = {"a1111:DPM2", "comfyui:dpm_2"}},
-      {.name = "dpm_adaptive", .label = "", .start = nullptr, .also = {"a1111:DPM adaptive"}},
+       .aliases = {"diffusers:DPMSolverMultistepScheduler", "a1111:DPM++ 2M", "comfyui:dpmpp_2m", "sd.cpp:dpm++2m",
+                   "k-diffusion:sample_dpmpp_2m"}},
+      {.name = "dpmpp_2m_sde",
+       .label = "",
+       .start = nullptr,
+       .aliases = {"a1111:DPM++ 2M SDE", "comfyui:dpmpp_2m_sde"}},
+      {.name = "dpm2", .label = "", .start = nullptr, .aliases = {"a1111:DPM2", "comfyui:dpm_2"}},
+      {.name = "dpm_adaptive", .label = "", .start = nullptr, .aliases = {"a1111:DPM adaptive"}},
   };
   return rows;
 }
@@ -74,9 +77,9 @@ TEST(Preset, OfAnUnknownNameIsRefusedWithTheNearest) {
   EXPECT_EQ(refusal([] { preset("a1111:DPM+ 2M"); }),
             "unknown sampler 'a1111:DPM+ 2M', did you mean 'a1111:DPM++ 2M'?");
   EXPECT_EQ(refusal([] { preset("sd.cpp:something"); }),
-            "unknown sampler 'sd.cpp:something'; there are: sd.cpp:euler, sd.cpp:dpm++2m");
+            "unknown sampler 'sd.cpp:something'; choose from sd.cpp:euler, sd.cpp:dpm++2m");
   EXPECT_EQ(refusal([] { preset("invoke:euler"); }),
-            "unknown tool 'invoke'; there are: a1111, comfyui, k-diffusion, sd.cpp, diffusers");
+            "unknown tool 'invoke'; choose from a1111, comfyui, k-diffusion, sd.cpp, diffusers");
   EXPECT_EQ(refusal([] { schedule_of_other_tool("a1111:Karas"); }),
             "unknown schedule 'a1111:Karas', did you mean 'a1111:Karras'?");
 }
@@ -90,7 +93,7 @@ TEST(OtherTools, KnowOurSchedules) {
 // Every name in the tables leads somewhere, and the schedules that come with them are ours.
 TEST(OtherTools, HaveAPresetForEveryNameInTheTable) {
   for (const Sampler& sampler : samplers()) {
-    for (const auto& name : sampler.also) {
+    for (const auto& name : sampler.aliases) {
       const Preset found = preset_named(name);
       EXPECT_EQ(found.sampler, sampler.name) << name;
       EXPECT_NO_THROW(schedule_named(found.schedule.value_or("leading"))) << name;

@@ -220,7 +220,7 @@ void expect_refusal(const std::string& prompt, const std::string& message) {
 
 TEST(PromptSyntax, AWeightThatIsNoNumberIsRefusedAtItsPlace) {
   const std::string way_out =
-      ", wanted a weight as in (word:1.2); for the text itself write '\\:', or --prompt-syntax plain";
+      ", expected a weight as in (word:1.2); for the text itself write '\\:', or `prompt_syntax` plain";
   expect_refusal("a (red: big) b", "PROMPT, column 9: 'big' after ':' in '(red: big)'" + way_out);
   expect_refusal("a\n\u00e9 (x:)", "PROMPT, line 2, column 6: nothing after ':' in '(x:)'" + way_out);
   for (const std::string text :
@@ -233,12 +233,12 @@ TEST(PromptSyntax, AWeightThatIsNoNumberIsRefusedAtItsPlace) {
 
 TEST(PromptSyntax, WhatIsShownIsEscaped) {
   expect_refusal("(x:\x1b[31m)",
-                 "PROMPT, column 4: '\\u{1b}[31m' after ':' in '(x:\\u{1b}[31m)', wanted a weight as in "
-                 "(word:1.2); for the text itself write '\\:', or --prompt-syntax plain");
+                 "PROMPT, column 4: '\\u{1b}[31m' after ':' in '(x:\\u{1b}[31m)', expected a weight as in "
+                 "(word:1.2); for the text itself write '\\:', or `prompt_syntax` plain");
 }
 
 TEST(PromptSyntax, WeightsBeyondAHundredAreRefused) {
-  const std::string way_out = ", wanted -100 to 100; for the text itself write '\\:', or --prompt-syntax plain";
+  const std::string way_out = ", expected -100 to 100; for the text itself write '\\:', or `prompt_syntax` plain";
   expect_refusal("a (b:100.1)", "PROMPT, column 4: the weight of 'b' comes to 100.1" + way_out);
   expect_refusal("((b:-11):11)", "PROMPT, column 3: the weight of 'b' comes to -121" + way_out);
   const std::string huge(300, '9');
@@ -249,11 +249,11 @@ TEST(PromptSyntax, WeightsBeyondAHundredAreRefused) {
 TEST(PromptSyntax, WordsThatChangeOnTheWayAreRefused) {
   const std::string way_out = " steplapse does not do; for the text itself write '\\";
   const std::string editing =
-      " asks for prompt editing (words that change on the way), which" + way_out + ":', or --prompt-syntax plain";
+      " asks for prompt editing (words that change on the way), which" + way_out + ":', or `prompt_syntax` plain";
   for (const std::string bracket : {"[red:blue:0.5]", "[red::4]", "[:blue: 1e1 ]", "[blue:3]", "[(red:1.2):+.5]"}) {
     expect_refusal("a " + bracket + " b", "PROMPT, column 3: '" + bracket + "'" + editing);
   }
-  const std::string alternation = " asks for alternating words, which" + way_out + "|', or --prompt-syntax plain";
+  const std::string alternation = " asks for alternating words, which" + way_out + "|', or `prompt_syntax` plain";
   expect_refusal("[red|blue] apple", "PROMPT, column 1: '[red|blue]'" + alternation);
   expect_refusal("([red|blue|])", "PROMPT, column 2: '[red|blue|]'" + alternation);
   EXPECT_THAT(parts("[(a|b)]"), ElementsAre(weighs("a|b", 1)));
@@ -265,7 +265,7 @@ TEST(PromptSyntax, BracketsNestAHundredDeep) {
   EXPECT_THAT(parts(nested(100)), ElementsAre(weighs("x", std::pow(1.1, -100))));
   expect_refusal(nested(101),
                  "PROMPT, column 101: brackets more than 100 deep; for the text itself write '\\[', or "
-                 "--prompt-syntax plain");
+                 "`prompt_syntax` plain");
   EXPECT_THROW(parts(nested(50'000)), UsageError);
 }
 

@@ -62,12 +62,12 @@ TEST(StepCost, MoreThanThereIsIsRefusedAndSwapIsWarnedOf) {
   EXPECT_THAT(
       check_bytes("a step at 8x8", 3 * kGigabyte, kGigabyte, 4 * kGigabyte),
       ElementsAre("a step at 8x8 takes 3.0 GB of memory beside the weights or more, and 1.0 GB are free: it will "
-                  "swap, which is slow; a smaller --size needs less"));
+                  "swap, which is slow; a smaller `size` needs less"));
   EXPECT_THAT(
       [] { check_bytes("a step at 8x8", 3 * kGigabyte, kGigabyte, 2 * kGigabyte); },
       ThrowsMessage<MemoryError>(StrEq(
-          "a step at 8x8 takes 3.0 GB of memory beside the weights or more, and 1.0 GB are free; a smaller --size "
-          "or a bundle exported with a smaller --dtype needs less")));
+          "a step at 8x8 takes 3.0 GB of memory beside the weights or more, and 1.0 GB are free; a smaller `size` "
+          "or a bundle exported with a smaller dtype needs less")));
 }
 
 }  // namespace

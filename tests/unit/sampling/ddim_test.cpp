@@ -17,7 +17,8 @@ double deviation(double s, double angle) { return std::hypot(std::cos(angle) * s
 // For data from N(0, s²) the probability-flow ODE keeps x / deviation(x): the exact end is known.
 double error_after(int64_t steps, double s) {
   const Tensor x = at::ones({1, 1, 1, 1});
-  const Outcome outcome = run_alone(sample_ddim(x, circle(steps, kNoisy, kClean), {}, {}), gaussian_denoiser(s));
+  const Outcome outcome =
+      run_alone(sampler_named("ddim").start(x, circle(steps, kNoisy, kClean), {}, {}), gaussian_denoiser(s));
   return std::abs(outcome.latents.item<double>() - deviation(s, kClean) / deviation(s, kNoisy));
 }
 
@@ -31,7 +32,7 @@ TEST(Ddim, FullFreshNoiseEndsInTheDataDistribution) {
   Noise noise(Rng::cpu, 7);
   const Tensor x = deviation(s, kNoisy) * noise.draw({1, 1, 128, 128});
   const Outcome outcome =
-      run_alone(sample_ddim(x, circle(400, kNoisy, kClean), {.eta = 1}, noise), gaussian_denoiser(s));
+      run_alone(sampler_named("ddim").start(x, circle(400, kNoisy, kClean), {.eta = 1}, noise), gaussian_denoiser(s));
   const double wanted = deviation(s, kClean);
   EXPECT_NEAR(outcome.latents.mean().item<double>(), 0, 4 * wanted / 128);
   // 16,384 samples: a standard error of 0.6% of the deviation, and some of the steps' own.
@@ -41,7 +42,7 @@ TEST(Ddim, FullFreshNoiseEndsInTheDataDistribution) {
 TEST(Ddim, WithoutEtaDrawsNothingAndWithItOneDrawAStep) {
   const auto draws_taken = [](double eta) {
     Noise noise(Rng::cpu, 3);
-    run_alone(sample_ddim(at::ones({1, 1, 2, 2}), circle(3, kNoisy, kClean), {.eta = eta}, noise),
+    run_alone(sampler_named("ddim").start(at::ones({1, 1, 2, 2}), circle(3, kNoisy, kClean), {.eta = eta}, noise),
               gaussian_denoiser(1));
     const Tensor next = noise.draw({1, 1, 2, 2});
     Noise fresh(Rng::cpu, 3);
@@ -58,7 +59,7 @@ TEST(Ddim, ClipsX0AndLeavesEps) {
   Schedule schedule{{{1.0, std::sqrt(0.5), std::sqrt(0.5)}, {std::nullopt, 1, 0}}};
   const auto zero = [](const Tensor& x, auto&&...) { return at::zeros_like(x); };
   const Tensor x = at::full({1, 1, 1, 1}, 3.0);
-  const Outcome outcome = run_alone(sample_ddim(x, schedule, {.clip_sample_range = 2.0}, {}), zero);
+  const Outcome outcome = run_alone(sampler_named("ddim").start(x, schedule, {.clip_sample_range = 2.0}, {}), zero);
   EXPECT_EQ(outcome.latents.item<double>(), 2.0);
 }
 
@@ -72,8 +73,8 @@ TEST(Ddim, StartsAtAlphaZeroWithAVPredictionModel) {
   };
   Schedule schedule = circle(400, std::acos(0.0), kClean);
   schedule.levels.front().alpha = 0;
-  const Outcome outcome =
-      run_alone(sample_ddim(at::ones({1, 1, 1, 1}), schedule, {}, {}), v_model, nullptr, PredictionType::v_prediction);
+  const Outcome outcome = run_alone(sampler_named("ddim").start(at::ones({1, 1, 1, 1}), schedule, {}, {}), v_model,
+                                    nullptr, PredictionType::v_prediction);
   EXPECT_NEAR(outcome.latents.item<double>(), deviation(s, kClean), 0.01);
 }
 
@@ -94,8 +95,8 @@ TEST(Ddim, KeepsTheNoiseOfEveryFlowLevelWhateverEtaIs) {
     Noise noise(Rng::cpu, 1);
     const Tensor x = noise.draw({1, 1, 128, 128});
     Deviations deviations;
-    const Outcome outcome =
-        run_alone(sample_ddim(x, schedule, {.eta = eta}, noise), point, &deviations, PredictionType::sample);
+    const Outcome outcome = run_alone(sampler_named("ddim").start(x, schedule, {.eta = eta}, noise), point, &deviations,
+                                      PredictionType::sample);
     EXPECT_NEAR(outcome.latents.mean().item<double>(), 0.7, 1e-5);
   }
 }
@@ -104,9 +105,9 @@ TEST(Ddim, ScalesItsFreshNoise) {
   const auto spread = [](double s_noise) {  // of the last but one level, from no noise at all
     const Schedule schedule = circle(1, kNoisy, kClean);
     const auto zero = [](const Tensor& x, auto&&...) { return at::zeros_like(x); };
-    return run_alone(
-               sample_ddim(at::zeros({1, 1, 64, 64}), schedule, {.eta = 1, .s_noise = s_noise}, Noise(Rng::cpu, 1)),
-               zero)
+    return run_alone(sampler_named("ddim").start(at::zeros({1, 1, 64, 64}), schedule, {.eta = 1, .s_noise = s_noise},
+                                                 Noise(Rng::cpu, 1)),
+                     zero)
         .latents.std()
         .item<double>();
   };
@@ -118,7 +119,8 @@ TEST(Ddim, SaysWhichLevelRises) {
   Schedule schedule = circle(2, kNoisy, kClean);
   std::swap(schedule.levels[1], schedule.levels[2]);
   const auto sample = [&] {
-    const Outcome outcome = run_alone(sample_ddim(at::ones({1, 1, 1, 1}), schedule, {}, {}), gaussian_denoiser(1));
+    const Outcome outcome =
+        run_alone(sampler_named("ddim").start(at::ones({1, 1, 1, 1}), schedule, {}, {}), gaussian_denoiser(1));
     if (outcome.error) std::rethrow_exception(outcome.error);
   };
   EXPECT_THAT(sample, ThrowsMessage<std::invalid_argument>(

@@ -215,7 +215,7 @@ TEST(Lms, IsExactForACubicOnceItHasFourPoints) {
       return {};
     }
   } listener;
-  run_alone(sample_lms(at::ones({1, 1, 1, 1}), schedule, {}, {}), cube, &listener);
+  run_alone(sampler_named("lms").start(at::ones({1, 1, 1, 1}), schedule, {}, {}), cube, &listener);
   const auto integral = [](double k) { return std::pow(k, 4) / 4 - k * k; };
   for (size_t i = 3; i < 12; ++i) {
     const double from = noise_ratio(schedule.levels[i]), to = noise_ratio(schedule.levels[i + 1]);
@@ -373,7 +373,7 @@ TEST(SingleStepSamplers, TakeLevelsThatStayWhereTheyAre) {
       const SamplerOptions options{.eta = 1};
       const Tensor end = end_of(sampler, model, longer, x, options, Noise(Rng::cpu, 1));
       EXPECT_TRUE(at::isfinite(end).all().item<bool>());
-      if (!sampler_named(sampler).own_steps) {
+      if (!sampler_named(sampler).picks_levels) {
         const Tensor wanted = end_of(sampler, model, schedule, x, options, Noise(Rng::cpu, 1));
         EXPECT_TRUE(at::allclose(end, wanted, 1e-4, 1e-5)) << end << wanted;
       }

@@ -78,7 +78,7 @@ double multiplied(int64_t steps, bool exactly) {
 
 TEST(Race, CountsWhatASamplerAsks) {
   const auto count = [](std::string_view sampler, int64_t steps) {
-    return static_cast<int64_t>(walk(sampler_named(sampler), {}, levels(steps)).questions.size());
+    return static_cast<int64_t>(outline(sampler_named(sampler), {}, levels(steps)).questions.size());
   };
   for (const int64_t n : {1, 2, 7, 30}) {
     EXPECT_EQ(count("euler", n), n);
@@ -98,7 +98,7 @@ TEST(Race, TakesTheMostStepsWithinItsCalls) {
     for (const int64_t calls : {1, 2, 5, 20, 41}) {
       const Contender contender = contender_within(sampler, calls, levels);
       const auto count = [&](int64_t steps) {
-        return static_cast<int64_t>(walk(sampler, contender.options, levels(steps)).questions.size());
+        return static_cast<int64_t>(outline(sampler, contender.options, levels(steps)).questions.size());
       };
       EXPECT_LE(contender.denoiser_calls, calls) << sampler.name;
       EXPECT_EQ(contender.denoiser_calls, count(contender.schedule.steps())) << sampler.name;

@@ -144,25 +144,25 @@ auto refuses(const std::string& message) { return ThrowsMessage<UsageError>(StrE
 TEST(CheckFrames, NamesTheStepThatARunLacks) {
   FrameSelection selection;
   selection.at = {10, 11};
-  EXPECT_THAT([&] { check_frames(selection, 10); }, refuses("--at 11: a run of 10 steps has frames 1 to 10"));
+  EXPECT_THAT([&] { check_frames(selection, 10); }, refuses("`at` 11: a run of 10 steps has frames 1 to 10"));
   EXPECT_NO_THROW(check_frames(selection, 11));
   selection.at = {0};
-  EXPECT_THAT([&] { check_frames(selection, 10); }, refuses("--at 0: a run of 10 steps has frames 1 to 10"));
+  EXPECT_THAT([&] { check_frames(selection, 10); }, refuses("`at` 0: a run of 10 steps has frames 1 to 10"));
   selection.xt = true;
   EXPECT_NO_THROW(check_frames(selection, 10));
   selection.at = {-1};
-  EXPECT_THAT([&] { check_frames(selection, 10); }, refuses("--at -1: a run of 10 steps has frames 0 to 10"));
+  EXPECT_THAT([&] { check_frames(selection, 10); }, refuses("`at` -1: a run of 10 steps has frames 0 to 10"));
 }
 
 TEST(CheckFrames, NamesTheEndOfAWindowThatARunLacks) {
   FrameSelection selection;
   selection.from = 11;
-  EXPECT_THAT([&] { check_frames(selection, 10); }, refuses("--from 11: a run of 10 steps has frames 1 to 10"));
+  EXPECT_THAT([&] { check_frames(selection, 10); }, refuses("`from` 11: a run of 10 steps has frames 1 to 10"));
   selection.from = 2;
   selection.to = 0;
-  EXPECT_THAT([&] { check_frames(selection, 10); }, refuses("--to 0: a run of 10 steps has frames 1 to 10"));
+  EXPECT_THAT([&] { check_frames(selection, 10); }, refuses("`to` 0: a run of 10 steps has frames 1 to 10"));
   selection.to = 1;
-  EXPECT_THAT([&] { check_frames(selection, 10); }, refuses("--from 2 is after --to 1"));
+  EXPECT_THAT([&] { check_frames(selection, 10); }, refuses("`from` 2 is after `to` 1"));
   selection.to = 2;
   EXPECT_NO_THROW(check_frames(selection, 10));
 }
@@ -170,7 +170,7 @@ TEST(CheckFrames, NamesTheEndOfAWindowThatARunLacks) {
 TEST(CheckFrames, WantsAtLeastEveryFirst) {
   FrameSelection selection;
   selection.every = 0;
-  EXPECT_THAT([&] { check_frames(selection, 10); }, refuses("--every 0: wanted 1 or more"));
+  EXPECT_THAT([&] { check_frames(selection, 10); }, refuses("`every` 0: expected 1 or more"));
 }
 
 // ---- the worker ---------------------------------------------------------------------------------------------------

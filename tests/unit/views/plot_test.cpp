@@ -125,7 +125,7 @@ TEST(Plot, SaysWhatItCantDraw) {
   EXPECT_THAT([] { svg_of({line({0}, {0}, true)}); },
               ThrowsMessage<std::invalid_argument>(StrEq("plot 'a < b & \"c\"' has no point that its axes can show")));
   EXPECT_THAT([] { write_plots("plot.jpg", {line({0}, {1})}); },
-              ThrowsMessage<UsageError>(StrEq("plot.jpg: wanted a file's name that ends in .svg or .png")));
+              ThrowsMessage<UsageError>(StrEq("plot.jpg: expected a file's name that ends in .svg or .png")));
 }
 
 }  // namespace
