@@ -326,7 +326,7 @@ def draw_lines(axes, lines: list[Line], title: str, styles: dict) -> None:
 
 
 def draw_orders(lines: list[Line], whole: list[Line], samplers: list[dict], path: Path) -> None:
-    once = {sampler["name"] for sampler in samplers if sampler["calls_a_step"] == 1 and not sampler["own_steps"]}
+    once = {sampler["name"] for sampler in samplers if sampler["calls_a_step"] == 1 and not sampler["picks_levels"]}
     styles = {line.names[0]: style for line, style in zip(lines, zip(COLORS, MARKERS), strict=True)}
     multistep = [line for line in lines if line.order > 1 and line.names[0] in once]
     alone = [line for line in lines if line not in multistep]

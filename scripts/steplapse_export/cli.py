@@ -42,7 +42,7 @@ def parse_sizes(text: str):
     except ValueError:
         pass
     raise argparse.ArgumentTypeError(
-        f"'{text}' is no list of sizes: wanted 512x512,768x512, or 256:1024:8 for least, most, multiple of each side"
+        f"'{text}' is no list of sizes: expected 512x512,768x512, or 256:1024:8 for least, most, multiple of each side"
     )
 
 
@@ -54,7 +54,7 @@ def parse_lora(text: str) -> tuple[Path, float]:
     try:
         return Path(file), float(weight)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}': '{weight}' is no number; wanted FILE:WEIGHT") from None
+        raise argparse.ArgumentTypeError(f"'{text}': '{weight}' is no number; expected FILE:WEIGHT") from None
 
 
 def parse_arguments() -> argparse.Namespace:

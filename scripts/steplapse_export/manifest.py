@@ -36,7 +36,7 @@ def describe_x0_rms(latents: torch.Tensor | None, known: float | None) -> dict:
     value = latents.double().square().mean().sqrt().item()
     if not 1e-6 <= value <= 1e6:
         raise ExportError(
-            f"--latents: their root mean square is {value}, wanted 1e-6 to 1e6: latents as the denoiser makes them"
+            f"--latents: their root mean square is {value}, expected 1e-6 to 1e6: latents as the denoiser makes them"
         )
     return {"value": round(value, 6), "assumed": False}
 
@@ -87,14 +87,14 @@ def choose_default_size(parts: Parts, sizes) -> list[int]:
         for size in sizes:
             if any(side < 1 or side % downscale for side in size):
                 raise ExportError(
-                    f"--sizes {size[0]}x{size[1]}: wanted multiples of {downscale}, as many pixels as a latent "
+                    f"--sizes {size[0]}x{size[1]}: expected multiples of {downscale}, as many pixels as a latent "
                     "stands for"
                 )
         return parts.default_size if is_allowed(sizes, parts.default_size) else sizes[0]
     least, most, multiple = sizes["min"], sizes["max"], sizes["multiple"]
     if least < 1 or multiple < 1 or multiple % downscale:
         raise ExportError(
-            f"--sizes {least}:{most}:{multiple}: wanted a least side of 1 or more, and a multiple of {downscale}"
+            f"--sizes {least}:{most}:{multiple}: expected a least side of 1 or more, and a multiple of {downscale}"
         )
     if smallest_side(sizes) > most:
         raise ExportError(f"--sizes {least}:{most}:{multiple}: no multiple of {multiple} lies in between")
@@ -106,9 +106,9 @@ def choose_default_size(parts: Parts, sizes) -> list[int]:
 
 def check_defaults(steps: int, guidance_scale: float, noise: dict) -> None:
     if not 1 <= steps <= len(noise["alphas_cumprod"]):
-        raise ExportError(f"--steps {steps}: wanted 1 to {len(noise['alphas_cumprod'])}")
+        raise ExportError(f"--steps {steps}: expected 1 to {len(noise['alphas_cumprod'])}")
     if not (math.isfinite(guidance_scale) and 0 <= guidance_scale <= 1000):
-        raise ExportError(f"--guidance-scale {guidance_scale}: wanted 0 to 1000")
+        raise ExportError(f"--guidance-scale {guidance_scale}: expected 0 to 1000")
 
 
 def check_prompts(prompts) -> None:

@@ -46,7 +46,7 @@ def check_networks(unet, vae) -> None:
             raise ExportError(f"the UNet's config has {key} {config[key]}, which this exporter does not know")
     if config.get("addition_embed_type") not in (None, "text_time"):
         raise ExportError(
-            f"the UNet's config has addition_embed_type {config['addition_embed_type']}, wanted none, or "
+            f"the UNet's config has addition_embed_type {config['addition_embed_type']}, expected none, or "
             "text_time as SDXL has it"
         )
     for key in ("latents_mean", "latents_std"):

@@ -128,7 +128,9 @@ def refuse_inexpressible(kind: str, config) -> None:
                 "Stable Diffusion 1.x, 2.x and XL"
             )
     if kind not in UNSAID:
-        raise ExportError(f"the scheduler is a {kind}, which this exporter does not know; wanted: {', '.join(UNSAID)}")
+        raise ExportError(
+            f"the scheduler is a {kind}, which this exporter does not know; expected: {', '.join(UNSAID)}"
+        )
     for key, harmless in REFUSED.items():
         # A class that lacks the key ignores it.
         if key in knows(kind) and config[key] != harmless:

@@ -25,11 +25,9 @@ int print_overview() {
 
   steplapse "red apple"                       draw it; its folder is under runs/
   steplapse "red apple" --steps 10 --seed 7   draw it in 10 steps, from seed 7
-  steplapse generate --help                   what drawing may be told
 
 )" << grouped_command_lines(commands())
-            << R"(
-A prompt that is a command's name needs generate: steplapse generate schedule
+            << R"(A prompt that is a command's name needs generate: steplapse generate schedule
 Exit codes: 0 done, 1 run failed, 2 usage, 3 bundle refused, 4 output or disk,
 5 memory, 130 ended by Ctrl-C, 143 by another signal.
 )";

@@ -119,7 +119,7 @@ std::string grouped_command_lines(const std::vector<Command>& commands) {
     for (const Command& command : commands) {
       if (command.group == group) section += line_of(command);
     }
-    if (!section.empty()) lines += (lines.empty() ? "" : "\n") + std::string(heading) + ":\n" + section;
+    if (!section.empty()) lines += std::string(heading) + ":\n" + section;
   }
   return lines;
 }

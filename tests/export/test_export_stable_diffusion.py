@@ -323,15 +323,15 @@ def test_an_autoencoder_with_latents_of_another_mean_is_refused(tmp_path):
 @pytest.mark.parametrize(
     "options, line",
     [
-        ({"sizes": [[30, 32]]}, "--sizes 30x32: wanted multiples of 4, as many pixels as a latent stands for"),
+        ({"sizes": [[30, 32]]}, "--sizes 30x32: expected multiples of 4, as many pixels as a latent stands for"),
         (
             {"sizes": {"min": 0, "max": 64, "multiple": 4}},
-            "--sizes 0:64:4: wanted a least side of 1 or more, and a multiple of 4",
+            "--sizes 0:64:4: expected a least side of 1 or more, and a multiple of 4",
         ),
         ({"sizes": {"min": 33, "max": 39, "multiple": 8}}, "--sizes 33:39:8: no multiple of 8 lies in between"),
-        ({"steps": 0}, "--steps 0: wanted 1 to 1000"),
-        ({"steps": 2000}, "--steps 2000: wanted 1 to 1000"),
-        ({"guidance_scale": float("nan")}, "--guidance-scale nan: wanted 0 to 1000"),
+        ({"steps": 0}, "--steps 0: expected 1 to 1000"),
+        ({"steps": 2000}, "--steps 2000: expected 1 to 1000"),
+        ({"guidance_scale": float("nan")}, "--guidance-scale nan: expected 0 to 1000"),
         ({"prompts": {"a": 1}}, '--prompts: wanted a list of {"name": TEXT, "keywords": [TEXT, ...]}'),
         ({"latents": torch.zeros(2, 3, 8, 8)}, "--latents: they are [2, 3, 8, 8], the model's are [N, 4, h, w]"),
     ],
@@ -571,5 +571,5 @@ def test_latents_of_zeros_or_infinities_are_refused(tmp_path):
     for value in (0.0, float("inf")):
         said = refusal_of(tmp_path / "out", pipeline_of("sd1"), latents=torch.full((1, 4, 8, 8), value))
         assert said == (
-            f"--latents: their root mean square is {value}, wanted 1e-6 to 1e6: latents as the denoiser makes them"
+            f"--latents: their root mean square is {value}, expected 1e-6 to 1e6: latents as the denoiser makes them"
         )

@@ -160,24 +160,24 @@ def test_loras_that_do_not_fit_are_refused(sd1, sdxl, tmp_path):
     )
     assert refusal_of({**pair, "something.else": torch.zeros(1)}) == (
         f"{file}: 'something.else' is no part of a LoRA; "
-        "wanted: keys that end as '.lora_down.weight', '.lora_A.weight' or '.alpha'"
+        "expected: keys that end as '.lora_down.weight', '.lora_A.weight' or '.alpha'"
     )
     assert refusal_of({**pair, f"{key}.dora_scale": torch.zeros(1)}) == (
-        f"{file} is a DoRA file ('{key}.dora_scale'); wanted: a LoRA, which has only up, down and alpha"
+        f"{file} is a DoRA file ('{key}.dora_scale'); expected: a LoRA, which has only up, down and alpha"
     )
-    assert refusal_of({}) == f"{file} holds no weights; wanted: a LoRA"
+    assert refusal_of({}) == f"{file} holds no weights; expected: a LoRA"
     assert refusal_of({**pair, f"{key}.lora_up.weight": torch.full((16, 2), torch.nan)}) == (
         f"{file}: '{key}.lora_down.weight' leaves the range of torch.float32 once merged"
     )
-    assert refusal_of({**pair, f"{key}.alpha": torch.ones(2)}) == f"{file}: '{key}.alpha' holds 2 numbers; wanted: 1"
+    assert refusal_of({**pair, f"{key}.alpha": torch.ones(2)}) == f"{file}: '{key}.alpha' holds 2 numbers; expected: 1"
     assert refusal_of({f"{key}.lora_down.weight": torch.zeros(0, 16), f"{key}.lora_up.weight": torch.zeros(16, 0)}) == (
-        f"{file}: '{key}.lora_down.weight' is [0, 16]; wanted: a rank of 1 or more"
+        f"{file}: '{key}.lora_down.weight' is [0, 16]; expected: a rank of 1 or more"
     )
     for settings, line in [
-        ("[1, 2]", "its metadata 'lora_adapter_metadata' is [1, 2]; wanted: an object"),
-        ('{"unet.lora_alpha": "8"}', "its metadata has 'unet.lora_alpha' \"8\"; wanted: a number"),
-        ('{"unet.alpha_pattern": [8]}', "its metadata has 'unet.alpha_pattern' [8]; wanted: an object"),
-        ('{"unet.alpha_pattern": {"q": "8"}}', "its metadata has 'unet.alpha_pattern' 'q' \"8\"; wanted: a number"),
+        ("[1, 2]", "its metadata 'lora_adapter_metadata' is [1, 2]; expected: an object"),
+        ('{"unet.lora_alpha": "8"}', "its metadata has 'unet.lora_alpha' \"8\"; expected: a number"),
+        ('{"unet.alpha_pattern": [8]}', "its metadata has 'unet.alpha_pattern' [8]; expected: an object"),
+        ('{"unet.alpha_pattern": {"q": "8"}}', "its metadata has 'unet.alpha_pattern' 'q' \"8\"; expected: a number"),
         (
             '{"unet.alpha_pattern": {"(": 8}}',
             "its metadata has 'unet.alpha_pattern' '(', which is no pattern: missing ), "

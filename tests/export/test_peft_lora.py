@@ -167,23 +167,24 @@ def test_an_alpha_in_the_file_needs_no_remark(parts, saved, tmp_path, capfd):
 @pytest.mark.parametrize(
     "settings, said",
     [
-        ({"use_dora": True}, "has use_dora true, which can't be merged; wanted: a LoRA of up, down and alpha alone"),
-        ({"bias": "all"}, 'has bias "all", which can\'t be merged; wanted: a LoRA of up, down and alpha alone'),
+        ({"use_dora": True}, "has use_dora true, which can't be merged; expected: a LoRA of up, down and alpha alone"),
+        ({"bias": "all"}, 'has bias "all", which can\'t be merged; expected: a LoRA of up, down and alpha alone'),
         (
             {"layer_replication": [[0, 4], [2, 5]]},
-            "has layer_replication [[0, 4], [2, 5]], which can't be merged; wanted: a LoRA of up, down and alpha alone",
+            "has layer_replication [[0, 4], [2, 5]], which can't be merged; "
+            "expected: a LoRA of up, down and alpha alone",
         ),
         (
             {"init_lora_weights": "pissa"},
             'has init_lora_weights "pissa", which changes the weights it is added to: convert it to a '
             "plain LoRA with peft first",
         ),
-        ({"lora_alpha": "much"}, "has 'lora_alpha' \"much\"; wanted: a number"),
+        ({"lora_alpha": "much"}, "has 'lora_alpha' \"much\"; expected: a number"),
         (
             {"alpha_pattern": {"[": 2}},
             "has 'alpha_pattern' '[', which is no pattern: unterminated character set at position 0",
         ),
-        ({"peft_type": "LOHA"}, "is of a LOHA; wanted: LORA"),
+        ({"peft_type": "LOHA"}, "is of a LOHA; expected: LORA"),
     ],
     ids=str,
 )
@@ -212,7 +213,7 @@ def test_a_config_that_is_none_is_refused(parts, saved, tmp_path, content):
 def test_a_folder_without_weights_is_refused(parts, tmp_path):
     (tmp_path / "empty").mkdir()
     assert refusal_of(parts, tmp_path / "empty") == (
-        f"{tmp_path / 'empty'} holds no adapter_model.safetensors; wanted: a LoRA file, or a folder that peft saved"
+        f"{tmp_path / 'empty'} holds no adapter_model.safetensors; expected: a LoRA file, or a folder that peft saved"
     )
 
 

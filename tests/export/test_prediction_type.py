@@ -98,7 +98,7 @@ def test_an_unknown_word_is_refused_with_the_way_out():
     with pytest.raises(CheckpointError) as caught:
         stated_prediction_type(FILE, {}, {"modelspec.prediction_type": "flow"})
     assert str(caught.value) == (
-        "model.safetensors: its metadata 'modelspec.prediction_type' is 'flow'; wanted: epsilon, v or "
+        "model.safetensors: its metadata 'modelspec.prediction_type' is 'flow'; expected: epsilon, v or "
         "sample. Say it with --prediction-type epsilon, v_prediction or sample"
     )
 

@@ -48,12 +48,12 @@ def test_a_folder_that_would_run_code_is_refused_and_runs_none(sd1, tmp_path):
     assert not (tmp_path / "written").exists()
 
 
-NO_MODEL = "wanted: a checkpoint of SD 1.x, SD 2.x or SDXL"
+NO_MODEL = "expected: a checkpoint of SD 1.x, SD 2.x or SDXL"
 
 
 def strangers():
     conv_in = f"{UNET}input_blocks.0.0.weight"
-    text = "wanted: a text-to-image model"
+    text = "expected: a text-to-image model"
     yield (
         {"lora_unet_mid_block_x.lora_up.weight": [2, 2]},
         f"a LoRA: give the checkpoint it belongs to, and this file with --lora; {NO_MODEL}",
@@ -74,18 +74,18 @@ def strangers():
     yield {"emb_params": [1, 768]}, f"a textual inversion embedding; {NO_MODEL}"
     yield (
         {"encoder.conv_in.weight": [2], "decoder.conv_in.weight": [2]},
-        "a VAE alone; wanted: a checkpoint with UNet and text encoder",
+        "a VAE alone; expected: a checkpoint with UNet and text encoder",
     )
     yield (
         {"first_stage_model.decoder.conv_in.weight": [2]},
-        "a VAE alone; wanted: a checkpoint with UNet and text encoder",
+        "a VAE alone; expected: a checkpoint with UNet and text encoder",
     )
-    yield {"input_blocks.0.0.weight": [2]}, "a UNet alone; wanted: a checkpoint with text encoder and VAE"
+    yield {"input_blocks.0.0.weight": [2]}, "a UNet alone; expected: a checkpoint with text encoder and VAE"
     yield {conv_in: [2, 9, 3, 3]}, f"an inpainting model: its UNet takes 9 channels; {text}, which takes 4"
     yield {conv_in: [2, 8, 3, 3]}, f"an instruct-pix2pix model: its UNet takes 8 channels; {text}, which takes 4"
     yield {conv_in: [2, 5, 3, 3]}, f"a depth model: its UNet takes 5 channels; {text}, which takes 4"
     yield {conv_in: [2, 6, 3, 3]}, f"no text-to-image model: its UNet takes 6 channels; {text}, which takes 4"
-    yield {conv_in: [2, 4, 3, 3], f"{UNET}label_emb.0.0.weight": [2, 2560]}, "an SDXL refiner; wanted: the base model"
+    yield {conv_in: [2, 4, 3, 3], f"{UNET}label_emb.0.0.weight": [2, 2560]}, "an SDXL refiner; expected: the base model"
     yield (
         {conv_in: [2, 4, 3, 3], f"{UNET}label_emb.0.0.weight": [2, 2048], "cond_stage_model.model.ln_final.bias": [2]},
         f"an SD 2.x unCLIP model, which is told a picture; {text}",
@@ -178,7 +178,7 @@ def test_folders_that_are_no_such_pipeline_are_refused(sd1, tmp_path):
     index.write_text('{"_class_name": "FluxPipeline"}')
     assert (
         refusal(tmp_path)
-        == f"{index} is of a FluxPipeline; wanted: StableDiffusionPipeline or StableDiffusionXLPipeline"
+        == f"{index} is of a FluxPipeline; expected: StableDiffusionPipeline or StableDiffusionXLPipeline"
     )
     folder = save_folder(sd1, tmp_path / "model")
     weights = folder / "text_encoder/model.safetensors"
@@ -190,26 +190,26 @@ def test_folders_that_are_no_such_pipeline_are_refused(sd1, tmp_path):
     )
     assert refusal(folder) == f"{folder / 'text_encoder'}: its weights lack 'encoder.layers.1.mlp.fc1.bias'"
     weights.unlink()
-    assert refusal(folder) == f"{folder / 'text_encoder'} holds no weights; wanted: *.safetensors, or *.bin"
+    assert refusal(folder) == f"{folder / 'text_encoder'} holds no weights; expected: *.safetensors, or *.bin"
 
 
 @pytest.mark.parametrize(
     "part, entry, line",
     [
-        ("vae", ["diffusers", "DiffusionPipeline"], "vae is DiffusionPipeline; wanted: AutoencoderKL"),
-        ("unet", None, "unet is missing; wanted: UNet2DConditionModel"),
-        ("text_encoder", ["transformers", "AutoModel"], "text_encoder is AutoModel; wanted: CLIPTextModel"),
-        ("text_encoder", "CLIPTextModel", "text_encoder is CLIPTextModel; wanted: [library, CLIPTextModel]"),
-        ("scheduler", None, "scheduler is missing; wanted: a scheduler of diffusers"),
+        ("vae", ["diffusers", "DiffusionPipeline"], "vae is DiffusionPipeline; expected: AutoencoderKL"),
+        ("unet", None, "unet is missing; expected: UNet2DConditionModel"),
+        ("text_encoder", ["transformers", "AutoModel"], "text_encoder is AutoModel; expected: CLIPTextModel"),
+        ("text_encoder", "CLIPTextModel", "text_encoder is CLIPTextModel; expected: [library, CLIPTextModel]"),
+        ("scheduler", None, "scheduler is missing; expected: a scheduler of diffusers"),
         (
             "scheduler",
             ["diffusers", "DiffusionPipeline"],
-            "scheduler is DiffusionPipeline; wanted: a scheduler that diffusers has",
+            "scheduler is DiffusionPipeline; expected: a scheduler that diffusers has",
         ),
         (
             "scheduler",
             ["diffusers", "OwnScheduler"],
-            "scheduler is OwnScheduler; wanted: a scheduler that diffusers has",
+            "scheduler is OwnScheduler; expected: a scheduler that diffusers has",
         ),
     ],
 )
@@ -229,9 +229,9 @@ def test_only_the_classes_of_such_a_pipeline_are_loaded(sd1, part, entry, line, 
 @pytest.mark.parametrize(
     "part, line",
     [
-        ("unet", "holds no weights; wanted: *.safetensors, or *.bin"),
-        ("scheduler", "holds no scheduler_config.json; wanted: a DDIMScheduler's"),
-        ("tokenizer", "holds no vocabulary; wanted: tokenizer.json, or vocab.json and merges.txt"),
+        ("unet", "holds no weights; expected: *.safetensors, or *.bin"),
+        ("scheduler", "holds no scheduler_config.json; expected: a DDIMScheduler's"),
+        ("tokenizer", "holds no vocabulary; expected: tokenizer.json, or vocab.json and merges.txt"),
     ],
 )
 def test_a_missing_part_is_no_id(sd1, part, line, tmp_path, monkeypatch):
@@ -252,7 +252,7 @@ def test_configs_that_do_not_fit_are_refused(sd1, sdxl, tmp_path):
     nowhere, other = tmp_path / "nowhere", tmp_path / "other"
     assert (
         refusal(sd1.file, config=nowhere)
-        == f"{nowhere}: no such folder; wanted: one of component configs for {sd1.file}"
+        == f"{nowhere}: no such folder; expected: one of component configs for {sd1.file}"
     )
     assert refusal(sd1.file, config=tmp_path) == (
         f"{tmp_path} is no pipeline that diffusers saved: it has no model_index.json"

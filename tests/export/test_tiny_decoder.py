@@ -46,13 +46,13 @@ def test_what_is_no_tiny_decoder_is_refused(taesd, sd1, tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     assert refusal_of("madebyollin/taesd") == (
-        f"{tmp_path / 'madebyollin/taesd'}: no such folder; wanted: that of an AutoencoderTiny. "
+        f"{tmp_path / 'madebyollin/taesd'}: no such folder; expected: that of an AutoencoderTiny. "
         "Download madebyollin/taesd, or for SDXL madebyollin/taesdxl, and give the folder it is in"
     )
-    assert refusal_of(tmp_path) == f"{tmp_path} holds no config.json; wanted: the folder of an AutoencoderTiny"
+    assert refusal_of(tmp_path) == f"{tmp_path} holds no config.json; expected: the folder of an AutoencoderTiny"
     sd1.pipeline.vae.save_pretrained(tmp_path / "vae")
     assert refusal_of(tmp_path / "vae") == (
-        f"{tmp_path / 'vae/config.json'} is of class AutoencoderKL; wanted: AutoencoderTiny"
+        f"{tmp_path / 'vae/config.json'} is of class AutoencoderKL; expected: AutoencoderTiny"
     )
     name = next(iter(tensors))
     save_file({key: tensor for key, tensor in tensors.items() if key != name}, weights, metadata={"format": "pt"})
@@ -60,4 +60,4 @@ def test_what_is_no_tiny_decoder_is_refused(taesd, sd1, tmp_path, monkeypatch):
     save_file({**tensors, "other": torch.zeros(1)}, weights, metadata={"format": "pt"})
     assert refusal_of(folder) == f"{folder}: its weights have 'other', for which the config has no place"
     weights.unlink()
-    assert refusal_of(folder) == f"{folder} holds no weights; wanted: *.safetensors, or *.bin"
+    assert refusal_of(folder) == f"{folder} holds no weights; expected: *.safetensors, or *.bin"

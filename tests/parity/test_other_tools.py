@@ -48,7 +48,7 @@ SIGMAS = ((1 - ALPHAS_CUMPROD) / ALPHAS_CUMPROD).sqrt().numpy()  # k-diffusion's
 SAMPLERS = json.loads(
     subprocess.run([PROGRAM, "samplers", "--json"], capture_output=True, text=True, check=True).stdout
 )
-NAMES = [name for sampler in SAMPLERS for name in sampler["also"]]
+NAMES = [name for sampler in SAMPLERS for name in sampler["aliases"]]
 
 
 def names_of(tool: str) -> list[str]:
@@ -411,5 +411,5 @@ HELD = {
 def test_the_other_names_can_be_asked_for(run, name):
     ended = run("red apple", "--sampler", name, "--dry-run")
     assert ended.code == 0, ended.err
-    sampler = next(sampler["name"] for sampler in SAMPLERS if name in sampler["also"])
+    sampler = next(sampler["name"] for sampler in SAMPLERS if name in sampler["aliases"])
     assert f" {sampler}" in ended.out

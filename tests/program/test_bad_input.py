@@ -46,12 +46,12 @@ def refusal(run, tmp_path):
 
 # ---- the command line
 
-COUNT = "wanted a whole number of 1 or more"
-SEED = "wanted a whole number from 0 to 18446744073709551615, or -1 for a random one"
-SCALE = "wanted a number of 0 or more"
-TRAINED = "steps asked, the model was trained on timesteps 0 to 999: use 1 to 500 or 999"
-STEPS = "wanted step numbers with commas between, as 1,5,30"
-PIXELS = "wanted WIDTHxHEIGHT in pixels, as 512x768"
+COUNT = "expected an integer of 1 or more"
+SEED = "expected an integer from 0 to 18446744073709551615, or -1 for a random one"
+SCALE = "expected a number of 0 or more"
+TRAINED = "the model has 1000 timesteps; expected 1 to 500 or 999"
+STEPS = "expected step numbers with commas between, as 1,5,30"
+PIXELS = "expected WIDTHxHEIGHT in pixels, as 512x768"
 QUOTES = "unexpected 'apple'; a prompt of several words wants quotes: steplapse \"red apple\""
 MODEL = "steplapse model wants one of: inspect [DIR], verify [DIR], prompts [WORD] (to draw the prompt "
 
@@ -70,22 +70,22 @@ COMMAND_LINES = [
     (["red apple", "--stpes", "5"], "unknown flag '--stpes', did you mean '--steps'?"),
     (["red apple", "--guidence-scale=5"], "unknown flag '--guidence-scale', did you mean '--guidance-scale'?"),
     (["red apple", "--nonsense"], "unknown flag '--nonsense', see steplapse generate --help"),
-    (["red apple", "--sampler", "dim"], f"--sampler 'dim': did you mean 'ddim'? there are: {SAMPLERS}"),
-    (["red apple", "--sampler", "nonsense"], f"--sampler 'nonsense': there are: {SAMPLERS}"),
+    (["red apple", "--sampler", "dim"], f"--sampler 'dim': did you mean 'ddim'? choose from {SAMPLERS}"),
+    (["red apple", "--sampler", "nonsense"], f"--sampler 'nonsense': choose from {SAMPLERS}"),
     (
         ["red apple", "--schedule", "treiling"],
-        "--schedule 'treiling': did you mean 'trailing'? there are: ays, bundle, leading, linspace, trailing, "
+        "--schedule 'treiling': did you mean 'trailing'? choose from ays, bundle, leading, linspace, trailing, "
         "linspace_sigma, linspace_solver, leading_solver, normal, simple, sgm_uniform, ddim_uniform, karras, "
         "exponential, polyexponential, beta, beta_sigma, kl_optimal, ays_sd1, ays_sdxl, "
         "laplace, linear_quadratic, lcm",
     ),
-    (["red apple", "--rng", "philux"], "--rng 'philux': did you mean 'philox'? there are: cpu, philox"),
+    (["red apple", "--rng", "philux"], "--rng 'philux': did you mean 'philox'? choose from cpu, philox"),
     (
         ["red apple", "--progress", "bars"],
-        "--progress 'bars': did you mean 'bar'? there are: auto, bar, lines, json, none",
+        "--progress 'bars': did you mean 'bar'? choose from auto, bar, lines, json, none",
     ),
     (["red apple", "--decoder", "linaer"], "--decoder 'linaer': tiny has full, linear"),
-    (["red apple", "--device", "gpi"], "--device 'gpi': there are: auto, cpu, cuda, cuda:N"),
+    (["red apple", "--device", "gpi"], "--device 'gpi': choose from auto, cpu, cuda, cuda:N"),
     # Numbers.
     (["red apple", "--steps", "0"], f"--steps '0': {COUNT}"),
     (["red apple", "--steps", "-5"], f"--steps '-5': {COUNT}"),
@@ -93,24 +93,24 @@ COMMAND_LINES = [
     (["red apple", "--steps", "3.5"], f"--steps '3.5': {COUNT}"),
     (["red apple", "--steps", ""], f"--steps '': {COUNT}"),
     (["red apple", "--steps", "99999999999999999999"], f"--steps '99999999999999999999': {COUNT}"),
-    (["red apple", "--steps", "1001"], f"--steps 1001: 1001 {TRAINED}"),
-    (["red apple", "--steps", "1000000000"], f"--steps 1000000000: 1000000000 {TRAINED}"),
+    (["red apple", "--steps", "1001"], f"--steps 1001: {TRAINED}"),
+    (["red apple", "--steps", "1000000000"], f"--steps 1000000000: {TRAINED}"),
     (["red apple", "--seed", "18446744073709551616"], f"--seed '18446744073709551616': {SEED}"),
     (["red apple", "--seed", "-2"], f"--seed '-2': {SEED}"),
     (["red apple", "--seed", "0x10"], f"--seed '0x10': {SEED}"),
     (["red apple", "--guidance-scale", "nan"], f"--guidance-scale 'nan': {SCALE}"),
     (["red apple", "--guidance-scale", "inf"], f"--guidance-scale 'inf': {SCALE}"),
     (["red apple", "--guidance-scale", "-1"], f"--guidance-scale '-1': {SCALE}"),
-    (["red apple", "--eta", "2"], "--eta '2': wanted a number from 0 to 1"),
-    (["red apple", "--eta", "nan"], "--eta 'nan': wanted a number from 0 to 1"),
-    (["red apple", "--threads", "0"], "--threads '0': wanted a whole number from 1 to 1024"),
+    (["red apple", "--eta", "2"], "--eta '2': expected a number from 0 to 1"),
+    (["red apple", "--eta", "nan"], "--eta 'nan': expected a number from 0 to 1"),
+    (["red apple", "--threads", "0"], "--threads '0': expected an integer from 1 to 1024"),
     (["red apple", "--size", "17x16"], "--size 17x16: the model 'tiny' makes 16x16"),
     (["red apple", "--size", "32x32"], "--size 32x32: the model 'tiny' makes 16x16"),
-    (["red apple", "--size", "16"], "--size '16': wanted WIDTHxHEIGHT in pixels, as 16x16"),
+    (["red apple", "--size", "16"], "--size '16': expected WIDTHxHEIGHT in pixels, as 16x16"),
     (["red apple", "--size", "-16x16"], f"--size '-16x16': {PIXELS}"),
     # Frames.
-    (["red apple", "--frames", "x1"], "--frames 'x1': did you mean 'x0'? there are: x0, xt, none"),
-    (["red apple", "--frames", ""], "--frames '': there are: x0, xt, none"),
+    (["red apple", "--frames", "x1"], "--frames 'x1': did you mean 'x0'? choose from x0, xt, none"),
+    (["red apple", "--frames", ""], "--frames '': choose from x0, xt, none"),
     (["red apple", "--frames", "none,x0"], "--frames 'none,x0': none stands alone"),
     (["red apple", "--frames", "none", "--every", "2"], "--every: there are no frames with --frames none"),
     (["red apple", "--every", "0"], f"--every '0': {COUNT}"),
@@ -193,7 +193,7 @@ def test_a_command_line_that_makes_no_sense_is_answered_in_one_line(refusal, arg
 
 
 def test_a_prompt_of_a_megabyte_is_refused(refusal):
-    assert refusal(USAGE, "-", stdin=b"apple " * 166_667) == "PROMPT: 1000002 bytes, at most 100000 wanted"
+    assert refusal(USAGE, "-", stdin=b"apple " * 166_667) == "PROMPT: 1000002 bytes, at most 100000 expected"
 
 
 def test_a_device_that_is_not_there_is_named(refusal):
@@ -320,19 +320,19 @@ def set_key(place: str, value):
             "key 'training_noise.steps_offset' is missing",
         ),
         (set_key("modules.safety_checker", {}), "unknown key 'modules.safety_checker'"),
-        (set_key("latent_channels", "four"), "'latent_channels' is \"four\", wanted a whole number from 1 to 4096"),
-        (set_key("latent_channels", 4.0), "'latent_channels' is 4.0, wanted a whole number from 1 to 4096"),
-        (set_key("defaults.steps", 1001), "'defaults.steps' is 1001, wanted a whole number from 1 to 1000"),
-        (set_key("name", None), "'name' is null, wanted text"),
-        (set_key("files", []), "'files' is a list of 0, wanted an object"),
+        (set_key("latent_channels", "four"), "'latent_channels' is \"four\", expected an integer from 1 to 4096"),
+        (set_key("latent_channels", 4.0), "'latent_channels' is 4.0, expected an integer from 1 to 4096"),
+        (set_key("defaults.steps", 1001), "'defaults.steps' is 1001, expected an integer from 1 to 1000"),
+        (set_key("name", None), "'name' is null, expected text"),
+        (set_key("files", []), "'files' is a list of 0, expected an object"),
         (
             set_key("training_noise.prediction_type", "noise"),
-            "'training_noise.prediction_type' is \"noise\", wanted epsilon or v_prediction or sample or flow",
+            "'training_noise.prediction_type' is \"noise\", expected epsilon or v_prediction or sample or flow",
         ),
         (set_key("training_noise.prediction_type", "flow"), "unknown key 'training_noise.alphas_cumprod'"),
         (
             set_key("modules.denoiser.weights", ["elsewhere"]),
-            "'modules.denoiser.weights[0]' is \"elsewhere\", wanted a key of 'files'",
+            "'modules.denoiser.weights[0]' is \"elsewhere\", expected a key of 'files'",
         ),
         (set_key("version", 3), "is of version 3, this steplapse reads versions 1 and 2; use a newer one"),
     ],
@@ -360,7 +360,7 @@ def test_a_path_that_leaves_the_bundle_is_refused(bundle, bundle_refusal, tmp_pa
 
     change_manifest(bundle, lead_out)
     assert bundle_refusal() == (
-        f"broken/model.json: 'files.{path}' is an object, wanted a path that stays inside the "
+        f"broken/model.json: 'files.{path}' is an object, expected a path that stays inside the "
         "bundle, with no '..' and no leading '/'"
     )
 
@@ -460,7 +460,7 @@ def test_offsets_and_shapes_that_are_no_sizes_are_refused(lie):
     def with_shape(*shape):
         return lambda header, names: header[first].update(shape=shape)
 
-    not_negative = "wanted a whole number, not negative"
+    not_negative = "expected an integer, not negative"
     assert lie(with_end(-1)) == f'tensor "{first}"\'s end is -1, {not_negative}'
     assert lie(with_end(2**64 - 1)) == f'tensor "{first}" lies at bytes 0 to {2**64 - 1} of {lie.size}'
     assert lie(with_end(1e300)) == f'tensor "{first}"\'s end is 1e+300, {not_negative}'
@@ -475,7 +475,7 @@ def test_offsets_and_shapes_that_are_no_sizes_are_refused(lie):
         (struct.pack("<Q", 1000) + b"{}", "says its header has 1000 bytes, the file has 10"),
         (struct.pack("<Q", 2**64 - 1) + b"{}", "says its header has 18446744073709551615 bytes, the file has 10"),
         (struct.pack("<Q", 4) + b"nope", "its header is not JSON: wrong at byte 2 of 4"),
-        (struct.pack("<Q", 2) + b"[]", "its header is a list of 0, wanted an object"),
+        (struct.pack("<Q", 2) + b"[]", "its header is a list of 0, expected an object"),
         (struct.pack("<Q", 2) + b"{}" + b"data", "its tensors end at byte 0 of 4"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

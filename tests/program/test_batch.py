@@ -191,17 +191,17 @@ def test_an_empty_value_does_not_take_the_next_flag_for_its_own(draw, flags):
 
 
 BAD = [
-    (["a", {"prompt": "b", "steps": 0}], "list.txt:2: --steps '0': wanted a whole number of 1 or more"),
+    (["a", {"prompt": "b", "steps": 0}], "list.txt:2: --steps '0': expected an integer of 1 or more"),
     (
         ["a", {"prompt": "b", "steps": 2000}],
-        "list.txt:2: --steps 2000: 2000 steps asked, the model was trained on timesteps 0 to 999: use 1 to 500 or 999",
+        "list.txt:2: --steps 2000: the model has 1000 timesteps; expected 1 to 500 or 999",
     ),
     (["a", {"prompt": "b", "sampler": "eulr"}], "list.txt:2: --sampler 'eulr': did you mean 'euler'?"),
     (["a", {"prompt": "b", "sampler": "euler", "eta": 0.5}], "list.txt:2: --eta: the sampler 'euler' knows no eta"),
     (["a", {"prompt": "b", "stpes": 3}], "list.txt:2: unknown key 'stpes', did you mean 'steps'?"),
     (["a", "{b}"], "list.txt:2: is not JSON: wrong at byte 2 of 3; a line that begins with { is taken for JSON"),
     (["a", {"prompt": "b", "seed": [1, 2], "count": 2}], "list.txt:2: --count and several --seed both say how many"),
-    ([], "--prompts 'list.txt': no prompt in it; wanted one a line"),
+    ([], "--prompts 'list.txt': no prompt in it; expected one a line"),
 ]
 
 
@@ -219,22 +219,22 @@ def test_a_bad_line_is_named_before_anything_runs(run, tmp_path, lines, message)
     [
         (("red apple", "--prompts", "list.txt"), "PROMPT and --prompts both say what to draw; leave one out"),
         (("--prompts", "none.txt"), "--prompts none.txt: cannot read: No such file or directory"),
-        (("red apple", "--count", "0"), "--count '0': wanted a whole number from 1 to 100000"),
+        (("red apple", "--count", "0"), "--count '0': expected an integer from 1 to 100000"),
         (("red apple", "--seed", "1,2", "--count", "3"), "--count and several --seed both say how many; leave one out"),
         (
             ("red apple", "--seed", "1,,2"),
-            "--seed '': wanted a whole number from 0 to 18446744073709551615, or -1 for a random one",
+            "--seed '': expected an integer from 0 to 18446744073709551615, or -1 for a random one",
         ),
         (("red apple", "--seed", "1,2", "--seed", "1"), "--seed: 1 is given twice"),
         (
             ("red apple", "--seed", "1,x"),
-            "--seed 'x': wanted a whole number from 0 to 18446744073709551615, or -1 for a random one",
+            "--seed 'x': expected an integer from 0 to 18446744073709551615, or -1 for a random one",
         ),
         (
             ("red apple", "--seed", str(2**64 - 1), "--count", "2"),
             f"--count 2: seeds from {2**64 - 1} up would pass the largest, 2^64 - 1",
         ),
-        (("red apple", "--max-batch", "0"), "--max-batch '0': wanted a whole number from 1 to 100000"),
+        (("red apple", "--max-batch", "0"), "--max-batch '0': expected an integer from 1 to 100000"),
     ],
 )
 def test_flags_that_contradict_or_are_wrong_are_refused(run, tmp_path, flags, message):

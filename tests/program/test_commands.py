@@ -1,6 +1,9 @@
 """What a newcomer types first: help, a command's own help, the version."""
 
 import re
+import shlex
+import shutil
+import subprocess
 
 import pytest
 
@@ -15,6 +18,8 @@ COMMANDS = [
     "model prompts",
     "help",
     "doctor",
+    "completion",
+    "man",
     "version",
 ]
 
@@ -25,8 +30,10 @@ def test_the_overview_fits_a_screen_and_has_each_command(run):
     lines = told.out.splitlines()
     assert len(lines) <= 24
     assert max(map(len, lines)) <= 80
-    listed = lines[lines.index("Commands:") + 1 :]
-    assert [re.match("  ((model )?[a-z]+)", line)[1] for line in listed[: listed.index("")]] == COMMANDS
+    listed = lines[lines.index("Draw:") :]
+    headings = [line for line in listed if re.fullmatch("[A-Z][a-z ]+:", line)]
+    assert headings == ["Draw:", "Experiments:", "Know:"]
+    assert [re.match("  ((model )?[a-z]+)", line)[1] for line in listed if line.startswith("  ")] == COMMANDS
     assert run("--help") == run("-h") == told
 
 
@@ -36,6 +43,71 @@ def test_help_of_a_command_is_what_its_flag_prints(run, command):
     assert (told.code, told.err) == (0, "")
     assert re.search(rf"^Usage: steplapse {command}\b", told.out, re.MULTILINE)
     assert run(*command.split(), "--help") == told
+
+
+def flags_in(text: str) -> set[str]:
+    return set(re.findall(r"--[a-z][a-z-]+", text))
+
+
+@pytest.mark.parametrize("command", ["generate", "race"])
+def test_help_is_short_and_help_all_whole(run, command):
+    short, whole = run(command, "--help").out, run(command, "--help-all").out
+    assert flags_in(short) < flags_in(whole)
+    hidden = len(re.findall(r"^  (?:-\w,)?--", whole, re.MULTILINE)) - len(
+        re.findall(r"^  (?:-\w,)?--", short, re.MULTILINE)
+    )
+    assert hidden > 10 and f"steplapse {command} --help-all shows {hidden} more flags." in short
+    assert max(map(len, whole.splitlines())) <= 80
+
+
+def test_a_misspelt_command_is_named(run):
+    told = run("ganerate", "x")
+    assert (told.code, told.out) == (2, "")
+    assert "did you mean: steplapse generate?" in told.err
+
+
+# ---- completions and the manual page are made from the same table
+
+
+def completed(run, *words: str) -> list[str]:
+    """What bash offers for the last word."""
+    script = run("completion", "bash").out
+    line = " ".join(shlex.quote(word) for word in ("steplapse", *words))
+    asked = f"{script}\nCOMP_WORDS=({line}); COMP_CWORD={len(words)}; _steplapse; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+    told = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, check=True)
+    assert told.stderr == ""
+    return told.stdout.split()
+
+
+def test_bash_completes_commands_flags_and_names(run):
+    assert completed(run, "sam") == ["samplers"]
+    assert completed(run, "model", "ver") == ["verify"]
+    assert completed(run, "red apple", "--guidance-s") == ["--guidance-scale", "--guidance-sigmas"]
+    assert completed(run, "race", "x", "--cal") == ["--calls"]
+    assert completed(run, "race", "x", "--guidance-i") == []  # which only drawing has
+    samplers = [line.split()[0] for line in run("samplers").out.splitlines() if re.match(r"dpmpp_2m", line)]
+    assert completed(run, "red apple", "--sampler", "dpmpp_2m") == samplers
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_can_read_its_script_which_has_every_command_and_flag(run, shell):
+    script = run("completion", shell).out
+    if shutil.which(shell):
+        subprocess.run([shell, "-n", "/dev/stdin"], input=script, text=True, check=True)
+    for command in COMMANDS:
+        assert all(word in script for word in command.split())
+        flags = flags_in(run(*command.split(), "--help-all").out if command in ("generate", "race") else "")
+        assert flags - {"--list"} <= flags_in(script) or all(f"-l {flag[2:]}" in script for flag in flags - {"--list"})
+
+
+def test_the_manual_page_has_every_command_and_flag(run):
+    page = run("man").out.replace("\\-", "-")
+    for command in COMMANDS:
+        assert f'.SS "steplapse {command}' in page
+    assert flags_in(run("generate", "--help-all").out) <= flags_in(page)
+    if shutil.which("groff"):
+        told = subprocess.run(["groff", "-man", "-ww", "-z"], input=run("man").out, text=True, capture_output=True)
+        assert (told.returncode, told.stderr) == (0, "")
 
 
 def test_help_of_model_names_its_commands(run):

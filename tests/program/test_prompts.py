@@ -142,7 +142,7 @@ def test_words_the_model_was_not_taught_are_looked_for_without_the_syntax(run, t
 
 # ---- what is refused
 
-WEIGHT = "wanted a weight as in (word:1.2); for the text itself write '\\:', or --prompt-syntax plain"
+WEIGHT = "expected a weight as in (word:1.2); for the text itself write '\\:', or --prompt-syntax plain"
 CANNOT = "which steplapse does not do; for the text itself write"
 
 
@@ -154,7 +154,7 @@ CANNOT = "which steplapse does not do; for the text itself write"
         ("(red:\x1b[2J)", f"PROMPT, column 6: '\\u{{1b}}[2J' after ':' in '(red:\\u{{1b}}[2J)', {WEIGHT}"),
         (
             "(red:1000)",
-            "PROMPT, column 2: the weight of 'red' comes to 1000, wanted -100 to 100; for the text itself write "
+            "PROMPT, column 2: the weight of 'red' comes to 1000, expected -100 to 100; for the text itself write "
             "'\\:', or --prompt-syntax plain",
         ),
         (
@@ -179,7 +179,7 @@ def test_syntax_that_is_none_is_answered_in_one_line(run, tmp_path, prompt, mess
 
 
 def test_a_syntax_that_is_not_there_is_refused(run):
-    said = "steplapse: --prompt-syntax 'weigths': did you mean 'weights'? there are: weights, plain"
+    said = "steplapse: --prompt-syntax 'weigths': did you mean 'weights'? choose from weights, plain"
     for command in (("red apple",), ("tokens", "red apple")):
         ended = run(*command, "--prompt-syntax", "weigths")
         assert (ended.code, ended.lines()) == (USAGE, [said])
@@ -382,7 +382,7 @@ def test_a_file_that_can_not_be_written_is_exit_code_4_and_leaves_nothing(run, t
     ended = run("tokens", "red", "--embeddings", "folder", "--overwrite")
     assert (ended.code, ended.lines()) == (
         OUTPUT,
-        ["steplapse: folder: is a folder, wanted a regular file or a new name"],
+        ["steplapse: folder: is a folder, expected a regular file or a new name"],
     )
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
@@ -391,7 +391,7 @@ def test_flags_that_say_nothing_are_refused(run):
     ended = run("tokens", "red", "--overwrite")
     assert (ended.code, ended.lines()) == (USAGE, ["steplapse: --overwrite: without --embeddings no file is written"])
     ended = run("tokens", "red", "--embeddings", "")
-    assert (ended.code, ended.lines()) == (USAGE, ["steplapse: --embeddings '': wanted a file's name"])
+    assert (ended.code, ended.lines()) == (USAGE, ["steplapse: --embeddings '': expected a file's name"])
 
 
 # ---- the page's examples

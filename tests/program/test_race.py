@@ -280,7 +280,7 @@ def test_all_end_at_sigma_zero(race, tmp_path):
 
 # ---- what is refused
 
-CALLS = "wanted a whole number from 1 to 1000000"
+CALLS = "expected an integer from 1 to 1000000"
 LEADING = "; a race wants one start for all, as karras, normal or trailing have"
 
 
@@ -292,9 +292,9 @@ LEADING = "; a race wants one start for all, as karras, normal or trailing have"
             "no PROMPT; see steplapse race --help (to draw the prompt 'race': steplapse generate race)",
         ),
         (["x"], "no --samplers; see steplapse race --help"),
-        (["x", "--samplers", "eulr"], "--samplers 'eulr': did you mean 'euler'? there are: "),
-        (["x", "--samplers", ""], "--samplers '': there are: "),
-        (["x", "--samplers", "euler,"], "--samplers '': there are: "),
+        (["x", "--samplers", "eulr"], "--samplers 'eulr': did you mean 'euler'? choose from "),
+        (["x", "--samplers", ""], "--samplers '': choose from "),
+        (["x", "--samplers", "euler,"], "--samplers '': choose from "),
         (["x", "--samplers", "a1111:Eular"], "unknown sampler 'a1111:Eular', did you mean 'a1111:Euler'?"),
         (["x", "--samplers", "euler,heun,euler"], "--samplers: 'euler' is given twice"),
         (["x", "--samplers", "euler,a1111:Euler"], "--samplers: 'euler' and 'a1111:Euler' are the same, euler"),
@@ -316,7 +316,7 @@ LEADING = "; a race wants one start for all, as karras, normal or trailing have"
         (["x", "--samplers", "euler", "--seed", "1,1"], "--seed: 1 is given twice"),
         (
             ["x", "--samplers", "euler", "--seed", "-2"],
-            "--seed '-2': wanted a whole number from 0 to 18446744073709551615",
+            "--seed '-2': expected an integer from 0 to 18446744073709551615",
         ),
         (
             ["x", "--samplers", "euler", "--seed", "1,2", "--count", "2"],
@@ -326,11 +326,11 @@ LEADING = "; a race wants one start for all, as karras, normal or trailing have"
             ["x", "--samplers", "euler", "--seed", "18446744073709551615", "--count", "2"],
             "--count 2: seeds from 18446744073709551615 up would pass the largest, 2^64 - 1",
         ),
-        (["x", "--samplers", "euler", "--count", "0"], "--count '0': wanted a whole number from 1 to 100000"),
+        (["x", "--samplers", "euler", "--count", "0"], "--count '0': expected an integer from 1 to 100000"),
         (["x", "x", "--samplers", "euler"], "PROMPT: 'x' is given twice"),
         (
             ["x", "--samplers", "euler", "--guidance-scale", "inf"],
-            "--guidance-scale 'inf': wanted a number of 0 or more",
+            "--guidance-scale 'inf': expected a number of 0 or more",
         ),
         (["x", "--samplers", "euler", "--schedule", "leading"], "--schedule leading: starts at sigma "),
         (["x", "--samplers", "euler", "--schedule", "ddim_uniform"], "--schedule ddim_uniform: starts at sigma "),
@@ -341,11 +341,11 @@ LEADING = "; a race wants one start for all, as karras, normal or trailing have"
         (
             ["x", "--samplers", "euler", "--reference", "euler_a"],
             "--reference 'euler_a': draws fresh noise, and ends elsewhere each time; "
-            "wanted one of: ddim, euler, heun, ",
+            "expected one of: ddim, euler, heun, ",
         ),
         (
             ["x", "--samplers", "euler", "--reference", "dpm_adaptive"],
-            "--reference 'dpm_adaptive': has no number of calls to double; wanted one of: ddim, euler, heun, ",
+            "--reference 'dpm_adaptive': has no number of calls to double; expected one of: ddim, euler, heun, ",
         ),
         (["x", "--samplers", "euler", "--reference", "heun:0"], f"--reference heun:0, calls '0': {CALLS}"),
         (
@@ -354,12 +354,12 @@ LEADING = "; a race wants one start for all, as karras, normal or trailing have"
         ),
         (
             ["x", "--samplers", "euler", "--plot", "race.jpg"],
-            "race.jpg: wanted a file's name that ends in .svg or .png",
+            "race.jpg: expected a file's name that ends in .svg or .png",
         ),
-        (["x", "--samplers", "euler", "--csv", ""], "--csv '': wanted a file's name"),
+        (["x", "--samplers", "euler", "--csv", ""], "--csv '': expected a file's name"),
         (
             ["x", "--samplers", "euler", "--csv", "r.svg", "--plot", "r.svg"],
-            "--csv and --plot both name r.svg; wanted two files",
+            "--csv and --plot both name r.svg; expected two files",
         ),
         (["x", "--samplers", "euler", "--overwrite"], "--overwrite: without --csv and --plot no file is written"),
         (["x", "--samplers", "euler", "--steps", "3"], "unknown flag '--steps', "),

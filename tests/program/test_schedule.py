@@ -281,7 +281,10 @@ def test_a_schedule_is_drawn(run, tmp_path):
         # Between an axis and its numbers is nothing: no line begins where a text ended.
         assert {picture.getpixel((x, 308)) for x in range(720)} == {(255, 255, 255)}
     ended = run("schedule", "--plot", "levels.jpg")
-    assert (ended.code, ended.lines()) == (2, ["steplapse: levels.jpg: wanted a file's name that ends in .svg or .png"])
+    assert (ended.code, ended.lines()) == (
+        2,
+        ["steplapse: levels.jpg: expected a file's name that ends in .svg or .png"],
+    )
 
 
 def test_a_table_has_a_row_a_level(run, tiny_bundle):
@@ -331,7 +334,7 @@ REFUSALS = [
         "leading with offset 1 and 1000 steps would start at timestep 1000, outside the model's 0 to 999; use "
         "trailing or linspace",
     ),
-    (1001, "1001 steps asked, the model was trained on timesteps 0 to 999: use 1 to 500 or 999"),
+    (1001, "the model has 1000 timesteps; expected 1 to 500 or 999"),
 ]
 
 
@@ -360,12 +363,12 @@ NAMES = (
 )
 RANGE = "the model was trained at sigmas from 0.0291675 to 14.6146"
 BAD_LEVELS = [
-    (["--schedule", "karas"], f"--schedule 'karas': did you mean 'karras'? there are: {NAMES}"),
+    (["--schedule", "karas"], f"--schedule 'karas': did you mean 'karras'? choose from {NAMES}"),
     (["--schedule", "karras", "--sigma-max", "20"], f"--sigma-max 20: {RANGE}"),
     (["--schedule", "karras", "--sigma-min", "0"], f"--sigma-min 0: {RANGE}"),
-    (["--schedule", "karras", "--sigma-min", "-1"], "--sigma-min '-1': wanted a number of 0 or more"),
+    (["--schedule", "karras", "--sigma-min", "-1"], "--sigma-min '-1': expected a number of 0 or more"),
     (["--schedule", "karras", "--sigma-min", "5", "--sigma-max", "3"], "--sigma-min 5: not below the largest sigma, 3"),
-    (["--schedule", "karras", "--rho", "0"], "--rho 0: wanted a number above 0"),
+    (["--schedule", "karras", "--rho", "0"], "--rho 0: expected a number above 0"),
     (
         ["--schedule", "exponential", "--rho", "7"],
         "--rho: the schedule 'exponential' does not take it; those that do: karras, polyexponential",
@@ -381,7 +384,7 @@ BAD_LEVELS = [
     ),
     (
         ["--timesteps", "999,850,", "--steps", "3"],
-        "--timesteps '999,850,': wanted numbers with commas between, as 999,750,500,250",
+        "--timesteps '999,850,': expected numbers with commas between, as 999,750,500,250",
     ),
     (["--timesteps", "999,850", "--steps", "3"], "--timesteps has all levels already; leave out --steps"),
     (["--sigmas", "14,0", "--schedule", "karras"], "--sigmas has all levels already; leave out --schedule"),
@@ -389,12 +392,15 @@ BAD_LEVELS = [
     (["--sigmas", "14,0", "--timesteps", "999"], "--timesteps and --sigmas both say which levels; leave one out"),
     (["--timesteps", "1000,500"], "--timesteps: 1000: the model was trained on timesteps 0 to 999"),
     (["--timesteps", "500,600"], "--timesteps: 600 after 500: they must fall"),
-    (["--sigmas", "14,1"], "--sigmas: ends at 1, which would leave noise in the picture; wanted 0 at the end"),
-    (["--sigmas", "14,nan,0"], "--sigmas '14,nan,0': wanted numbers with commas between, as 14.6,3.9,0.9,0"),
+    (["--sigmas", "14,1"], "--sigmas: ends at 1, which would leave noise in the picture; expected 0 at the end"),
+    (["--sigmas", "14,nan,0"], "--sigmas '14,nan,0': expected numbers with commas between, as 14.6,3.9,0.9,0"),
     (["--sigmas", "100,0"], f"--sigmas: 100: {RANGE}"),
     (["--sigmas", "1,2,0"], "--sigmas: 2 after 1: they must fall"),
     (["--sampler", "a1111:DPM+++ 9M"], "unknown sampler 'a1111:DPM+++ 9M', did you mean 'a1111:DPM++ 2M'?"),
-    (["--sampler", "invoke:euler"], "unknown tool 'invoke'; there are: a1111, comfyui, k-diffusion, sd.cpp, diffusers"),
+    (
+        ["--sampler", "invoke:euler"],
+        "unknown tool 'invoke'; choose from a1111, comfyui, k-diffusion, sd.cpp, diffusers",
+    ),
     (["--schedule", "a1111:Karas"], "unknown schedule 'a1111:Karas', did you mean 'a1111:Karras'?"),
     (["--shift", "3"], "--shift: is for flow models; this one predicts epsilon"),
     (["--levels", "none.json"], "--levels none.json: cannot read: No such file or directory"),
@@ -424,19 +430,19 @@ def test_levels_that_cannot_be_had_are_refused(run, tmp_path, arguments, message
 
 
 GUIDANCE = [
-    (["--guidance-interval", "3"], "--guidance-interval '3': wanted steps A..B, as 3..20"),
-    (["--guidance-interval", ".."], "--guidance-interval '..': wanted steps A..B, as 3..20"),
-    (["--guidance-interval", "1.5..2"], "--guidance-interval '1.5..2': wanted steps A..B, as 3..20"),
-    (["--guidance-interval", "3..2"], "--guidance-interval 3..2: wanted steps A..B from 1, A no greater than B"),
-    (["--guidance-interval", "0..2"], "--guidance-interval 0..2: wanted steps A..B from 1, A no greater than B"),
+    (["--guidance-interval", "3"], "--guidance-interval '3': expected steps A..B, as 3..20"),
+    (["--guidance-interval", ".."], "--guidance-interval '..': expected steps A..B, as 3..20"),
+    (["--guidance-interval", "1.5..2"], "--guidance-interval '1.5..2': expected steps A..B, as 3..20"),
+    (["--guidance-interval", "3..2"], "--guidance-interval 3..2: expected steps A..B from 1, A no greater than B"),
+    (["--guidance-interval", "0..2"], "--guidance-interval 0..2: expected steps A..B from 1, A no greater than B"),
     (["--guidance-interval", "3..31"], "--guidance-interval 3..31: the run has 30 steps"),
     (["--guidance-interval", "31.."], "--guidance-interval 31..: the run has 30 steps"),
-    (["--guidance-sigmas", "5..1"], "--guidance-sigmas 5..1: wanted LOW..HIGH, LOW below HIGH"),
-    (["--guidance-sigmas", "low..1"], "--guidance-sigmas 'low..1': wanted sigmas LOW..HIGH, as 0.28..5.42"),
-    (["--guidance-rescale", "2"], "--guidance-rescale '2': wanted a number from 0 to 1"),
+    (["--guidance-sigmas", "5..1"], "--guidance-sigmas 5..1: expected LOW..HIGH, LOW below HIGH"),
+    (["--guidance-sigmas", "low..1"], "--guidance-sigmas 'low..1': expected sigmas LOW..HIGH, as 0.28..5.42"),
+    (["--guidance-rescale", "2"], "--guidance-rescale '2': expected a number from 0 to 1"),
     (
         ["--guidance-rescale", "0.5", "--guidance-scale", "1"],
-        "--guidance-rescale: there is no guidance at --guidance-scale 1; wanted another",
+        "--guidance-rescale: there is no guidance at --guidance-scale 1; expected another",
     ),
     (["--s-churn", "1"], "--s-churn: the sampler 'ddim' does not churn"),
     (["--s-noise", "1"], "--s-noise: the sampler 'ddim' draws no fresh noise with --eta 0"),

@@ -477,7 +477,7 @@ def test_a_size_that_does_not_fit_into_memory_is_refused_before_it_starts(run, l
     assert ended.err.startswith(
         f"steplapse: a step at {LARGE} takes 524.3 GB of memory beside the weights or more, and "
     )
-    assert ended.err.endswith(" are free; a smaller --size or a bundle exported with a smaller --dtype needs less\n")
+    assert ended.err.endswith(" are free; a smaller --size or a bundle exported with a smaller dtype needs less\n")
     assert not (tmp_path / "out").exists()
     assert run(*command, "--size", "20x20", "--model", bundle).code == 0
 

@@ -228,7 +228,7 @@ def test_samplers_star_the_names_that_promise_more(run):
     for sampler in json.loads(run("samplers", "--json").out):
         start = next(i for i, line in enumerate(lines) if line.split()[0] == sampler["name"])
         block = " ".join(line.strip() for line in lines[start : start + 8])
-        assert set(sampler["shortfalls"]) <= set(sampler["also"])
+        assert set(sampler["shortfalls"]) <= set(sampler["aliases"])
         for name, what in sampler["shortfalls"].items():
             assert f"{name}*" in block and what in " ".join(line.strip() for line in lines[start : start + 12])
 

@@ -128,7 +128,7 @@ def test_seed_minus_1_is_random_and_other_tools_generators_are_known(planned, re
     assert planned("red apple", "--seed", "-1")["seed"] != planned("red apple", "--seed", "-1")["seed"]
     for rng in ("philox", "cuda", "NV", "gpu", "cpu", "CPU"):
         planned("red apple", "--rng", rng)
-    assert refused("red apple", "--device", "mps") == "--device 'mps': not here; there are: auto, cpu, cuda, cuda:N"
+    assert refused("red apple", "--device", "mps") == "--device 'mps': not here; choose from auto, cpu, cuda, cuda:N"
 
 
 # ---- samplers and schedules
@@ -223,7 +223,7 @@ def test_a_json_array_is_read(planned, tmp_path):
         ("--prompt a --n_iter 3", "prompts:1: --n_iter: write --count N"),
         ('{"prompt": "a", "steps": 3, "ddim_steps": 4}', "prompts:1: 'steps' is given twice"),
         ("prompt,steps\nred apple,5", "prompts:1: these look like the names of a table's columns"),
-        ('["red apple", 3]', "prompts: item 2: 3: wanted a prompt"),
+        ('["red apple", 3]', "prompts: item 2: 3: expected a prompt"),
         ('["red apple",', "--prompts 'prompts': "),
     ],
 )

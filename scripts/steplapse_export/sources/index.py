@@ -24,24 +24,24 @@ def read_index(folder: Path) -> dict:
         raise CheckpointError(f"{path} can't be read: {first_line(error)}") from error
     kind = index.get("_class_name") if isinstance(index, dict) else type(index).__name__
     if kind not in list(PIPELINES):
-        raise CheckpointError(f"{path} is of a {kind}; wanted: {' or '.join(PIPELINES)}")
+        raise CheckpointError(f"{path} is of a {kind}; expected: {' or '.join(PIPELINES)}")
 
     def name_of(part, wanted):
         entry = index.get(part)
         if not isinstance(entry, list) or [type(word) for word in entry] != [str, str]:
             raise CheckpointError(
-                f"{path}: {part} is {entry or 'missing'}; wanted: " + (f"[library, {wanted}]" if entry else wanted)
+                f"{path}: {part} is {entry or 'missing'}; expected: " + (f"[library, {wanted}]" if entry else wanted)
             )
         return entry[1]
 
     for part, wanted in PIPELINES[kind].items():
         if (name := name_of(part, wanted)) != wanted:
-            raise CheckpointError(f"{path}: {part} is {name}; wanted: {wanted}")
+            raise CheckpointError(f"{path}: {part} is {name}; expected: {wanted}")
         if part.startswith("text_encoder"):
             tokenizer = part.replace("text_encoder", "tokenizer")
             name = name_of(tokenizer, "CLIPTokenizer")
             if name not in ("CLIPTokenizer", "CLIPTokenizerFast") and not has_sentencepiece(index):
-                raise CheckpointError(f"{path}: {tokenizer} is {name}; wanted: CLIPTokenizer")
+                raise CheckpointError(f"{path}: {tokenizer} is {name}; expected: CLIPTokenizer")
     scheduler_class(name_of("scheduler", "a scheduler of diffusers"), path)
     return index
 
@@ -64,5 +64,5 @@ def scheduler_class(name: str, place: Path):
 
     found = getattr(diffusers, str(name), None)
     if not isinstance(found, type) or not issubclass(found, diffusers.SchedulerMixin):
-        raise CheckpointError(f"{place}: scheduler is {name}; wanted: a scheduler that diffusers has")
+        raise CheckpointError(f"{place}: scheduler is {name}; expected: a scheduler that diffusers has")
     return found

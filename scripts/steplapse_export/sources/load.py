@@ -140,7 +140,7 @@ def load_folder(folder: Path, prefer_half: bool):
     pipeline = assemble(index, parts)
     channels = pipeline.unet.config.in_channels
     if channels != 4:
-        raise CheckpointError(f"{folder} is no text-to-image model: its UNet takes {channels} channels; wanted: 4")
+        raise CheckpointError(f"{folder} is no text-to-image model: its UNet takes {channels} channels; expected: 4")
     return pipeline
 
 
@@ -148,9 +148,9 @@ def load_part(model_class, folder: Path, prefer_half: bool = False, extra: bool 
     """`extra`: whether tensors that have no place are let pass."""
     files = choose_weights([path.name for path in folder.glob("*")], prefer_half)
     if not files:
-        raise CheckpointError(f"{folder} holds no weights; wanted: *.safetensors, or *.bin")
+        raise CheckpointError(f"{folder} holds no weights; expected: *.safetensors, or *.bin")
     if not (folder / "config.json").is_file():
-        raise CheckpointError(f"{folder} holds no config.json; wanted: what diffusers saves beside the weights")
+        raise CheckpointError(f"{folder} holds no config.json; expected: what diffusers saves beside the weights")
     match = WEIGHTS.fullmatch(files[0])
     spelling = "torch_dtype" if model_class.__module__.startswith("diffusers") else "dtype"
     # Both libraries read .bin with torch.load(weights_only=True).
@@ -177,7 +177,7 @@ def says_prediction_type(scheduler) -> bool:
 
 def load_scheduler(name: str, folder: Path):
     if not (folder / "scheduler_config.json").is_file():
-        raise CheckpointError(f"{folder} holds no scheduler_config.json; wanted: a {name}'s")
+        raise CheckpointError(f"{folder} holds no scheduler_config.json; expected: a {name}'s")
     return scheduler_class(name, folder).from_pretrained(folder, local_files_only=True)
 
 
@@ -185,7 +185,7 @@ def load_tokenizer(folder: Path):
     from transformers import CLIPTokenizer
 
     if not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.json")):
-        raise CheckpointError(f"{folder} holds no vocabulary; wanted: tokenizer.json, or vocab.json and merges.txt")
+        raise CheckpointError(f"{folder} holds no vocabulary; expected: tokenizer.json, or vocab.json and merges.txt")
     return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
 
 
@@ -221,19 +221,19 @@ def load_tiny_decoder(folder: str | Path):
     folder = Path(folder).absolute()
     if not folder.is_dir():
         raise CheckpointError(
-            f"{folder}: no such folder; wanted: that of an AutoencoderTiny. "
+            f"{folder}: no such folder; expected: that of an AutoencoderTiny. "
             "Download madebyollin/taesd, or for SDXL madebyollin/taesdxl, and give the folder it is in"
         )
     path = folder / "config.json"
     try:
         config = json.loads(path.read_text())
     except FileNotFoundError:
-        raise CheckpointError(f"{folder} holds no config.json; wanted: the folder of an AutoencoderTiny") from None
+        raise CheckpointError(f"{folder} holds no config.json; expected: the folder of an AutoencoderTiny") from None
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} can't be read: {first_line(error)}") from error
     kind = config.get("_class_name") if isinstance(config, dict) else type(config).__name__
     if kind != "AutoencoderTiny":
-        raise CheckpointError(f"{path} is of class {kind}; wanted: AutoencoderTiny")
+        raise CheckpointError(f"{path} is of class {kind}; expected: AutoencoderTiny")
     with quiet(), one_line(folder):
         from diffusers import AutoencoderTiny
 

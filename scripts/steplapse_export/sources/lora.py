@@ -149,7 +149,7 @@ def find_weights(path: Path) -> Path:
         if (path / name).is_file():
             return path / name
     raise CheckpointError(
-        f"{path} holds no adapter_model.safetensors; wanted: a LoRA file, or a folder that peft saved"
+        f"{path} holds no adapter_model.safetensors; expected: a LoRA file, or a folder that peft saved"
     )
 
 
@@ -160,7 +160,7 @@ def read_layers(path: Path, tensors: dict, default_part: str | None = None) -> l
         for word, kind in OTHER_KINDS.items():
             if word in key:
                 raise CheckpointError(
-                    f"{path} is a {kind} file ('{key}'); wanted: a LoRA, which has only up, down and alpha"
+                    f"{path} is a {kind} file ('{key}'); expected: a LoRA, which has only up, down and alpha"
                 )
         role, name = next(
             ((role, key[: match.start()]) for pattern, role in ROLES if (match := re.search(pattern + "$", key))),
@@ -168,7 +168,7 @@ def read_layers(path: Path, tensors: dict, default_part: str | None = None) -> l
         )
         if role is None:
             raise CheckpointError(
-                f"{path}: '{key}' is no part of a LoRA; wanted: keys that end as '.lora_down.weight', "
+                f"{path}: '{key}' is no part of a LoRA; expected: keys that end as '.lora_down.weight', "
                 "'.lora_A.weight' or '.alpha'"
             )
         name = name.removeprefix("base_model.model.")
@@ -186,9 +186,9 @@ def read_layers(path: Path, tensors: dict, default_part: str | None = None) -> l
         if role in layer.tensors:
             raise CheckpointError(f"{path}: '{key}' and '{layer.key}' are for the same layer")
         if role == "alpha" and tensor.numel() != 1:
-            raise CheckpointError(f"{path}: '{key}' holds {tensor.numel()} numbers; wanted: 1")
+            raise CheckpointError(f"{path}: '{key}' holds {tensor.numel()} numbers; expected: 1")
         if role == "down" and not tensor.numel():
-            raise CheckpointError(f"{path}: '{key}' is {list(tensor.shape)}; wanted: a rank of 1 or more")
+            raise CheckpointError(f"{path}: '{key}' is {list(tensor.shape)}; expected: a rank of 1 or more")
         layer.tensors[role] = tensor
     return list(layers.values())
 
@@ -249,14 +249,14 @@ def read_adapter_config(path: Path) -> tuple[dict, str | None]:
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{beside} can't be read: {first_line(error)}") from error
     if not isinstance(config, dict):
-        raise CheckpointError(f"{beside} is {json.dumps(config)}; wanted: an object")
+        raise CheckpointError(f"{beside} is {json.dumps(config)}; expected: an object")
     if config.get("peft_type", "LORA") != "LORA":
-        raise CheckpointError(f"{beside} is of a {config['peft_type']}; wanted: LORA")
+        raise CheckpointError(f"{beside} is of a {config['peft_type']}; expected: LORA")
     for key, harmless in UNSUPPORTED.items():
         if config.get(key) not in (None, harmless, [], {}):
             raise CheckpointError(
                 f"{beside} has {key} {json.dumps(config[key])}, which can't be merged; "
-                "wanted: a LoRA of up, down and alpha alone"
+                "expected: a LoRA of up, down and alpha alone"
             )
     if config.get("init_lora_weights") not in PLAIN_STARTS:
         raise CheckpointError(
@@ -277,7 +277,7 @@ def read_settings(path: Path, metadata: dict) -> dict:
     except ValueError as error:
         raise CheckpointError(f"{place} 'lora_adapter_metadata' is no JSON: {error}") from error
     if not isinstance(settings, dict):
-        raise CheckpointError(f"{place} 'lora_adapter_metadata' is {json.dumps(settings)}; wanted: an object")
+        raise CheckpointError(f"{place} 'lora_adapter_metadata' is {json.dumps(settings)}; expected: an object")
     check_settings(settings, place)
     return settings
 
@@ -288,12 +288,12 @@ def check_settings(settings: dict, place: str) -> None:
         kind = kinds.get(key.split(".")[-1], object)
         if value is not None and not isinstance(value, kind):
             raise CheckpointError(
-                f"{place} has '{key}' {json.dumps(value)}; wanted: {'an object' if kind is dict else 'a number'}"
+                f"{place} has '{key}' {json.dumps(value)}; expected: {'an object' if kind is dict else 'a number'}"
             )
         for pattern, own in (value or {}).items() if kind is dict else ():
             found = f"{place} has '{key}' '{pattern}'"
             if not isinstance(own, (int, float)):
-                raise CheckpointError(f"{found} {json.dumps(own)}; wanted: a number")
+                raise CheckpointError(f"{found} {json.dumps(own)}; expected: a number")
             try:
                 re.compile(pattern)
             except re.error as error:
@@ -315,7 +315,7 @@ def read_lora(path: Path) -> tuple[list[Layer], dict]:
         }
     layers = read_layers(path, tensors, part)
     if not layers:
-        raise CheckpointError(f"{path} holds no weights; wanted: a LoRA")
+        raise CheckpointError(f"{path} holds no weights; expected: a LoRA")
     check_ranks(layers, settings, path)
     return layers, settings
 

@@ -35,7 +35,7 @@ SCALINGS = {"EpsScaling": "epsilon", "VScaling": "v_prediction"}
 def named(text: str, path: Path, place: str) -> str:
     found = NAMES.get(str(text).strip().lower().replace("-", "_"))
     if not found:
-        raise CheckpointError(f"{path}: {place} is '{text}'; wanted: epsilon, v or sample. Say it with {WAY_OUT}")
+        raise CheckpointError(f"{path}: {place} is '{text}'; expected: epsilon, v or sample. Say it with {WAY_OUT}")
     return found
 
 

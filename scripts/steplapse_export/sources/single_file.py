@@ -72,16 +72,16 @@ def detect_family(keys: list[str], shapes: dict[str, list[int]], path: Path) -> 
     """`shapes` of those keys that are tensors. Refuses, by name where it has one, what is no text-to-image model."""
     for pattern, name in STRANGERS:
         if any(re.search(pattern, key) for key in keys):
-            raise CheckpointError(f"{path} is {name}; wanted: a checkpoint of SD 1.x, SD 2.x or SDXL")
+            raise CheckpointError(f"{path} is {name}; expected: a checkpoint of SD 1.x, SD 2.x or SDXL")
 
     def has(prefix):
         return any(key.startswith(prefix) for key in keys)
 
     if not has(UNET):
         if has("input_blocks.") or has("down_blocks."):
-            raise CheckpointError(f"{path} is a UNet alone; wanted: a checkpoint with text encoder and VAE")
+            raise CheckpointError(f"{path} is a UNet alone; expected: a checkpoint with text encoder and VAE")
         if has(VAE) or (has("encoder.") and has("decoder.")):
-            raise CheckpointError(f"{path} is a VAE alone; wanted: a checkpoint with UNet and text encoder")
+            raise CheckpointError(f"{path} is a VAE alone; expected: a checkpoint with UNet and text encoder")
         raise CheckpointError(
             f"{path} is no checkpoint of SD 1.x, SD 2.x or SDXL: it has no '{UNET}…', "
             f"its first key is '{keys[0] if keys else ''}'"
@@ -90,15 +90,15 @@ def detect_family(keys: list[str], shapes: dict[str, list[int]], path: Path) -> 
     if channels != 4:
         raise CheckpointError(
             f"{path} is {CHANNELS.get(channels, 'no text-to-image model')}: its UNet takes {channels} "
-            "channels; wanted: a text-to-image model, which takes 4"
+            "channels; expected: a text-to-image model, which takes 4"
         )
     labels = shapes.get(f"{UNET}label_emb.0.0.weight")
     if labels:
         if has("conditioner.embedders.0.model.") or labels[1] == REFINER_EMBEDDING:
-            raise CheckpointError(f"{path} is an SDXL refiner; wanted: the base model")
+            raise CheckpointError(f"{path} is an SDXL refiner; expected: the base model")
         if has("cond_stage_model."):
             raise CheckpointError(
-                f"{path} is an SD 2.x unCLIP model, which is told a picture; wanted: a text-to-image model"
+                f"{path} is an SD 2.x unCLIP model, which is told a picture; expected: a text-to-image model"
             )
         return SDXL
     for family in (SD1, SD2):
@@ -256,7 +256,7 @@ def make_tokenizer(folder: Path):
 def read_config(folder: Path, family: Family, path: Path) -> dict:
     """The folder's index. Whatever else is read from it is there."""
     if not folder.is_dir():
-        raise CheckpointError(f"{folder}: no such folder; wanted: one of component configs for {path}")
+        raise CheckpointError(f"{folder}: no such folder; expected: one of component configs for {path}")
     index = read_index(folder)
     parts = {"unet", "vae", *family.text_encoders}
     if PIPELINES[index["_class_name"]].keys() != parts:
