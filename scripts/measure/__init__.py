@@ -1,1 +1,1 @@
-"""What docs/ and README.md tell in numbers is measured here."""
+"""What docs/ tells in numbers is measured here."""

@@ -1,4 +1,4 @@
-"""README's "Bring your model", with tiny models: a checkpoint file and LoRAs in, by the command line, and diffusers'
+"""docs/models.md, with tiny models: a checkpoint file and LoRAs in, by the command line, and diffusers'
 latents out of the program."""
 
 import copy
