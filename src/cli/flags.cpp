@@ -186,8 +186,8 @@ void shorten_help(CLI::App& command, const std::vector<std::string>& common) {
     ++hidden;
   }
   if (hidden > 0)
-    command.footer(command.get_footer() + "\n" + command.get_name() + " --help-all shows " + std::to_string(hidden) +
-                   " more flags.");
+    command.footer(command.get_name() + " --help-all shows " + std::to_string(hidden) + " more flags.\n\n" +
+                   command.get_footer());
 }
 
 }  // namespace

@@ -93,6 +93,7 @@ std::vector<PngText> picture_texts(const Manifest& manifest, const Facts& facts,
   if (order.level.timestep) about["timestep"] = *order.level.timestep;
   about.update({{"alpha", order.level.alpha}, {"sigma", order.level.sigma}, {"decoder", decoder}});
   about["settings"] = settings_json(facts);
+  for (const char* of_the_model : {"clip_sample_range", "prediction_type"}) about["settings"].erase(of_the_model);
   return {{"parameters", parameters(manifest, facts, order)}, {"steplapse", about.dump()}};
 }
 

@@ -407,7 +407,7 @@ BAD_LEVELS = [
     (["--levels", "text.json"], "--levels 'text.json': is not JSON: wrong at byte 1 of 5"),
     (
         ["--levels", "list.json"],
-        '--levels \'list.json\': wanted what steplapse schedule --json prints, {"init_scale": 1, "levels": '
+        '--levels \'list.json\': expected what steplapse schedule --json prints, {"init_scale": 1, "levels": '
         '[{"timestep": 999, "alpha": 0.1, "sigma": 0.995}, …]}',
     ),
     (["--levels", "rises.json"], "--levels: noise levels do not fall: sigma 0.9 at level 1, after 0.5 at level 0"),
