@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "record/run_folder.h"
-#include "runs/batch.h"
+#include "runs/options.h"
 #include "runs/progress.h"
 #include "runs/recorder.h"
 #include "steplapse/bundle.h"
