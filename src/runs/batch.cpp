@@ -29,19 +29,6 @@
 namespace steplapse {
 namespace {
 
-std::map<std::string, std::string> provenance(const Manifest& manifest, const Options& options,
-                                              const std::string& device) {
-  return {{"version", kVersion},
-          {"libtorch", libtorch_version()},
-          {"model", manifest.name},
-          {"model_sha256", manifest.sha256},
-          {"device", device},
-          {"threads", std::to_string(at::get_num_threads())},
-          {"decoder", options.decoder},
-          {"runs", std::to_string(options.requests.size())},
-          {"max_batch", options.running.max_batch ? std::to_string(*options.running.max_batch) : "auto"}};
-}
-
 /// The bundle's list of what it was taught, if it has one, knows which words mean nothing to it.
 std::vector<std::string> warnings_of_unknown_words(const Bundle& bundle, const Plan& plan) {
   if (!bundle.manifest().prompts) return {};
@@ -117,7 +104,7 @@ class Batch {
         runs_(runs),
         warnings_(warnings),
         progress_(progress),
-        provenance_(provenance(bundle.manifest(), options, bundle.device())),
+        provenance_(provenance_of(bundle, options)),
         workers_(bundle.device() == "cpu" ? FrameWorkers::Decoding::between_steps : FrameWorkers::Decoding::beside),
         engine_([&bundle](const auto&... question) { return bundle.denoise(question...); },
                 bundle.manifest().training_noise.prediction_type, options.running.max_batch.value_or(1)) {
@@ -225,7 +212,7 @@ class Batch {
   }
 
   void count(size_t run, const Summary& summary) {
-    ++(summary.status == "done" ? summary_.done : summary_.interrupted);
+    ++(summary.status == "interrupted" ? summary_.interrupted : summary_.done);
     summary_.frames += summary.frames;
     summary_.denoiser_calls += summary.denoiser_calls;
     summary_.network_seconds += summary.network_seconds;
