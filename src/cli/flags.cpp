@@ -121,12 +121,18 @@ void refuse_extras(const CLI::App& command, const std::vector<std::string>& argu
   }
 }
 
-std::string in_our_words(const CLI::ParseError& error) {
+/// CLI11 names the flag first; what is wrong with it shows in the options.
+std::string in_our_words(const CLI::App& command, const CLI::ParseError& error) {
   const std::string text = error.what(), flag = text.substr(0, text.find(':'));
-  if (error.get_name() == "RequiredError")
-    return "no " + (text.starts_with("--prompt ") ? "PROMPT" : text.substr(0, text.find(' ')));
-  if (error.get_name() != "ArgumentMismatch") return text;
-  return flag + (text.find("At Most") != std::string::npos ? ": given more than once" : ": wants a value");
+  if (dynamic_cast<const CLI::RequiredError*>(&error)) {
+    for (const CLI::Option* option : command.get_options()) {
+      if (option->get_required() && option->count() == 0) return "no " + option->get_name(option->get_positional());
+    }
+  }
+  if (!dynamic_cast<const CLI::ArgumentMismatch*>(&error)) return text;
+  const CLI::Option* option = command.get_option_no_throw(flag);
+  const bool is_repeated = option && static_cast<int>(option->count()) > option->get_items_expected_max();
+  return flag + (is_repeated ? ": given more than once" : ": wants a value");
 }
 
 /// Descriptions of flags in lines that fit, each in the column where it begins. Examples stay as they are.
@@ -208,8 +214,8 @@ bool parse(CLI::App& command, std::vector<std::string> arguments, const std::vec
     return false;
   } catch (const CLI::ParseError& error) {
     refuse_extras(command, arguments, flags_end);
-    const std::string text = in_our_words(error) + "; see " + command.get_name() + " --help";
-    if (error.get_name() == "RequiredError") throw MisfitArguments(text);
+    const std::string text = in_our_words(command, error) + "; see " + command.get_name() + " --help";
+    if (dynamic_cast<const CLI::RequiredError*>(&error)) throw MisfitArguments(text);
     throw UsageError(text);
   }
   refuse_extras(command, arguments, flags_end);
