@@ -118,7 +118,7 @@ def measured_on(program: Path) -> str:
     told = json.loads(subprocess.run([program, "doctor", "--json"], check=True, capture_output=True).stdout)
     libtorch, kernels = told["libtorch"].split(",")[0], told["instruction sets"].split(" uses ")[1]
     return (
-        f"Measured on {told['cpu']} ({kernels}, {os.cpu_count()} cores), libtorch {libtorch}, "
+        f"Measured on {os.cpu_count()} cores ({told['cpu']}, {kernels}), libtorch {libtorch}, "
         f"{datetime.date.today()}, by `scripts/measure/bits.py`."
     )
 
