@@ -23,14 +23,14 @@
 #include "runs/progress.h"
 #include "runs/recorded_run.h"
 #include "runs/step_cost.h"
-#include "version.h"
+#include "steplapse/version.h"
 
 namespace steplapse {
 namespace {
 
 std::map<std::string, std::string> provenance(const Manifest& manifest, const Options& options,
                                               const std::string& device) {
-  return {{"version", kVersion},
+  return {{"version", STEPLAPSE_VERSION},
           {"libtorch", libtorch_version()},
           {"model", manifest.name},
           {"model_sha256", manifest.sha256},
