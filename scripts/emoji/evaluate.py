@@ -3,7 +3,7 @@
 
     scripts/emoji/evaluate.py build/release/steplapse
     scripts/emoji/evaluate.py build/release/steplapse --names 50 --steps 30
-    scripts/emoji/evaluate.py build/release/steplapse --autoencoder training/vae --record models/emoji-64/README.md
+    scripts/emoji/evaluate.py build/release/steplapse --autoencoder training/vae
 
 For each name the program draws one picture (DDIM, guidance 1.5, a seed of its own that never changes). The picture
 counts as right when, among all taught emoji, the one nearest in pixels (L2) is the one that was asked for; top-5
@@ -25,8 +25,6 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # scripts/
 from emoji import data
-
-BEGIN, END = "<!-- evaluation begins -->", "<!-- evaluation ends -->"
 
 
 def draw(args, name: str, seed: int, steps: int, folder: Path) -> np.ndarray:
@@ -124,14 +122,6 @@ def evaluate(args) -> str:
     return "\n".join(lines)
 
 
-def record(readme: Path, table: str, begin: str = BEGIN, end: str = END) -> None:
-    """Puts the table between the README's two marks."""
-    text = readme.read_text()
-    if begin not in text or end not in text:
-        raise RuntimeError(f"{readme}: no '{begin}' and '{end}' to put the table between")
-    readme.write_text(f"{text.split(begin)[0]}{begin}\n{table}\n{end}{text.split(end, 1)[1]}")
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("binary", type=Path, help="the built steplapse")
@@ -145,13 +135,9 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2, help="programs at a time, one thread each")
     parser.add_argument("--misses", action="store_true", help="name the prompts that went wrong")
     parser.add_argument("--autoencoder", type=Path, help="folder of the AutoencoderKL, to measure it alone too")
-    parser.add_argument("--record", type=Path, metavar="README", help="write the table between the README's marks")
     args = parser.parse_args()
     try:
-        table = evaluate(args)
-        print(table)
-        if args.record:
-            record(args.record, table)
+        print(evaluate(args))
     except (OSError, RuntimeError) as error:
         print(f"evaluate.py: {error}", file=sys.stderr)
         return 1

@@ -2,7 +2,6 @@
 """Shows at which guidance scales the samplers hold on models/emoji-64: a table for the model's page.
 
     scripts/emoji/guidance_table.py build/release/steplapse
-    scripts/emoji/guidance_table.py build/release/steplapse --record models/emoji-64/README.md
 
 At each scale every sampler (all but lcm and tcd, which are for distilled networks) draws each prompt in 5, 10, 20 and
 30 steps on its usual levels. A picture is garbage when its PSNR to 100 steps of DDIM, at the same scale and seed, is
@@ -24,9 +23,8 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # scripts/
 from emoji import data
-from emoji.evaluate import psnr, ranks, record
+from emoji.evaluate import psnr, ranks
 
-BEGIN, END = "<!-- guidance table begins -->", "<!-- guidance table ends -->"
 FEW_STEP_SAMPLERS = ("lcm", "tcd")
 STEPS = (5, 10, 20, 30)
 GARBAGE = 15  # dB
@@ -137,13 +135,9 @@ def main() -> int:
     parser.add_argument("--prompts", type=lambda text: text.split(","), default=["hot beverage", "castle", "red apple"])
     parser.add_argument("--names", type=int, default=36)
     parser.add_argument("--seed", type=int, default=1000)
-    parser.add_argument("--record", type=Path, metavar="README", help="write the table between the README's marks")
     args = parser.parse_args()
     try:
-        text = table(args)
-        print(text)
-        if args.record:
-            record(args.record, text, BEGIN, END)
+        print(table(args))
     except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
         print(f"guidance_table.py: {error}", file=sys.stderr)
         return 1

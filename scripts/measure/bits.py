@@ -4,10 +4,12 @@
     scripts/measure/bits.py --program build/release/steplapse --work DIR [--model models/emoji-64]
 
 The same pictures are drawn again with one thing changed at a time. Printed is the largest difference from the first
-ones: of the final latents as a share of the largest latent, and of the final pictures in levels of 255.
+ones: of the final latents as a share of the largest latent, and of the final pictures in levels of 255. Below the table
+stands what it was measured on.
 """
 
 import argparse
+import datetime
 import functools
 import hashlib
 import json
@@ -112,6 +114,15 @@ def changes(args):
         yield f"batch: {at_once} pictures at once", functools.partial(draw, args, args.model, at_once=at_once)
 
 
+def measured_on(program: Path) -> str:
+    told = json.loads(subprocess.run([program, "doctor", "--json"], check=True, capture_output=True).stdout)
+    libtorch, kernels = told["libtorch"].split(",")[0], told["instruction sets"].split(" uses ")[1]
+    return (
+        f"Measured on {os.cpu_count()} cores ({told['cpu']}, {kernels}), libtorch {libtorch}, "
+        f"{datetime.date.today()}, by `scripts/measure/bits.py`."
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--program", type=Path, required=True)
@@ -123,9 +134,6 @@ def main() -> None:
     args.work.mkdir(parents=True, exist_ok=True)
 
     latents, pictures = draw(args, args.model)
-    print(
-        f"{len(latents)} pictures, {args.sampler}, {args.steps} steps, against one thread and one picture at a time\n"
-    )
     print("| changed | latents | pixels, of 255 | pixels that differ |\n| --- | --- | --- | --- |")
     for name, drawn in changes(args):
         other, painted = drawn()
@@ -136,6 +144,7 @@ def main() -> None:
             f"{(off > 0).any(axis=-1).mean():.2%} |",
             flush=True,
         )
+    print(f"\n{measured_on(args.program)}")
 
 
 if __name__ == "__main__":

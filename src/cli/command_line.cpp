@@ -13,7 +13,7 @@
 #include "runs/progress.h"
 #include "steplapse/bundle.h"
 #include "steplapse/error.h"
-#include "version.h"
+#include "steplapse/version.h"
 
 namespace steplapse {
 namespace {
@@ -77,7 +77,7 @@ void add_flags(CLI::App& command, VersionFlags&) {
 }
 
 int print_version() {
-  std::cout << "steplapse " << kVersion << ", libtorch " << libtorch_version() << '\n';
+  std::cout << "steplapse " << STEPLAPSE_VERSION << ", libtorch " << libtorch_version() << '\n';
   return 0;
 }
 

@@ -24,7 +24,7 @@
 #include "cli/flags.h"
 #include "steplapse/bundle.h"
 #include "steplapse/error.h"
-#include "version.h"
+#include "steplapse/version.h"
 
 namespace steplapse {
 namespace {
@@ -111,7 +111,7 @@ std::string terminal_text() {
 using Finding = std::pair<std::string, std::string>;
 
 std::vector<Finding> findings(const std::optional<std::filesystem::path>& model) {
-  return {{"steplapse", kVersion},
+  return {{"steplapse", STEPLAPSE_VERSION},
           {"libtorch", libtorch_text()},
           {"system", system_text()},
           {"cpu", cpu_info("model name").value_or("not known")},

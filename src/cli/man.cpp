@@ -4,7 +4,7 @@
 
 #include "cli/commands.h"
 #include "cli/flags.h"
-#include "version.h"
+#include "steplapse/version.h"
 
 namespace steplapse {
 namespace {
@@ -47,7 +47,7 @@ void print_command(std::ostream& page, const Command& command) {
 
 std::string man_page() {
   std::ostringstream page;
-  page << ".TH STEPLAPSE 1 \"\" \"steplapse " << kVersion << "\" \"User Commands\"\n"
+  page << ".TH STEPLAPSE 1 \"\" \"steplapse " << STEPLAPSE_VERSION << "\" \"User Commands\"\n"
        << R"(.SH NAME
 steplapse \- draw a picture with a diffusion model and keep every step of it
 .SH SYNOPSIS

@@ -24,7 +24,6 @@
 #include "runs/recorded_run.h"
 #include "runs/step_cost.h"
 #include "steplapse/error.h"
-#include "version.h"
 
 namespace steplapse {
 namespace {

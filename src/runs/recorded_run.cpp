@@ -10,7 +10,7 @@
 #include "base/signals.h"
 #include "base/text.h"
 #include "steplapse/error.h"
-#include "version.h"
+#include "steplapse/version.h"
 #include "views/picture_text.h"
 #include "views/run_tables.h"
 
@@ -23,7 +23,7 @@ constexpr size_t kAnyPicture = size_t{1} << 40;  // bytes of a PNG of our own
 
 std::map<std::string, std::string> provenance_of(const Bundle& bundle, const Options& options) {
   const Manifest& manifest = bundle.manifest();
-  return {{"version", kVersion},
+  return {{"version", STEPLAPSE_VERSION},
           {"libtorch", libtorch_version()},
           {"model", manifest.name},
           {"model_sha256", manifest.sha256},

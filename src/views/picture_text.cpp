@@ -6,7 +6,7 @@
 #include <sstream>
 
 #include "base/text.h"
-#include "version.h"
+#include "steplapse/version.h"
 
 namespace steplapse {
 namespace {
@@ -81,7 +81,7 @@ std::string parameters(const Manifest& manifest, const Facts& facts, const Frame
   text << sampler_options(recipe);
   text << ", RNG: " << (recipe.rng == Rng::cpu ? "CPU" : "NV");
   if (order.kind != "final") text << ", Step: " << order.step;
-  text << ", Version: steplapse " << kVersion;
+  text << ", Version: steplapse " << STEPLAPSE_VERSION;
   return text.str();
 }
 
@@ -89,7 +89,7 @@ std::string parameters(const Manifest& manifest, const Facts& facts, const Frame
 
 std::vector<PngText> picture_texts(const Manifest& manifest, const Facts& facts, const std::string& decoder,
                                    const FrameOrder& order) {
-  ordered_json about{{"version", kVersion}, {"step", order.step}, {"kind", order.kind}, {"timestep", nullptr}};
+  ordered_json about{{"version", STEPLAPSE_VERSION}, {"step", order.step}, {"kind", order.kind}, {"timestep", nullptr}};
   if (order.level.timestep) about["timestep"] = *order.level.timestep;
   about.update({{"alpha", order.level.alpha}, {"sigma", order.level.sigma}, {"decoder", decoder}});
   ordered_json settings = settings_json(facts);

@@ -1,5 +1,5 @@
 # An installed tree runs after it was moved, model and all. A user's example builds against it, sees each step of a run
-# and ends it.
+# and ends it; without a bundle it says so in a line.
 include(${CMAKE_CURRENT_LIST_DIR}/run.cmake)
 file(REMOVE_RECURSE ${WORK})
 set(tree "${WORK}/a tree that was moved")
@@ -18,3 +18,7 @@ run(${WORK}/example/example ${tree}/share/steplapse/models/emoji-64)
 if(NOT output MATCHES "step 1: .*step 2: .*a picture of 64 x 64" OR output MATCHES "step 30: ")
   message(FATAL_ERROR "the example saw no steps, or did not end the run")
 endif()
+refuses(2 "usage: example BUNDLE, with steplapse ${VERSION}" ${WORK}/example/example)
+file(MAKE_DIRECTORY ${WORK}/empty)
+refuses(3 "example: ${WORK}/empty" ${WORK}/example/example ${WORK}/empty)
+refuses(3 "example: ${WORK}/nowhere" ${WORK}/example/example ${WORK}/nowhere)

@@ -83,7 +83,7 @@ def broken_rules() -> list[str]:
             room = rooms.get(name)
             if own and room and room != own and room not in USES[own].split():
                 broken.append(f"{place}: {own} may not use {room} ({name})")
-            if not room and not (ROOT / "cmake" / f"{name}.in").exists():
+            if not room and not (ROOT / "cmake" / f"{Path(name).name}.in").exists():
                 broken.append(f"{place}: {name} is no header of src/ or include/, as paths from there")
     for room in sorted({room_of_source(path) for path in SRC.rglob("*.cpp")} - {None} - USES.keys()):
         broken.append(f"src/{room}: a room that the table does not have")

@@ -3,12 +3,14 @@
 
 #include <cstdio>
 
+#include "steplapse/error.h"
 #include "steplapse/sample.h"
+#include "steplapse/version.h"
 
 double rms(const at::Tensor& x) { return x.square().mean().sqrt().item<double>(); }
 
-int main(int, char** arguments) {
-  const steplapse::Bundle bundle = steplapse::load_bundle(arguments[1]);
+void draw(const char* folder) {
+  const steplapse::Bundle bundle = steplapse::load_bundle(folder);
   steplapse::Settings settings;
   settings.prompt = "red apple";
   settings.seed = 948574399;
@@ -25,4 +27,18 @@ int main(int, char** arguments) {
   const at::Tensor latents = steplapse::sample(bundle, settings, go_on);
   const at::Tensor picture = bundle.decode("full", latents);
   std::printf("a picture of %d x %d\n", int(picture.size(3)), int(picture.size(2)));
+}
+
+int main(int count, char** arguments) {
+  if (count != 2) {
+    std::fprintf(stderr, "usage: example BUNDLE, with steplapse %s\n", STEPLAPSE_VERSION);
+    return int(steplapse::ExitCode::usage);
+  }
+  try {
+    draw(arguments[1]);
+  } catch (const std::exception& error) {
+    const steplapse::Failure failure = steplapse::failure_of(error);  // one line, also of what libtorch threw
+    std::fprintf(stderr, "example: %s\n", failure.message.c_str());
+    return int(failure.code);
+  }
 }

@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# Makes the figures again that the pages show of the program and of models/emoji-64, and puts each where it stands.
+#
+#   scripts/docs/refresh.sh                 all parts, about three quarters of an hour on two cores
+#   scripts/docs/refresh.sh strip race      those parts alone
+#   STEPLAPSE=build/dev/steplapse scripts/docs/refresh.sh ...    with another program than build/release/steplapse
+#
+# It needs what scripts/setup.sh test installs; evaluation and guidance need Debian's fonts-noto-color-emoji too. Speed
+# (docs/performance.md) is apart: each table there names its command, which wants an idle machine.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+STEPLAPSE=$(realpath "${STEPLAPSE:-build/release/steplapse}")
+export STEPLAPSE_MODEL=$PWD/models/emoji-64
+python=.venv/bin/python
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+place() { "$python" scripts/docs/place.py "$@"; }
+
+strip() { # half a minute
+  "$python" scripts/emoji/strip.py "$STEPLAPSE" docs/strip.png "red apple" "hot beverage" snowman octopus rocket
+  echo "docs/strip.png"
+}
+
+evaluation() { # ten minutes
+  "$python" scripts/emoji/evaluate.py "$STEPLAPSE" --steps 5,10,20,30 >"$work/table"
+  place models/emoji-64/README.md evaluation <"$work/table"
+}
+
+guidance() { # twenty minutes
+  "$python" scripts/emoji/guidance_table.py "$STEPLAPSE" >"$work/table"
+  place models/emoji-64/README.md guidance <"$work/table"
+}
+
+race() { # two minutes; the page explains the columns itself
+  "$STEPLAPSE" race "red apple" "hot beverage" "castle" --samplers euler,euler_a,heun,dpmpp_2m,unipc,dpm_adaptive \
+    --calls 5,10,20,40 --count 3 --progress none >"$work/race"
+  {
+    echo '```text'
+    sed '/^$/{N;/\nlatents: /Q}' "$work/race"
+    echo '```'
+  } >"$work/table"
+  place docs/race.md race <"$work/table"
+}
+
+bits() { # five minutes
+  "$python" scripts/measure/bits.py --program "$STEPLAPSE" --work "$work/bits" >"$work/table"
+  place docs/reproducibility.md bits <"$work/table"
+}
+
+theory() { # five minutes; its bundle is made for it
+  "$python" scripts/measure/theory.py docs --program "$STEPLAPSE" >"$work/table"
+  echo "docs/sampler-orders.svg"
+  echo "docs/sampler-distributions.svg"
+  place docs/sampling.md "theory: orders" --table 1 <"$work/table"
+  place docs/sampling.md "theory: distributions" --table 2 <"$work/table"
+}
+
+all=(strip evaluation guidance race bits theory)
+parts=("$@")
+if (($# == 0)); then parts=("${all[@]}"); fi
+for part in "${parts[@]}"; do
+  if [[ " ${all[*]} " != *" $part "* ]]; then
+    echo "refresh.sh: unknown part '$part'; known: ${all[*]}" >&2
+    exit 2
+  fi
+done
+for part in "${parts[@]}"; do
+  SECONDS=0
+  echo "$part:"
+  "$part"
+  echo "$part took $SECONDS s"
+done
+echo "Read what the pages say around each figure: it was written of the one before (git diff)."
