@@ -80,7 +80,7 @@ struct Answer {
 struct Verdict {
   bool stop = false;        ///< ends the trajectory; its result is then the step's x0
   Tensor x = {};            ///< the latents to go on with, [1, C, h, w]; undefined: unchanged
-  std::string reason = {};  ///< of a stop or of other latents, for the log
+  std::string reason = {};  ///< the reason for the stop or for the new latents, for the log
 };
 
 /// Watches one trajectory. Its functions are called on the thread of Engine::run. An exception of one ends the
@@ -92,7 +92,7 @@ class Watcher {
   virtual std::optional<Answer> recall(const Question&) { return std::nullopt; }
   virtual void answered(const Question&, const Answer&) {}  ///< called for each answer, recalled ones too
   virtual Verdict stepped(const Step&) { return {}; }       ///< called after each step
-  /// Called with what is done after the step: the verdict of this watcher, or of all that watch the trajectory together.
+  /// Called with the verdict that takes effect after the step: this watcher's, or that of all watchers in a chain.
   virtual void decided(const Step&, const Verdict&) {}
 };
 
