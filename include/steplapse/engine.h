@@ -7,6 +7,7 @@
 #include <list>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "steplapse/sampler.h"
@@ -67,8 +68,9 @@ struct Answer {
 
 /// What becomes of a trajectory after a step.
 struct Verdict {
-  bool stop = false;  ///< end here, with the step's x0 as the result
-  Tensor x;           ///< the latents to go on with; undefined: as they are
+  bool stop = false;        ///< end here, with the step's x0 as the result
+  Tensor x = {};            ///< the latents to go on with; undefined: as they are
+  std::string reason = {};  ///< of a stop or of other latents, for the log
 };
 
 /// Watches one trajectory. All are called on the thread of Engine::run; what one throws ends that trajectory.
@@ -79,6 +81,8 @@ class Watcher {
   virtual std::optional<Answer> recall(const Question&) { return std::nullopt; }
   virtual void answered(const Question&, const Answer&) {}
   virtual Verdict stepped(const Step&) { return {}; }
+  /// What is done after the step: the verdict of this watcher, or of all that watch the trajectory together.
+  virtual void decided(const Step&, const Verdict&) {}
 };
 
 /// How a trajectory ended.

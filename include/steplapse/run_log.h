@@ -38,16 +38,19 @@ class RunLog {
   void set_distances(const std::map<int64_t, double>& x0_rms_to_final);
   /// A watcher ended the run after this step, and why.
   void add_stop(int64_t step, const std::string& reason);
+  /// A watcher changed the latents that the run went on with after this step, and why.
+  void add_latents(int64_t step, const Tensor& x, const std::string& reason);
   /// Seconds and the like, for people and views.
   void set_totals(const std::map<std::string, double>& totals);
   void set_texts(const std::map<std::string, std::string>& texts);
-  /// The last row: `done`, `interrupted`, `failed`, with a reason for people. Commits.
+  /// The last row: `done`, `stopped`, `interrupted`, `failed`, with a reason for people. Commits.
   void end(const std::string& status, const std::string& reason);
 
   std::string facts_json() const;  ///< table `run` but its blobs, as one JSON object
   Recipe recipe() const;
   std::vector<StepRow> steps() const;
   std::optional<int64_t> stopped_at() const;  ///< the step after which a watcher ended the run
+  Tensor latents_after(int64_t step) const;   ///< what a watcher made of them; undefined: they stayed as they were
 
   /// The logged answer to this question, or none where the log ends.
   /// @throws std::runtime_error  the log's call of that number was asked something else: it names call, step, and both

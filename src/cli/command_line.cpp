@@ -43,7 +43,7 @@ void add_flags(CLI::App& command, HelpFlags& flags) {
   command.add_option("COMMAND", flags.words, "A command's name, as race or model inspect")->type_name("");
 }
 
-int help(const CLI::App&, const HelpFlags& flags) {
+int help(const CLI::App&, HelpFlags& flags) {
   if (flags.words.empty()) return print_overview();
   const std::string name = joined(flags.words, " ");
   const Command* asked = command_of(commands(), flags.words);
@@ -84,7 +84,7 @@ int print_version() {
 Command version_command() {
   return with_flags<VersionFlags>(
       {.name = "version", .about = "Print the versions of steplapse and libtorch", .group = CommandGroup::know},
-      add_flags, [](const CLI::App&, const VersionFlags&) { return print_version(); });
+      add_flags, [](const CLI::App&, VersionFlags&) { return print_version(); });
 }
 
 }  // namespace

@@ -214,7 +214,7 @@ void add_flags(CLI::App& command, CompletionFlags& flags) {
   command.add_option("SHELL", flags.shell, "bash, zsh or fish")->type_name("")->required();
 }
 
-int print_script(const CLI::App&, const CompletionFlags& flags) {
+int print_script(const CLI::App&, CompletionFlags& flags) {
   choice_of("SHELL", flags.shell, {"bash", "zsh", "fish"});
   std::cout << (flags.shell == "bash" ? bash_script() : flags.shell == "zsh" ? zsh_script() : fish_script());
   return 0;

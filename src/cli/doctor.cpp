@@ -143,7 +143,7 @@ void add_flags(CLI::App& command, DoctorFlags& flags) {
   command.add_flag("--json", flags.json, "As JSON");
 }
 
-int examine(const CLI::App&, const DoctorFlags& flags) {
+int examine(const CLI::App&, DoctorFlags& flags) {
   nlohmann::ordered_json object;
   for (const auto& [name, text] : findings(model_to_be_found(flags.model))) {
     if (flags.json) {

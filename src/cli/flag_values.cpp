@@ -27,7 +27,7 @@ std::optional<Number> parsed(const std::string& text) {
 
 }  // namespace
 
-int64_t whole_number(const std::string& flag, const std::string& text, int64_t least, int64_t most) {
+int64_t integer_number(const std::string& flag, const std::string& text, int64_t least, int64_t most) {
   const auto value = parsed<int64_t>(text);
   if (value && *value >= least && *value <= most) return *value;
   refuse(flag, text,

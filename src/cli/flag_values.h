@@ -16,7 +16,7 @@ namespace steplapse {
 
 inline constexpr int64_t kAnyNumber = std::numeric_limits<int64_t>::max();  // the plan knows what its model allows
 
-int64_t whole_number(const std::string& flag, const std::string& text, int64_t least, int64_t most);
+int64_t integer_number(const std::string& flag, const std::string& text, int64_t least, int64_t most);
 uint64_t seed_number(const std::string& flag, const std::string& text);  ///< -1: a random one
 double real_number(const std::string& flag, const std::string& text, double least, double most);
 Manifest::Size size_of(const std::string& flag, const std::string& text);  ///< 512x768

@@ -27,11 +27,6 @@ constexpr size_t kLongestInput = 1 << 20;   // bytes of standard input that are 
 constexpr size_t kLargestLevels = 4 << 20;  // bytes of a file of levels
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-CLI::Option* add(CLI::App& command, const std::string& group, const char* name, std::string& value, const char* type,
-                 const char* help) {
-  return command.add_option(name, value, help)->type_name(type)->group(group);
-}
-
 std::vector<std::string> flags_of(const CLI::App& command) {
   std::vector<std::string> flags;
   for (const CLI::Option* option : command.get_options()) {
@@ -126,12 +121,18 @@ void refuse_extras(const CLI::App& command, const std::vector<std::string>& argu
   }
 }
 
-std::string in_our_words(const CLI::ParseError& error) {
+/// CLI11 names the flag first; what is wrong with it shows in the options.
+std::string in_our_words(const CLI::App& command, const CLI::ParseError& error) {
   const std::string text = error.what(), flag = text.substr(0, text.find(':'));
-  if (error.get_name() == "RequiredError")
-    return "no " + (text.starts_with("--prompt ") ? "PROMPT" : text.substr(0, text.find(' ')));
-  if (error.get_name() != "ArgumentMismatch") return text;
-  return flag + (text.find("At Most") != std::string::npos ? ": given more than once" : ": wants a value");
+  if (dynamic_cast<const CLI::RequiredError*>(&error)) {
+    for (const CLI::Option* option : command.get_options()) {
+      if (option->get_required() && option->count() == 0) return "no " + option->get_name(option->get_positional());
+    }
+  }
+  if (!dynamic_cast<const CLI::ArgumentMismatch*>(&error)) return text;
+  const CLI::Option* option = command.get_option_no_throw(flag);
+  const bool is_repeated = option && static_cast<int>(option->count()) > option->get_items_expected_max();
+  return flag + (is_repeated ? ": given more than once" : ": wants a value");
 }
 
 /// Descriptions of flags in lines that fit, each in the column where it begins. Examples stay as they are.
@@ -213,8 +214,8 @@ bool parse(CLI::App& command, std::vector<std::string> arguments, const std::vec
     return false;
   } catch (const CLI::ParseError& error) {
     refuse_extras(command, arguments, flags_end);
-    const std::string text = in_our_words(error) + "; see " + command.get_name() + " --help";
-    if (error.get_name() == "RequiredError") throw MisfitArguments(text);
+    const std::string text = in_our_words(command, error) + "; see " + command.get_name() + " --help";
+    if (dynamic_cast<const CLI::RequiredError*>(&error)) throw MisfitArguments(text);
     throw UsageError(text);
   }
   refuse_extras(command, arguments, flags_end);
@@ -253,38 +254,39 @@ std::string prompt_of(const std::string& argument) {
   return text;
 }
 
-PromptSyntax prompt_syntax_of(const std::string& text) {
-  return prompt_syntax_named(choice_of("--prompt-syntax", text, {"weights", "plain"}));
+namespace {
+
+PromptSyntax prompt_syntax_of(const std::string& flag, const std::string& text) {
+  return prompt_syntax_named(choice_of(flag, text, {"weights", "plain"}));
 }
 
-ProgressMode progress_of(const std::string& text) {
-  choice_of("--progress", text, {"auto", "bar", "lines", "json", "none"});
+ProgressMode progress_of(const std::string& flag, const std::string& text) {
+  choice_of(flag, text, {"auto", "bar", "lines", "json", "none"});
   if (text == "bar") return ProgressMode::bar;
   if (text == "lines") return ProgressMode::lines;
   if (text == "json") return ProgressMode::json;
   return text == "none" ? ProgressMode::none : ProgressMode::automatic;
 }
 
-void check_device(const std::string& device) {
-  if (device == "auto" || device == "cpu" || device == "cuda" || device == "gpu") return;
-  if (device.starts_with("cuda:")) {
-    whole_number("--device cuda:N, N", device.substr(5), 0, 127);
-    return;
+std::string device_of(const std::string& flag, const std::string& text) {
+  if (text == "gpu") return "cuda";
+  if (text.starts_with("cuda:")) {
+    integer_number(flag + " cuda:N, N", text.substr(5), 0, 127);
+    return text;
   }
   for (const char* other : {"mps", "metal", "rocm", "hip", "vulkan", "xpu", "directml", "opencl", "npu", "tpu"}) {
-    if (lower_case(device) == other)
-      throw UsageError("--device " + in_quotes(device) + ": not here; choose from auto, cpu, cuda, cuda:N");
+    if (lower_case(text) == other) {
+      throw UsageError(flag + " " + in_quotes(text) + ": not here; choose from auto, cpu, cuda, cuda:N");
+    }
   }
-  choice_of("--device", device, {"auto", "cpu", "cuda", "cuda:N"});
+  return text == "cuda" ? text : choice_of(flag, text, {"auto", "cpu", "cuda", "cuda:N"});
 }
 
-namespace {
-
 /// A1111 says NV (and GPU, where the card is NVIDIA's), stable-diffusion.cpp cuda.
-Rng rng_of(const std::string& text) {
+Rng rng_of(const std::string& flag, const std::string& text) {
   const std::string lower = lower_case(text);
   if (lower == "cuda" || lower == "nv" || lower == "gpu") return Rng::philox;
-  return rng_named(choice_of("--rng", lower == "cpu" ? lower : text, {"cpu", "philox"}));
+  return rng_named(choice_of(flag, lower == "cpu" ? lower : text, {"cpu", "philox"}));
 }
 
 }  // namespace
@@ -301,7 +303,7 @@ std::vector<uint64_t> seeds_from(const std::vector<std::string>& texts, const st
   if (count_text.empty()) return seeds;
 
   if (seeds.size() > 1) throw UsageError("--count and several --seed both say how many; leave one out");
-  const int64_t count = whole_number("--count", count_text, 1, kMostPictures);
+  const int64_t count = integer_number("--count", count_text, 1, kMostPictures);
   if (seeds.empty()) seeds.push_back(random_seed());
   if (seeds.front() > std::numeric_limits<uint64_t>::max() - static_cast<uint64_t>(count - 1)) {
     throw UsageError("--count " + count_text + ": seeds from " + std::to_string(seeds.front()) +
@@ -311,118 +313,107 @@ std::vector<uint64_t> seeds_from(const std::vector<std::string>& texts, const st
   return seeds;
 }
 
-// ---- flags -------------------------------------------------------------------------------------------------------
-
-void add_schedule_flags(CLI::App& command, const std::string& group, ScheduleFlags& flags) {
-  add(command, group, "--schedule", flags.schedule, "NAME",
-      "Which noise levels (the sampler's usual ones, else the bundle's): bundle, or of steplapse schedule --list");
-  add(command, group, "--sigma-min", flags.sigma_min, "X", "The schedule's smallest sigma but 0");
-  add(command, group, "--sigma-max", flags.sigma_max, "X", "The schedule's largest sigma");
-  add(command, group, "--rho", flags.rho, "X", "How a schedule bends: karras, polyexponential");
-  add(command, group, "--shift", flags.shift, "X",
-      "A flow model's levels towards noise: above 1 more of them are noisy");
-}
-
-void read_schedule(const CLI::App& command, const ScheduleFlags& flags, Settings& settings) {
-  const auto given = [&](const char* flag) { return command.count(flag) > 0; };
-  if (given("--schedule")) settings.schedule = name_of("--schedule", flags.schedule, schedules(), {"ays", "bundle"});
-  if (given("--sigma-min")) settings.sigma_min = real_number("--sigma-min", flags.sigma_min, 0, kInfinity);
-  if (given("--sigma-max")) settings.sigma_max = real_number("--sigma-max", flags.sigma_max, 0, kInfinity);
-  if (given("--rho")) settings.rho = real_number("--rho", flags.rho, 0, kInfinity);
-  if (given("--shift")) settings.shift = real_number("--shift", flags.shift, 0.01, 100);
-}
-
-void add_level_flags(CLI::App& command, const std::string& group, LevelFlags& flags) {
-  const auto add = [&](const char* name, std::string& value, const char* type, const char* help) {
-    command.add_option(name, value, help)->type_name(type)->group(group);
-  };
-  add("--steps", flags.steps, "N", "Steps from noise to picture");
-  add("--sampler", flags.sampler, "NAME", "How to get from one noise level to the next");
-  add_schedule_flags(command, group, flags);
-  add("--timesteps", flags.timesteps, "LIST", "The timesteps themselves, as 999,750,500,250");
-  add("--sigmas", flags.sigmas, "LIST", "The sigmas themselves, as 14.6,3.9,0.9,0");
-  add("--levels", flags.levels, "FILE", "The levels themselves, as steplapse schedule --json prints them");
-}
+// ---- flags
 
 namespace {
 
 /// What `steplapse schedule --json` printed, or others wrote like it.
-Schedule levels_in(const std::string& path) {
-  const std::string text = text_in("--levels", path, kLargestLevels);
+Schedule levels_in(const std::string& flag, const std::string& path) {
+  const std::string text = text_in(flag, path, kLargestLevels);
   try {
     return schedule_from_json(parse_strict_json(text));
   } catch (const nlohmann::json::exception&) {
-    throw UsageError("--levels " + in_quotes(path) +
+    throw UsageError(flag + " " + in_quotes(path) +
                      ": expected what steplapse schedule --json prints, "
                      "{\"init_scale\": 1, \"levels\": [{\"timestep\": 999, \"alpha\": 0.1, \"sigma\": 0.995}, …]}");
   } catch (const std::exception& error) {
-    throw UsageError("--levels " + in_quotes(path) + ": " + error.what());
+    throw UsageError(flag + " " + in_quotes(path) + ": " + error.what());
   }
+}
+
+auto numbers(const char* example) {
+  return [=](const std::string& flag, const std::string& text) { return numbers_of(flag, text, example); };
 }
 
 }  // namespace
 
-void read_levels(const CLI::App& command, const LevelFlags& flags, Settings& settings) {
-  const auto given = [&](const char* flag) { return command.count(flag) > 0; };
-  if (given("--steps")) settings.steps = whole_number("--steps", flags.steps, 1, kAnyNumber);
-  if (given("--sampler")) settings.sampler = name_of("--sampler", flags.sampler, samplers());
-  read_schedule(command, flags, settings);
-  if (given("--timesteps")) settings.timesteps = numbers_of("--timesteps", flags.timesteps, "999,750,500,250");
-  if (given("--sigmas")) settings.sigmas = numbers_of("--sigmas", flags.sigmas, "14.6,3.9,0.9,0");
-  if (given("--levels")) settings.levels = levels_in(flags.levels);
+void add_schedule_flags(CLI::App& command, const std::string& group, Settings& settings, Readers& readers) {
+  Binder bind(command, group, readers);
+  bind("--schedule", "NAME",
+       "Which noise levels (the sampler's usual ones, else the bundle's): bundle, or of steplapse schedule --list",
+       settings.schedule, [](const std::string& flag, const std::string& text) {
+         return name_of(flag, text, schedules(), {"ays", "bundle"});
+       });
+  bind("--sigma-min", "X", "The schedule's smallest sigma but 0", settings.sigma_min, number(0, kInfinity));
+  bind("--sigma-max", "X", "The schedule's largest sigma", settings.sigma_max, number(0, kInfinity));
+  bind("--rho", "X", "Exponent rho of karras and polyexponential schedules (7 and 1)", settings.rho,
+       number(0, kInfinity));
+  bind("--shift", "X", "Timestep shift of flow models; above 1 spends more steps at high noise", settings.shift,
+       number(0.01, 100));
 }
 
-CLI::Option* add_prompt_syntax(CLI::App& command, std::string& value) {
-  return command
-      .add_option("--prompt-syntax", value, "weights: (word:1.4), [word] and BREAK as in web UIs; or plain text")
-      ->type_name("NAME")
-      ->capture_default_str();
+void add_level_flags(CLI::App& command, const std::string& group, Settings& settings, Readers& readers) {
+  Binder bind(command, group, readers);
+  bind("--steps", "N", "Steps from noise to picture", settings.steps, integer(1));
+  bind("--sampler", "NAME", "How to get from one noise level to the next", settings.sampler,
+       [](const std::string& flag, const std::string& text) { return name_of(flag, text, samplers()); });
+  add_schedule_flags(command, group, settings, readers);
+  bind("--timesteps", "LIST", "The timesteps themselves, as 999,750,500,250", settings.timesteps,
+       numbers("999,750,500,250"));
+  bind("--sigmas", "LIST", "The sigmas themselves, as 14.6,3.9,0.9,0", settings.sigmas, numbers("14.6,3.9,0.9,0"));
+  bind("--levels", "FILE", "The levels themselves, as steplapse schedule --json prints them", settings.levels,
+       levels_in);
 }
 
-void add_picture_flags(CLI::App& command, const std::string& group, PictureFlags& flags) {
-  add(command, group, "--negative-prompt", flags.negative_prompt, "TEXT", "What to steer away from");
-  add_prompt_syntax(command, flags.prompt_syntax)->group(group);
-  add(command, group, "--size", flags.size, "WxH", "Width and height in pixels (the bundle's)");
-  add(command, group, "--width", flags.width, "N", "The width alone; -W too");
-  add(command, group, "--height", flags.height, "N", "The height alone; -H too");
+void add_prompt_syntax(CLI::App& command, const std::string& group, Settings& settings, Readers& readers) {
+  Binder bind(command, group, readers);
+  bind("--prompt-syntax", "NAME", "weights: (word:1.4), [word] and BREAK as in web UIs; or plain text",
+       settings.prompt_syntax, prompt_syntax_of)
+      ->default_str("weights");
 }
 
-void add_guidance_scale(CLI::App& command, const std::string& group, PictureFlags& flags) {
-  add(command, group, "--guidance-scale", flags.guidance_scale, "X", "Weight of the prompt; 1 is no guidance");
+void add_picture_flags(CLI::App& command, const std::string& group, Settings& settings, Readers& readers) {
+  Binder bind(command, group, readers);
+  bind("--negative-prompt", "TEXT", "What to steer away from", settings.negative_prompt, as_it_is);
+  add_prompt_syntax(command, group, settings, readers);
+  const CLI::Option* size = bind("--size", "WxH", "Width and height in pixels (the bundle's)", settings.size, size_of);
+  const auto side = [&](const char* name, const char* help, int64_t Manifest::Size::* side) {
+    bind.with(name, "N", help, [=, &settings](const std::string& flag, const std::string& text) {
+      if (size->count() > 0) throw UsageError("--size and " + flag + " both say how large; leave one out");
+      if (!settings.size) settings.size = Manifest::Size{0, 0};
+      (*settings.size).*side = integer_number(flag, text, 1, kAnyNumber);
+    });
+  };
+  side("--width", "The width alone; -W too", &Manifest::Size::width);
+  side("--height", "The height alone; -H too", &Manifest::Size::height);
 }
 
-void add_rng(CLI::App& command, const std::string& group, PictureFlags& flags) {
-  add(command, group, "--rng", flags.rng, "NAME",
-      "Whose numbers a seed stands for: cpu, or philox (a CUDA generator's)");
+void add_guidance_scale(CLI::App& command, const std::string& group, Settings& settings, Readers& readers) {
+  Binder bind(command, group, readers);
+  bind("--guidance-scale", "X", "Weight of the prompt; 1 is no guidance", settings.guidance_scale,
+       number(0, kInfinity));
 }
 
-void read_picture(const CLI::App& command, const PictureFlags& flags, Settings& settings) {
-  const auto given = [&](const char* flag) { return command.count(flag) > 0; };
-  if (given("--negative-prompt")) settings.negative_prompt = flags.negative_prompt;
-  settings.prompt_syntax = prompt_syntax_of(flags.prompt_syntax);
-  if (given("--size")) settings.size = size_of("--size", flags.size);
-  for (const auto& [flag, text, side] : {std::tuple("--width", &flags.width, &Manifest::Size::width),
-                                         std::tuple("--height", &flags.height, &Manifest::Size::height)}) {
-    if (!given(flag)) continue;
-    if (given("--size")) throw UsageError(std::string("--size and ") + flag + " both say how large; leave one out");
-    if (!settings.size) settings.size = Manifest::Size{0, 0};
-    (*settings.size).*side = whole_number(flag, *text, 1, kAnyNumber);
-  }
-  if (given("--guidance-scale"))
-    settings.guidance_scale = real_number("--guidance-scale", flags.guidance_scale, 0, kInfinity);
-  settings.rng = rng_of(flags.rng);
+void add_rng(CLI::App& command, const std::string& group, Settings& settings, Readers& readers) {
+  Binder bind(command, group, readers);
+  bind("--rng", "NAME", "Random generator: cpu (PyTorch's CPU), philox (PyTorch's CUDA)", settings.rng, rng_of);
 }
 
-void add_running_flags(CLI::App& command, const std::string& group, RunningFlags& flags) {
-  add(command, group, "--model", flags.model, "DIR",
-      "The bundle's folder (STEPLAPSE_MODEL, or the model that comes with us)");
-  add(command, group, "--device", flags.device, "NAME", "auto, cpu, cuda or cuda:N")->capture_default_str();
-  add(command, group, "--threads", flags.threads, "N", "CPU threads (OMP_NUM_THREADS, or one a core)");
-  add(command, group, "--max-batch", flags.max_batch, "N",
-      "Pictures made at once, at most (what fits into memory); 1: the same bits as alone");
-  add(command, group, "--grace", flags.grace, "SECONDS",
-      "What a step has to end after Ctrl-C or SIGTERM; then the run ends where it is (10)");
-  add(command, group, "--progress", flags.progress, "HOW", "auto, bar, lines, json or none")->capture_default_str();
+void add_running_flags(CLI::App& command, const std::string& group, RunningOptions& running, Readers& readers) {
+  Binder bind(command, group, readers);
+  const CLI::Option* model =
+      bind("--model", "DIR", "The bundle's folder (STEPLAPSE_MODEL, or the model that comes with us)", running.model,
+           as_it_is);
+  bind("--device", "NAME", "auto, cpu, cuda or cuda:N", running.device, device_of)->default_str("auto");
+  bind("--threads", "N", "CPU threads (OMP_NUM_THREADS, or one a core)", running.threads, integer(1, 1024));
+  bind("--max-batch", "N", "Pictures made at once, at most (what fits into memory); 1: the same bits as alone",
+       running.max_batch, integer(1, kMostPictures));
+  bind("--grace", "SECONDS", "What a step has to end after Ctrl-C or SIGTERM; then the run ends where it is (10)",
+       running.grace, number(0, kInfinity));
+  bind("--progress", "HOW", "auto, bar, lines, json or none", running.progress, progress_of)->default_str("auto");
+  readers.push_back([=, &running] {
+    if (model->count() == 0 || running.model.empty()) running.model = default_model();
+  });
 }
 
 }  // namespace steplapse

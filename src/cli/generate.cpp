@@ -5,6 +5,7 @@
 
 #include "base/safetensors.h"
 #include "base/text.h"
+#include "cli/binder.h"
 #include "cli/commands.h"
 #include "cli/flag_values.h"
 #include "cli/flags.h"
@@ -20,14 +21,14 @@ namespace fs = std::filesystem;
 constexpr size_t kLargestPrompts = 64 << 20;  // bytes of a file of prompts
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-/// The flags as they were written.
-struct GenerateFlags : PictureFlags, RunningFlags {
-  LevelFlags level;
+/// The flags, and what they set.
+struct GenerateFlags {
+  Options options;
+  Settings settings;
   std::vector<std::string> seeds;
-  std::string prompt, prompts, count, frames = "x0", number = "steps", every, at, from, to, decoder = "full", out,
-                                      latents, eta, s_churn, s_tmin, s_tmax, s_noise, guidance_interval,
-                                      guidance_sigmas, guidance_rescale;
-  bool dry_run = false, overwrite = false, version = false;
+  std::string prompt, prompts, count, frames = "x0", out;
+  bool version = false;
+  Readers settings_readers, frames_readers, running_readers;
 };
 
 constexpr const char *kPicture = "The picture", *kSampling = "Sampling (defaults are the bundle's)";
@@ -40,16 +41,23 @@ constexpr const char* kExamples = R"(Examples:
   steplapse --prompts prompts.txt --out sweep      a picture for every line
 )";
 
-void add_flags(CLI::App& command, GenerateFlags& flags) {
-  command.description("Draws a picture from a prompt and writes its run folder");
-  command.footer(kExamples);
-  const auto add = [&](const char* group, const char* name, std::string& value, const char* type, const char* help) {
-    return command.add_option(name, value, help)->type_name(type)->group(group);
+Tensor latents_in(const std::string& flag, const std::string& path) {
+  try {
+    const auto tensors = read_safetensors(path);
+    const auto found = tensors.find("latents");
+    if (found != tensors.end()) return found->second;
+  } catch (const SafetensorsError& error) {
+    throw UsageError(flag + ": " + error.what());
+  }
+  throw UsageError(flag + ": " + path + ": no tensor 'latents' in it");
+}
+
+void add_picture_group(CLI::App& command, GenerateFlags& flags) {
+  const auto add = [&](const char* name, std::string& value, const char* type, const char* help) {
+    command.add_option(name, value, help)->type_name(type)->group(kPicture);
   };
-  command.set_help_flag();  // groups are listed as they first appear: help comes last
-  add(kPicture, "PROMPT,--prompt", flags.prompt, "",
-      "What to draw; - reads it from standard input, \"\" draws without one");
-  add(kPicture, "--prompts", flags.prompts, "FILE",
+  add("PROMPT,--prompt", flags.prompt, "", "What to draw; - reads it from standard input, \"\" draws without one");
+  add("--prompts", flags.prompts, "FILE",
       "One prompt a line, or a line of JSON with its own settings; - for standard input");
   command
       .add_option("--seed", flags.seeds,
@@ -57,63 +65,84 @@ void add_flags(CLI::App& command, GenerateFlags& flags) {
       ->type_name("N")
       ->group(kPicture)
       ->allow_extra_args(false);  // what follows may be the prompt
-  add(kPicture, "--count", flags.count, "N", "N pictures, with seeds from --seed up");
-  add_picture_flags(command, kPicture, flags);
-
-  add_level_flags(command, kSampling, flags.level);
-  add_guidance_scale(command, kSampling, flags);
-  add(kSampling, "--guidance-interval", flags.guidance_interval, "A..B",
-      "Guidance in these steps alone; the others cost half");
-  add(kSampling, "--guidance-sigmas", flags.guidance_sigmas, "LOW..HIGH",
-      "Guidance at these sigmas alone (Kynkäänniemi et al. 2024)");
-  add(kSampling, "--guidance-rescale", flags.guidance_rescale, "X", "Against overexposure, 0 to 1 (Lin et al. 2023)");
-  add(kSampling, "--eta", flags.eta, "X", "Share of fresh noise: 0 deterministic, 1 full");
-  add(kSampling, "--s-churn", flags.s_churn, "X", "Noise added before steps, over the run (Karras et al. 2022)");
-  add(kSampling, "--s-tmin", flags.s_tmin, "X", "No churn below this sigma");
-  add(kSampling, "--s-tmax", flags.s_tmax, "X", "No churn above this sigma");
-  add(kSampling, "--s-noise", flags.s_noise, "X", "Scale of all fresh noise");
-  add_rng(command, kSampling, flags);
-  add(kSampling, "--latents", flags.latents, "FILE", "Start from the noise in this safetensors file, tensor 'latents'");
-
-  const char* frames = "Frames";
-  add(frames, "--frames", flags.frames, "KINDS",
-      "x0 (what the model thinks the picture is), xt (the noisy latents), x0,xt or none")
-      ->capture_default_str();
-  add(frames, "--every", flags.every, "N", "A frame every N steps, and of the first and the last one");
-  add(frames, "--at", flags.at, "LIST", "Frames of these steps alone, as 1,5,30");
-  add(frames, "--from", flags.from, "N", "No frames before this step");
-  add(frames, "--to", flags.to, "N", "No frames after this step");
-  add(frames, "--number", flags.number, "HOW",
-      "What a frame's file is numbered by: steps, or frames (1, 2, 3 without gaps, for films)")
-      ->capture_default_str();
-  add(frames, "--decoder", flags.decoder, "NAME", "Which of the bundle's decoders makes the frames")
-      ->capture_default_str();
-
-  const char* running = "Running";
-  add(running, "--out", flags.out, "DIR",
-      "The run folder (runs/DATE-PROMPT-SEED), or that of several runs' folders; x.png: the picture, with the folder x "
-      "beside it");
-  command.add_flag("--overwrite", flags.overwrite, "Replace the run that is there")->group(running);
-  add_running_flags(command, running, flags);
-  command.add_flag("--dry-run", flags.dry_run, "Say what would be done, and do nothing")->group(running);
-  command.add_flag("--version", flags.version, "Print the version")->group(running);
-  command.set_help_flag("-h,--help", "Print the flags that matter most and exit")->group(running);
-  command.set_help_all_flag("--help-all", "Print all flags and exit")->group(running);
+  add("--count", flags.count, "N", "N pictures, with seeds from --seed up");
+  add_picture_flags(command, kPicture, flags.settings, flags.settings_readers);
 }
 
-Tensor latents_in(const std::string& path) {
-  try {
-    const auto tensors = read_safetensors(path);
-    const auto found = tensors.find("latents");
-    if (found != tensors.end()) return found->second;
-  } catch (const SafetensorsError& error) {
-    throw UsageError(std::string("--latents: ") + error.what());
-  }
-  throw UsageError("--latents: " + path + ": no tensor 'latents' in it");
+void add_sampling_group(CLI::App& command, Settings& settings, Readers& readers) {
+  Binder bind(command, kSampling, readers);
+  add_level_flags(command, kSampling, settings, readers);
+  add_guidance_scale(command, kSampling, settings, readers);
+  bind("--guidance-interval", "A..B", "Guidance in these steps alone; the others cost half", settings.guidance_interval,
+       step_interval_of);
+  bind("--guidance-sigmas", "LOW..HIGH", "Guidance at these sigmas alone (Kynkäänniemi et al. 2024)",
+       settings.guidance_sigmas, sigma_interval_of);
+  bind("--guidance-rescale", "X", "Against overexposure, 0 to 1 (Lin et al. 2023)", settings.guidance_rescale,
+       number(0, 1));
+  bind("--eta", "X", "Share of fresh noise: 0 deterministic, 1 full", settings.eta, number(0, 1));
+  bind("--s-churn", "X", "Noise added before steps, over the run (Karras et al. 2022)", settings.s_churn,
+       number(0, kInfinity));
+  bind("--s-tmin", "X", "No churn below this sigma", settings.s_tmin, number(0, kInfinity));
+  bind("--s-tmax", "X", "No churn above this sigma", settings.s_tmax, number(0, kInfinity));
+  bind("--s-noise", "X", "Scale of all fresh noise", settings.s_noise, number(0, kInfinity));
+  add_rng(command, kSampling, settings, readers);
+  bind("--latents", "FILE", "Start from the noise in this safetensors file, tensor 'latents'", settings.latents,
+       latents_in);
 }
 
-FrameSelection frames_of(const CLI::App& command, const GenerateFlags& flags) {
-  FrameSelection frames;
+void add_frames_group(CLI::App& command, GenerateFlags& flags) {
+  const char* group = "Frames";
+  FrameSelection& frames = flags.options.frames;
+  command
+      .add_option("--frames", flags.frames,
+                  "x0 (what the model thinks the picture is), xt (the noisy latents), x0,xt or none")
+      ->type_name("KINDS")
+      ->group(group)
+      ->capture_default_str();
+  Binder bind(command, group, flags.frames_readers);
+  bind("--every", "N", "A frame every N steps, and of the first and the last one", frames.every, integer(1));
+  bind("--at", "LIST", "Frames of these steps alone, as 1,5,30", frames.at, steps_of);
+  bind("--from", "N", "No frames before this step", frames.from, integer(0));
+  bind("--to", "N", "No frames after this step", frames.to, integer(0));
+  bind("--number", "HOW", "What a frame's file is numbered by: steps, or frames (1, 2, 3 without gaps, for films)",
+       frames.count_files,
+       [](const std::string& flag, const std::string& text) {
+         return choice_of(flag, text, {"steps", "frames"}) == "frames";
+       })
+      ->default_str("steps");
+  bind("--decoder", "NAME", "Which of the bundle's decoders makes the frames", flags.options.decoder, as_it_is)
+      ->default_str("full");
+}
+
+void add_running_group(CLI::App& command, GenerateFlags& flags) {
+  const char* group = "Running";
+  command
+      .add_option(
+          "--out", flags.out,
+          "The run folder (runs/DATE-PROMPT-SEED), or that of several runs' folders; x.png: the picture, with the "
+          "folder x beside it")
+      ->type_name("DIR")
+      ->group(group);
+  command.add_flag("--overwrite", flags.options.overwrite, "Replace the run that is there")->group(group);
+  add_running_flags(command, group, flags.options.running, flags.running_readers);
+  command.add_flag("--dry-run", flags.options.dry_run, "Say what would be done, and do nothing")->group(group);
+  command.add_flag("--version", flags.version, "Print the version")->group(group);
+  command.set_help_flag("-h,--help", "Print the flags that matter most and exit")->group(group);
+  command.set_help_all_flag("--help-all", "Print all flags and exit")->group(group);
+}
+
+void add_flags(CLI::App& command, GenerateFlags& flags) {
+  command.description("Draws a picture from a prompt and writes its run folder");
+  command.footer(kExamples);
+  command.set_help_flag();  // groups are listed as they first appear: help comes last
+  add_picture_group(command, flags);
+  add_sampling_group(command, flags.settings, flags.settings_readers);
+  add_frames_group(command, flags);
+  add_running_group(command, flags);
+}
+
+void read_frames(const CLI::App& command, GenerateFlags& flags) {
+  FrameSelection& frames = flags.options.frames;
   frames.x0 = false;
   for (const std::string& kind : list_of(flags.frames)) {
     choice_of("--frames", kind, {"x0", "xt", "none"});
@@ -121,51 +150,24 @@ FrameSelection frames_of(const CLI::App& command, const GenerateFlags& flags) {
     if (kind == "xt") frames.xt = true;
   }
   const bool none = list_of(flags.frames) == std::vector<std::string>{"none"};
-  if (!none && flags.frames.find("none") != std::string::npos)
+  if (!none && flags.frames.find("none") != std::string::npos) {
     throw UsageError("--frames " + in_quotes(flags.frames) + ": none stands alone");
-  for (const char* flag : {"--every", "--at", "--from", "--to", "--number"}) {
-    if (none && command.count(flag) > 0)
-      throw UsageError(std::string(flag) + ": there are no frames with --frames none");
-    if (command.count("--at") > 0 && std::string(flag) != "--at" && std::string(flag) != "--number" &&
-        command.count(flag) > 0) {
-      throw UsageError("--at names the steps already; leave out " + std::string(flag));
+  }
+  for (const std::string flag : {"--every", "--at", "--from", "--to", "--number"}) {
+    if (command.count(flag) == 0) continue;
+    if (none) throw UsageError(flag + ": there are no frames with --frames none");
+    if (command.count("--at") > 0 && flag != "--at" && flag != "--number") {
+      throw UsageError("--at names the steps already; leave out " + flag);
     }
   }
-  if (!flags.every.empty()) frames.every = whole_number("--every", flags.every, 1, kAnyNumber);
-  if (!flags.from.empty()) frames.from = whole_number("--from", flags.from, 0, kAnyNumber);
-  if (!flags.to.empty()) frames.to = whole_number("--to", flags.to, 0, kAnyNumber);
-  frames.count_files = choice_of("--number", flags.number, {"steps", "frames"}) == "frames";
-  if (command.count("--at") > 0) frames.at = steps_of("--at", flags.at);
-  return frames;
-}
-
-Settings settings_of(const CLI::App& command, const GenerateFlags& flags) {
-  const auto given = [&](const char* flag) { return command.count(flag) > 0; };
-  Settings settings;
-  settings.prompt = flags.prompt;
-  read_picture(command, flags, settings);
-  read_levels(command, flags.level, settings);
-  if (given("--guidance-interval")) {
-    settings.guidance_interval = step_interval_of("--guidance-interval", flags.guidance_interval);
-  }
-  if (given("--guidance-sigmas")) {
-    settings.guidance_sigmas = sigma_interval_of("--guidance-sigmas", flags.guidance_sigmas);
-  }
-  if (given("--guidance-rescale"))
-    settings.guidance_rescale = real_number("--guidance-rescale", flags.guidance_rescale, 0, 1);
-  if (given("--eta")) settings.eta = real_number("--eta", flags.eta, 0, 1);
-  if (given("--s-churn")) settings.s_churn = real_number("--s-churn", flags.s_churn, 0, kInfinity);
-  if (given("--s-tmin")) settings.s_tmin = real_number("--s-tmin", flags.s_tmin, 0, kInfinity);
-  if (given("--s-tmax")) settings.s_tmax = real_number("--s-tmax", flags.s_tmax, 0, kInfinity);
-  if (given("--s-noise")) settings.s_noise = real_number("--s-noise", flags.s_noise, 0, kInfinity);
-  if (given("--latents")) settings.latents = latents_in(flags.latents);
-  return settings;
+  read(flags.frames_readers);
 }
 
 /// One prompt with all its seeds.
-void add_requests(const CLI::App& command, const GenerateFlags& flags, const std::string& place,
-                  std::vector<Request>& requests) {
-  Settings settings = settings_of(command, flags);
+void add_requests(const GenerateFlags& flags, const std::string& source, std::vector<Request>& requests) {
+  read(flags.settings_readers);
+  Settings settings = flags.settings;
+  settings.prompt = flags.prompt;
   const std::vector<uint64_t> seeds = seeds_from(flags.seeds, flags.count);
   if (settings.latents.defined() && seeds.size() > 1) {
     throw UsageError("--latents: is one start, " + std::to_string(seeds.size()) +
@@ -173,9 +175,9 @@ void add_requests(const CLI::App& command, const GenerateFlags& flags, const std
   }
   for (const uint64_t seed : seeds) {
     settings.seed = seed;
-    requests.push_back({settings, place});
+    requests.push_back({settings, source});
   }
-  if (seeds.empty()) requests.push_back({settings, place});
+  if (seeds.empty()) requests.push_back({settings, source});
 }
 
 bool is_prompt(const CLI::Option& option) {
@@ -227,7 +229,7 @@ std::vector<Request> requests_in_file(const CLI::App& command, const std::string
       add_flags(line_command, flags);
       parse(line_command, arguments_for(command, line));
       flags.prompt = line.prompt;
-      add_requests(line_command, flags, line.place, requests);
+      add_requests(flags, line.place, requests);
     } catch (const UsageError& error) {
       throw UsageError(line.place + ": " + error.what());
     }
@@ -235,14 +237,14 @@ std::vector<Request> requests_in_file(const CLI::App& command, const std::string
   return requests;
 }
 
-std::vector<Request> requests_of(const CLI::App& command, GenerateFlags flags) {
+std::vector<Request> requests_of(const CLI::App& command, GenerateFlags& flags) {
   const bool prompt = command.count("PROMPT") > 0, file = command.count("--prompts") > 0;
   if (prompt && file) throw UsageError("PROMPT and --prompts both say what to draw; leave one out");
   if (file) return requests_in_file(command, flags.prompts);
   if (!prompt) throw MisfitArguments("no PROMPT; see steplapse generate --help");
   flags.prompt = prompt_of(flags.prompt);
   std::vector<Request> requests;
-  add_requests(command, flags, "", requests);
+  add_requests(flags, "", requests);
   return requests;
 }
 
@@ -264,20 +266,17 @@ void read_out(const std::string& out, Options& options) {
   options.out.replace_extension();
 }
 
-Options options_of(const CLI::App& command, const GenerateFlags& flags) {
-  Options options;
+const Options& options_of(const CLI::App& command, GenerateFlags& flags) {
+  Options& options = flags.options;
   options.requests = requests_of(command, flags);
-  options.frames = frames_of(command, flags);
-  options.decoder = flags.decoder;
+  read_frames(command, flags);
   read_out(flags.out, options);
-  read_running(flags, options);
-  options.dry_run = flags.dry_run;
-  options.overwrite = flags.overwrite;
+  read(flags.running_readers);
   return options;
 }
 
-int run_generate(const CLI::App& command, const GenerateFlags& flags) {
-  return run(json_errors(flags.progress, [&] { return options_of(command, flags); }));
+int run_generate(const CLI::App& command, GenerateFlags& flags) {
+  return run_batch(json_errors(command, [&] { return options_of(command, flags); }));
 }
 
 }  // namespace

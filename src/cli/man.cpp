@@ -93,7 +93,7 @@ void add_flags(CLI::App& command, ManFlags&) {
   command.description("Prints the manual page: steplapse man | man -l -");
 }
 
-int print_page(const CLI::App&, const ManFlags&) {
+int print_page(const CLI::App&, ManFlags&) {
   std::cout << man_page();
   return 0;
 }

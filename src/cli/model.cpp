@@ -31,7 +31,7 @@ void add_flags(CLI::App& command, InspectFlags& flags) {
   command.add_option("DIR", flags.folder, "The bundle's folder (the model that comes with us)")->type_name("");
 }
 
-int inspect(const CLI::App&, const InspectFlags& flags) {
+int inspect(const CLI::App&, InspectFlags& flags) {
   constexpr size_t kColumn = 18;  // of what a line is about
   std::istringstream lines(describe(read_manifest(folder_or_default(flags.folder))));
   for (std::string line; std::getline(lines, line);) {
@@ -54,7 +54,7 @@ void add_flags(CLI::App& command, VerifyFlags& flags) {
   command.add_flag("--json", flags.json, "As JSON: what passed, what is refused, warnings");
 }
 
-int verify(const CLI::App&, const VerifyFlags& flags) {
+int verify(const CLI::App&, VerifyFlags& flags) {
   const fs::path folder = folder_or_default(flags.folder);
   std::vector<std::string> passed, warnings;
   const auto refused = verify_bundle(folder, [&](const std::string& check) {
@@ -87,7 +87,7 @@ void add_flags(CLI::App& command, PromptsFlags& flags) {
   command.add_option("--model", flags.folder, "The bundle's folder")->type_name("DIR");
 }
 
-int list_prompts(const CLI::App&, const PromptsFlags& flags) {
+int list_prompts(const CLI::App&, PromptsFlags& flags) {
   const fs::path folder = folder_or_default(flags.folder);
   const BundleFolder on_disk(folder);
   const Manifest& manifest = on_disk.manifest();

@@ -23,11 +23,12 @@ and down the same schedule.
   steplapse race "red apple" heart --samplers euler,heun,dpmpp_2m --calls 10,20
 )";
 
-/// The flags as they were written.
-struct RaceFlags : ScheduleFlags, PictureFlags, RunningFlags {
+/// The flags, and what they set.
+struct RaceFlags {
+  RaceOptions options;
+  Readers settings_readers, running_readers;
   std::vector<std::string> prompts;
   std::string samplers, calls = "10,20,40", reference, seed = "0", count, csv, plot;
-  bool json = false, overwrite = false;
 };
 
 void add_flags(CLI::App& command, RaceFlags& flags) {
@@ -48,20 +49,21 @@ void add_flags(CLI::App& command, RaceFlags& flags) {
       "What distances are to (dpmpp_2m with 4 times the most calls)");
   add(race, "--seed", flags.seed, "LIST", "Which noise to start from, as 1,2,3")->capture_default_str();
   add(race, "--count", flags.count, "N", "N seeds from --seed on");
-  add_schedule_flags(command, "The schedule of all (karras; normal for flow models)", flags);
+  Settings& settings = flags.options.settings;
+  add_schedule_flags(command, "The schedule of all (karras; normal for flow models)", settings, flags.settings_readers);
 
   const char* picture = "The picture (defaults are the bundle's)";
-  add_picture_flags(command, picture, flags);
-  add_guidance_scale(command, picture, flags);
-  add_rng(command, picture, flags);
+  add_picture_flags(command, picture, settings, flags.settings_readers);
+  add_guidance_scale(command, picture, settings, flags.settings_readers);
+  add_rng(command, picture, settings, flags.settings_readers);
 
   const char* output = "Output";
-  command.add_flag("--json", flags.json, "JSON in place of the table")->group(output);
+  command.add_flag("--json", flags.options.json, "JSON in place of the table")->group(output);
   add(output, "--csv", flags.csv, "FILE", "Write a row for each sampler, number of calls, prompt and seed");
   add(output, "--plot", flags.plot, "FILE", "Draw distance over calls, as .svg or .png");
-  command.add_flag("--overwrite", flags.overwrite, "Replace the files that are there")->group(output);
+  command.add_flag("--overwrite", flags.options.overwrite, "Replace the files that are there")->group(output);
   const char* running = "Running";
-  add_running_flags(command, running, flags);
+  add_running_flags(command, running, flags.options.running, flags.running_readers);
   command.set_help_flag("-h,--help", "Print the flags that matter most and exit")->group(running);
   command.set_help_all_flag("--help-all", "Print all flags and exit")->group(running);
 }
@@ -97,7 +99,7 @@ std::vector<std::string> samplers_of(const std::string& text) {
 
 std::vector<int64_t> calls_of(const std::string& text) {
   std::vector<int64_t> calls;
-  for (const std::string& item : list_of(text)) calls.push_back(whole_number("--calls", item, 1, kMostCalls));
+  for (const std::string& item : list_of(text)) calls.push_back(integer_number("--calls", item, 1, kMostCalls));
   refuse_twice("--calls", calls, digits);
   std::sort(calls.begin(), calls.end());
   return calls;
@@ -111,34 +113,32 @@ RaceOptions::Reference reference_of(const std::string& text) {
       !after.empty() && (std::isdigit(static_cast<unsigned char>(after.front())) || after.front() == '-');
   if (!has_calls) return {name_of("--reference", text, samplers()), std::nullopt};
   return {name_of("--reference", text.substr(0, colon), samplers()),
-          whole_number("--reference " + text + ", calls", after, 1, kMostCalls)};
+          integer_number("--reference " + text + ", calls", after, 1, kMostCalls)};
 }
 
-RaceOptions options_of(const CLI::App& command, const RaceFlags& flags) {
+const RaceOptions& options_of(const CLI::App& command, RaceFlags& flags) {
   const auto given = [&](const char* flag) { return command.count(flag) > 0; };
-  RaceOptions options;
+  RaceOptions& options = flags.options;
   options.prompts = prompts_of(flags.prompts);
   options.samplers = samplers_of(flags.samplers);
   options.calls = calls_of(flags.calls);
   options.seeds = seeds_from({flags.seed}, flags.count);
   if (given("--reference")) options.reference = reference_of(flags.reference);
-  read_schedule(command, flags, options.settings);
-  read_picture(command, flags, options.settings);
+  read(flags.settings_readers);
   for (const auto& [flag, file] : {std::pair("--csv", &flags.csv), std::pair("--plot", &flags.plot)}) {
     if (given(flag) && file->empty()) throw UsageError(std::string(flag) + " '': expected a file's name");
   }
-  if (flags.overwrite && !given("--csv") && !given("--plot"))
+  if (options.overwrite && !given("--csv") && !given("--plot")) {
     throw UsageError("--overwrite: without --csv and --plot no file is written");
+  }
   options.csv = flags.csv;
   options.plot = flags.plot;
-  options.overwrite = flags.overwrite;
-  options.json = flags.json;
-  read_running(flags, options);
+  read(flags.running_readers);
   return options;
 }
 
-int run_race(const CLI::App& command, const RaceFlags& flags) {
-  return race(json_errors(flags.progress, [&] { return options_of(command, flags); }));
+int run_race(const CLI::App& command, RaceFlags& flags) {
+  return race(json_errors(command, [&] { return options_of(command, flags); }));
 }
 
 }  // namespace

@@ -83,7 +83,7 @@ void add_flags(CLI::App& command, SamplersFlags& flags) {
   command.add_flag("--json", flags.json, "As JSON");
 }
 
-int list_samplers(const CLI::App&, const SamplersFlags& flags) {
+int list_samplers(const CLI::App&, SamplersFlags& flags) {
   if (flags.json) {
     std::cout << samplers_json().dump(2) << '\n';
     return 0;

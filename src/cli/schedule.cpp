@@ -88,14 +88,16 @@ std::vector<Plot> plots_of(const Plan& plan) {
           {.title = title, .x = {"step"}, .y = {"timestep"}, .series = {timesteps}}};
 }
 
-struct ShowScheduleFlags : LevelFlags {
+struct ShowScheduleFlags {
+  Settings settings;
+  Readers readers;
   std::string model, plot;
   bool json = false, list = false, overwrite = false;
 };
 
 void add_flags(CLI::App& command, ShowScheduleFlags& flags) {
   command.description("The noise levels of a run: x = alpha * x0 + sigma * eps. Step k goes from row k-1 to row k");
-  add_level_flags(command, "Levels (defaults are the bundle's)", flags);
+  add_level_flags(command, "Levels (defaults are the bundle's)", flags.settings, flags.readers);
   command.add_option("--model", flags.model, "The bundle's folder")->type_name("DIR");
   command.add_flag("--json", flags.json, "As JSON");
   command.add_option("--plot", flags.plot, "Draw them: sigma / alpha and timesteps over steps, as .svg or .png")
@@ -104,14 +106,13 @@ void add_flags(CLI::App& command, ShowScheduleFlags& flags) {
   command.add_flag("--list", flags.list, "The schedules there are");
 }
 
-int show_schedule(const CLI::App& command, const ShowScheduleFlags& flags) {
+int show_schedule(const CLI::App&, ShowScheduleFlags& flags) {
   if (flags.list) return list_schedules(flags.json);
   if (!flags.plot.empty()) check_writable(flags.plot, flags.overwrite);
 
   const Manifest manifest = read_manifest(flags.model.empty() ? default_model() : fs::path(flags.model));
-  Settings settings;
-  read_levels(command, flags, settings);
-  const Plan plan = make_plan(manifest, settings);
+  read(flags.readers);
+  const Plan plan = make_plan(manifest, flags.settings);
   for (const auto& warning : plan.warnings) std::cerr << "steplapse: warning: " << worded(warning) << '\n';
   if (!flags.plot.empty()) write_plots(flags.plot, plots_of(plan));
   if (flags.json) {

@@ -123,7 +123,9 @@ void print_json(const Manifest& manifest, const Plan& plan, const TokenizedPromp
 void warn(const std::string& text) { std::cerr << "steplapse: warning: " << worded(text) << std::endl; }
 
 struct TokensFlags {
-  std::string prompt, negative_prompt, model, prompt_syntax = "weights", embeddings;
+  Settings settings;
+  Readers readers;
+  std::string prompt, model, embeddings;
   bool json = false, overwrite = false;
 };
 
@@ -132,8 +134,9 @@ void add_flags(CLI::App& command, TokensFlags& flags) {
   command.add_option("PROMPT,--prompt", flags.prompt, "The prompt; - reads it from standard input")
       ->type_name("")
       ->required();
-  command.add_option("--negative-prompt", flags.negative_prompt, "What to steer away from")->type_name("TEXT");
-  add_prompt_syntax(command, flags.prompt_syntax);
+  Binder bind(command, "Options", flags.readers);
+  bind("--negative-prompt", "TEXT", "What to steer away from", flags.settings.negative_prompt, as_it_is);
+  add_prompt_syntax(command, "Options", flags.settings, flags.readers);
   command.add_option("--model", flags.model, "The bundle's folder")->type_name("DIR");
   command.add_flag("--json", flags.json, "As JSON");
   command.add_option("--embeddings", flags.embeddings, "Write what the text encoder makes of it, as safetensors")
@@ -142,19 +145,17 @@ void add_flags(CLI::App& command, TokensFlags& flags) {
 }
 
 /// With `--embeddings` the text encoder runs. Else only the manifest, the tokenizers and the taught prompts are read.
-int show_tokens(const CLI::App& command, const TokensFlags& flags) {
+int show_tokens(const CLI::App& command, TokensFlags& flags) {
   const bool writes = command.count("--embeddings") > 0;
   if (writes && flags.embeddings.empty()) throw UsageError("--embeddings '': expected a file's name");
   if (flags.overwrite && !writes) throw UsageError("--overwrite: without --embeddings no file is written");
-  Settings settings;
-  settings.prompt = prompt_of(flags.prompt);
-  if (command.count("--negative-prompt") > 0) settings.negative_prompt = flags.negative_prompt;
-  settings.prompt_syntax = prompt_syntax_of(flags.prompt_syntax);
+  flags.settings.prompt = prompt_of(flags.prompt);
+  read(flags.readers);
   const fs::path model = flags.model.empty() ? default_model() : fs::path(flags.model);
   if (writes) check_writable(flags.embeddings, flags.overwrite);
   BundleFolder folder(model);
   const Manifest manifest = folder.manifest();
-  const Plan plan = make_plan(manifest, guided(settings));
+  const Plan plan = make_plan(manifest, guided(flags.settings));
   const TokenizedPrompts prompts = tokenize_prompts(manifest, folder.tokenizers(), plan.prompts);
 
   // In the order in which drawing gives them.

@@ -1,5 +1,6 @@
 #include "record/facts.h"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -48,6 +49,33 @@ ordered_json settings_json(const Facts& facts) {
           {"prediction_type", name_of(recipe.prediction_type)},
           {"width", facts.width},
           {"height", facts.height}};
+}
+
+Recipe recipe_of(const nlohmann::json& facts, int64_t log_version) {
+  // What a log of version 1 lacks, its program did not know either.
+  const auto since_version_2 = [&](const char* key, const nlohmann::json& before) {
+    return log_version < 2 ? facts.value(key, before) : facts.at(key);
+  };
+  Recipe recipe;
+  recipe.sampler = facts.at("sampler");
+  recipe.options.eta = facts.at("eta");
+  recipe.options.s_churn = since_version_2("s_churn", 0);
+  recipe.options.s_tmin = since_version_2("s_tmin", 0);
+  if (const auto s_tmax = since_version_2("s_tmax", nullptr); !s_tmax.is_null()) recipe.options.s_tmax = s_tmax;
+  recipe.options.s_noise = since_version_2("s_noise", 1);
+  if (!facts.at("clip_sample_range").is_null()) recipe.options.clip_sample_range = facts.at("clip_sample_range");
+  recipe.prediction_type = prediction_type_named(facts.at("prediction_type").get<std::string>());
+  GuidanceRule& guidance = recipe.guidance;
+  guidance.scale = facts.at("guidance_scale");
+  if (log_version < 3) guidance.scale = std::max(1.0, guidance.scale);
+  guidance.first_step = since_version_2("guidance_first_step", 1);
+  if (const auto last = since_version_2("guidance_last_step", nullptr); !last.is_null()) guidance.last_step = last;
+  guidance.sigma_low = since_version_2("guidance_sigma_low", 0);
+  if (const auto high = since_version_2("guidance_sigma_high", nullptr); !high.is_null()) guidance.sigma_high = high;
+  guidance.rescale = since_version_2("guidance_rescale", 0);
+  recipe.rng = rng_named(facts.at("rng").get<std::string>());
+  recipe.seed = std::stoull(facts.at("seed").get<std::string>());
+  return recipe;
 }
 
 }  // namespace steplapse

@@ -26,7 +26,8 @@ using sqlite::Statement;
 // 2 has where guidance is, churn, scale of fresh noise, and the training noise for levels between the listed ones: without
 // them such a run would be fed in vain.
 // 3 has guidance scales below 1 as the formula says; before, such a run's answer was cond. cond may be NULL.
-constexpr int64_t kLogVersion = 3;
+// 4 has the latents that a watcher changed.
+constexpr int64_t kLogVersion = 4;
 
 constexpr const char* kTables = R"(
 CREATE TABLE run (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -37,7 +38,8 @@ CREATE TABLE steps (step INTEGER PRIMARY KEY, timestep REAL, alpha REAL NOT NULL
   latents_rms_change REAL NOT NULL, x0_rms_change REAL, x0_rms_to_final REAL, x0_mean_abs_change REAL,
   x0_psnr_change REAL, x0_compared_step INTEGER, guidance_norm REAL, denoiser_calls INTEGER NOT NULL,
   denoiser_ms REAL NOT NULL, decode_ms REAL, encode_ms REAL, write_ms REAL);
-CREATE TABLE interventions (id INTEGER PRIMARY KEY, step INTEGER NOT NULL, kind TEXT NOT NULL, reason TEXT);
+CREATE TABLE interventions (id INTEGER PRIMARY KEY, step INTEGER NOT NULL, kind TEXT NOT NULL, reason TEXT,
+  latents BLOB, shape TEXT);
 )";
 
 Blob bytes_of(const std::vector<double>& numbers) {
@@ -208,6 +210,12 @@ void RunLog::add_stop(int64_t step, const std::string& reason) {
   database_->write("INSERT INTO interventions (step, kind, reason) VALUES (?, 'stop', ?)", step, reason);
 }
 
+void RunLog::add_latents(int64_t step, const Tensor& x, const std::string& reason) {
+  const Tensor latents = x.contiguous();
+  database_->write("INSERT INTO interventions (step, kind, reason, latents, shape) VALUES (?, 'latents', ?, ?, ?)",
+                   step, reason, bytes_of(latents), shape_json(latents));
+}
+
 void RunLog::set_totals(const std::map<std::string, double>& totals) {
   for (const auto& [key, value] : totals) database_->write("INSERT INTO run VALUES (?, ?)", key, value);
 }
@@ -239,32 +247,10 @@ Recipe RunLog::recipe() const {
   if (!noise.next()) throw OutputError(database_->path().string() + ": the log has no 'init_noise'");
   Statement alphas(*database_, "SELECT value FROM run WHERE key = 'alphas_cumprod'");
   const bool has_alphas = alphas.next();
-  // What a log of version 1 lacks its program did not know either.
-  const auto since_version_2 = [&](const char* key, const nlohmann::json& before) {
-    return version() < 2 ? facts.value(key, before) : facts.at(key);
-  };
   try {
-    Recipe recipe;
-    recipe.sampler = facts.at("sampler");
-    recipe.options.eta = facts.at("eta");
-    recipe.options.s_churn = since_version_2("s_churn", 0);
-    recipe.options.s_tmin = since_version_2("s_tmin", 0);
-    if (const auto s_tmax = since_version_2("s_tmax", nullptr); !s_tmax.is_null()) recipe.options.s_tmax = s_tmax;
-    recipe.options.s_noise = since_version_2("s_noise", 1);
-    if (!facts.at("clip_sample_range").is_null()) recipe.options.clip_sample_range = facts.at("clip_sample_range");
+    Recipe recipe = recipe_of(facts, version());
     recipe.schedule = schedule_from_json(nlohmann::json::parse(facts.at("levels").get<std::string>()));
     if (has_alphas) recipe.schedule.alphas_cumprod = numbers_of(alphas.text(0));
-    recipe.prediction_type = prediction_type_named(facts.at("prediction_type").get<std::string>());
-    GuidanceRule& guidance = recipe.guidance;
-    guidance.scale = facts.at("guidance_scale");
-    if (version() < 3) guidance.scale = std::max(1.0, guidance.scale);
-    guidance.first_step = since_version_2("guidance_first_step", 1);
-    if (const auto last = since_version_2("guidance_last_step", nullptr); !last.is_null()) guidance.last_step = last;
-    guidance.sigma_low = since_version_2("guidance_sigma_low", 0);
-    if (const auto high = since_version_2("guidance_sigma_high", nullptr); !high.is_null()) guidance.sigma_high = high;
-    guidance.rescale = since_version_2("guidance_rescale", 0);
-    recipe.rng = rng_named(facts.at("rng").get<std::string>());
-    recipe.seed = std::stoull(facts.at("seed").get<std::string>());
     recipe.init_noise = tensor_of(noise.text(0), facts.at("init_noise_shape"));
     recipe.init_noise_given = facts.at("init_noise_given") == 1;
     return recipe;
@@ -297,6 +283,12 @@ std::vector<StepRow> RunLog::steps() const {
 std::optional<int64_t> RunLog::stopped_at() const {
   Statement row(*database_, "SELECT step FROM interventions WHERE kind = 'stop'");
   return row.next() ? std::optional(row.integer(0)) : std::nullopt;
+}
+
+Tensor RunLog::latents_after(int64_t step) const {
+  if (version() < 4) return {};
+  Statement row(*database_, "SELECT latents, shape FROM interventions WHERE kind = 'latents' AND step = ?", step);
+  return row.next() ? tensor_of(row.text(0), row.text(1)) : Tensor();
 }
 
 std::optional<Answer> RunLog::recall(const Question& question) const {
@@ -337,7 +329,9 @@ namespace {
 struct LogReader : Watcher {
   explicit LogReader(const RunLog& log) : log(log), stopped_at(log.stopped_at()) {}
   std::optional<Answer> recall(const Question& question) override { return log.recall(question); }
-  Verdict stepped(const Step& step) override { return {stopped_at == step.number, {}}; }
+  Verdict stepped(const Step& step) override {
+    return {.stop = stopped_at == step.number, .x = log.latents_after(step.number)};
+  }
   const RunLog& log;
   std::optional<int64_t> stopped_at;
 };

@@ -23,23 +23,10 @@
 #include "runs/progress.h"
 #include "runs/recorded_run.h"
 #include "runs/step_cost.h"
-#include "steplapse/version.h"
+#include "steplapse/error.h"
 
 namespace steplapse {
 namespace {
-
-std::map<std::string, std::string> provenance(const Manifest& manifest, const Options& options,
-                                              const std::string& device) {
-  return {{"version", STEPLAPSE_VERSION},
-          {"libtorch", libtorch_version()},
-          {"model", manifest.name},
-          {"model_sha256", manifest.sha256},
-          {"device", device},
-          {"threads", std::to_string(at::get_num_threads())},
-          {"decoder", options.decoder},
-          {"runs", std::to_string(options.requests.size())},
-          {"max_batch", options.max_batch ? std::to_string(*options.max_batch) : "auto"}};
-}
 
 /// The bundle's list of what it was taught, if it has one, knows which words mean nothing to it.
 std::vector<std::string> warnings_of_unknown_words(const Bundle& bundle, const Plan& plan) {
@@ -62,8 +49,8 @@ int64_t frames_in(const FrameSelection& selection, int64_t steps) {
   return frames;
 }
 
-std::string in_place(const std::string& place, const std::string& text) {
-  return place.empty() ? text : place + ": " + text;
+std::string with_source(const std::string& source, const std::string& text) {
+  return source.empty() ? text : source + ": " + text;
 }
 
 Plan planned(const Manifest& manifest, const Options& options, const Request& request) {
@@ -72,11 +59,11 @@ Plan planned(const Manifest& manifest, const Options& options, const Request& re
     if (plan.made_steps) check_frames(options.frames, *plan.made_steps);
     return plan;
   } catch (const UsageError& error) {
-    throw UsageError(in_place(request.place, error.what()));
+    throw UsageError(with_source(request.source, error.what()));
   }
 }
 
-std::string numbered(size_t run, const Plan& plan) {
+std::string numbered_folder(size_t run, const Plan& plan) {
   char number[32];
   std::snprintf(number, sizeof number, "%04zu-", run);
   return number + slug(plan.prompt) + "-" + std::to_string(plan.recipe.seed);
@@ -84,7 +71,7 @@ std::string numbered(size_t run, const Plan& plan) {
 
 /// A run before it begins. Thousands may wait, so those that draw their start from the seed do so when they begin.
 struct Waiting {
-  std::string place;  ///< of its request
+  std::string source;  ///< of its request
   Plan plan;
   std::filesystem::path folder;
 };
@@ -116,10 +103,10 @@ class Batch {
         runs_(runs),
         warnings_(warnings),
         progress_(progress),
-        provenance_(provenance(bundle.manifest(), options, bundle.device())),
+        provenance_(provenance_of(bundle, options)),
         workers_(bundle.device() == "cpu" ? FrameWorkers::Decoding::between_steps : FrameWorkers::Decoding::beside),
         engine_([&bundle](const auto&... question) { return bundle.denoise(question...); },
-                bundle.manifest().training_noise.prediction_type, options.max_batch.value_or(1)) {
+                bundle.manifest().training_noise.prediction_type, options.running.max_batch.value_or(1)) {
     summary_.folder = options.out;
   }
 
@@ -155,14 +142,14 @@ class Batch {
   }
 
   void begin(size_t run) {
-    const std::string& place = runs_[run].place;
+    const std::string& source = runs_[run].source;
     Plan plan = runs_[run].plan;
     draw_noise(bundle_.manifest(), plan);
-    Guidance guidance = guidance_of(place, plan);
-    look_at_size(place, plan, guidance);
-    if (runs_.size() > 1 && !options_.max_batch) limit_batch(plan.recipe, guidance);
+    Guidance guidance = guidance_of(source, plan);
+    look_at_size(source, plan, guidance);
+    if (runs_.size() > 1 && !options_.running.max_batch) limit_batch(plan.recipe, guidance);
 
-    watch_.give(options_.grace);
+    watch_.give(options_.running.grace);
     const std::lock_guard guard(mutex_);
     const auto number = static_cast<int64_t>(run) + 1;
     auto recorded = std::make_unique<RecordedRun>(number, options_, bundle_, std::move(plan), runs_[run].folder,
@@ -173,27 +160,27 @@ class Batch {
   }
 
   /// Of several seeds the prompt is encoded once.
-  Guidance guidance_of(const std::string& place, const Plan& plan) {
+  Guidance guidance_of(const std::string& source, const Plan& plan) {
     if (prompts_ != plan.prompts) {
       encoded_ = encode_prompts(bundle_, plan.prompts);
       const auto unknown = warnings_of_unknown_words(bundle_, plan);
       encoded_.warnings.insert(encoded_.warnings.begin(), unknown.begin(), unknown.end());
       prompts_ = plan.prompts;
     }
-    warnings_.add(encoded_.warnings, place);
+    warnings_.add(encoded_.warnings, source);
     Guidance guidance = encoded_.guidance;
     guidance.rule = plan.recipe.guidance;
     return guidance;
   }
 
   /// Of several runs the largest is looked at.
-  void look_at_size(const std::string& place, const Plan& plan, const Guidance& guidance) {
+  void look_at_size(const std::string& source, const Plan& plan, const Guidance& guidance) {
     const int64_t pixels = plan.width * plan.height;
     if (pixels <= most_pixels_) return;
     try {
-      warnings_.add(check_cost(bundle_, plan, guidance), place);
+      warnings_.add(check_cost(bundle_, plan, guidance), source);
     } catch (const MemoryError& error) {
-      throw MemoryError(in_place(place, error.what()));
+      throw MemoryError(with_source(source, error.what()));
     }
     most_pixels_ = pixels;
   }
@@ -224,7 +211,7 @@ class Batch {
   }
 
   void count(size_t run, const Summary& summary) {
-    ++(summary.status == "done" ? summary_.done : summary_.interrupted);
+    ++(summary.status == "interrupted" ? summary_.interrupted : summary_.done);
     summary_.frames += summary.frames;
     summary_.denoiser_calls += summary.denoiser_calls;
     summary_.network_seconds += summary.network_seconds;
@@ -302,7 +289,7 @@ class Batch {
 };
 
 /// Everything that can be refused is, before anything is loaded or written.
-std::vector<Waiting> checked(const Manifest& manifest, Options& options, Warnings& warnings, Progress& progress) {
+std::vector<Waiting> plan_requests(const Manifest& manifest, Options& options, Warnings& warnings, Progress& progress) {
   const bool several = options.requests.size() > 1;
   if (several && options.out.empty()) options.out = default_batch_folder(options.requests.size());
   std::vector<Waiting> runs;
@@ -311,8 +298,8 @@ std::vector<Waiting> checked(const Manifest& manifest, Options& options, Warning
     Plan plan = planned(manifest, options, request);
     drop_drawn_noise(plan.recipe);
     if (!several && options.out.empty()) options.out = default_run_folder(plan.prompt, plan.recipe.seed);
-    warnings.add(plan.warnings, request.place);
-    const auto folder = several ? options.out / numbered(runs.size() + 1, plan) : options.out;
+    warnings.add(plan.warnings, request.source);
+    const auto folder = several ? options.out / numbered_folder(runs.size() + 1, plan) : options.out;
     refuse_existing_run(folder, options.overwrite);
     const auto beside = options.picture.parent_path();  // where it is missing, making the run folder makes it
     if (!options.picture.empty() && (beside.empty() || std::filesystem::exists(beside))) {
@@ -323,34 +310,34 @@ std::vector<Waiting> checked(const Manifest& manifest, Options& options, Warning
                        frames_in(options.frames, plan.made_steps.value_or(plan.steps())));
     }
     steps += plan.made_steps.value_or(plan.steps());
-    runs.push_back({request.place, std::move(plan), folder});
+    runs.push_back({request.source, std::move(plan), folder});
   }
   if (several && !options.dry_run) progress.batch_started(static_cast<int64_t>(runs.size()), steps, options.out);
   return runs;
 }
 
 int run_reporting(Options options, Progress& progress) {
-  BundleFolder folder(options.model);
+  BundleFolder folder(options.running.model);
   const Manifest& manifest = folder.manifest();
   check_decoder(manifest, options.decoder);
   Warnings warnings([&](const std::string& text) { progress.warning(text); });
-  const std::vector<Waiting> runs = checked(manifest, options, warnings, progress);
+  const std::vector<Waiting> runs = plan_requests(manifest, options, warnings, progress);
   if (options.dry_run) return 0;
 
-  set_threads(options.threads);
+  set_threads(options.running.threads);
   const Bundle bundle = [&] {
     const SignalWatch watch([&](int signal) { say_nothing_has_begun(progress, signal); });
-    return load_bundle(std::move(folder), options.device, {options.decoder});
+    return load_bundle(std::move(folder), options.running.device, {options.decoder});
   }();
   return Batch(options, bundle, runs, warnings, progress).go();
 }
 
 }  // namespace
 
-int run(const Options& options) {
-  const auto progress = make_progress(options.progress);
+int run_batch(const Options& options) {
+  const auto progress = make_progress(options.running.progress);
   const auto say_on_output = [&](const std::string& text) {
-    if (options.progress == ProgressMode::json) return progress->warning(text);
+    if (options.running.progress == ProgressMode::json) return progress->warning(text);
     std::cout << "steplapse: warning: " << text << std::endl;
   };
   try {

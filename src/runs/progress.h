@@ -6,7 +6,8 @@
 #include <vector>
 
 #include "plan/plan.h"
-#include "runs/batch.h"
+#include "runs/options.h"
+#include "steplapse/error.h"
 #include "steplapse/run_log.h"
 #include "views/frames.h"
 

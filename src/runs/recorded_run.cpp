@@ -1,6 +1,7 @@
 #include "runs/recorded_run.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include <nlohmann/json.hpp>
 
@@ -9,6 +10,7 @@
 #include "base/signals.h"
 #include "base/text.h"
 #include "steplapse/error.h"
+#include "steplapse/version.h"
 #include "views/picture_text.h"
 #include "views/run_tables.h"
 
@@ -19,15 +21,29 @@ constexpr size_t kAnyPicture = size_t{1} << 40;  // bytes of a PNG of our own
 
 }  // namespace
 
+std::map<std::string, std::string> provenance_of(const Bundle& bundle, const Options& options) {
+  const Manifest& manifest = bundle.manifest();
+  return {{"version", STEPLAPSE_VERSION},
+          {"libtorch", libtorch_version()},
+          {"model", manifest.name},
+          {"model_sha256", manifest.sha256},
+          {"device", bundle.device()},
+          {"threads", std::to_string(at::get_num_threads())},
+          {"decoder", options.decoder},
+          {"runs", std::to_string(options.requests.size())},
+          {"max_batch", options.running.max_batch ? std::to_string(*options.running.max_batch) : "auto"}};
+}
+
 RecordedRun::RecordedRun(int64_t number, const Options& options, const Bundle& bundle, Plan plan,
                          const std::filesystem::path& folder, const std::map<std::string, std::string>& provenance,
-                         FrameWorkers& workers, Progress& progress)
+                         FrameWorkers& workers, Progress& progress, Watcher* own)
     : number_(number),
       options_(options),
       bundle_(bundle),
       plan_(std::move(plan)),
       progress_(progress),
-      folder_(RunFolder::create(folder, options.overwrite)) {
+      folder_(RunFolder::create(folder, options.overwrite)),
+      signal_(plan_.recipe.schedule.levels.back()) {
   try {
     auto texts = provenance;
     texts["started"] = date_now();
@@ -40,6 +56,9 @@ RecordedRun::RecordedRun(int64_t number, const Options& options, const Bundle& b
         [this](const Frame& frame) { written(frame); });
     progress_.started(number_, plan_, bundle_.manifest(), folder_.path());
     recorder_.emplace(number_, plan_, options_.frames, ending_, *log_writer_, *frames_, progress_);
+    watchers_.add(*recorder_);
+    watchers_.add(signal_);
+    if (own) watchers_.add(*own);
   } catch (...) {
     recorder_.reset();
     frames_.reset();
@@ -71,9 +90,14 @@ Summary RecordedRun::write_end(const Outcome& outcome) {
   log_writer_->close();
   log_->set_distances(recorder_->distances_to(outcome.latents));
   if (!outcome.stopped) warn_of_a_broken_picture();
-  const Summary summary = summarise(outcome.stopped ? "interrupted" : "done");
-  mark_ended(summary, outcome.stopped ? "a signal, after step " + std::to_string(recorder_->steps()) : "");
+  const Summary summary = summarise(!outcome.stopped ? "done" : signal_.has_stopped() ? "interrupted" : "stopped");
+  mark_ended(summary, outcome.stopped ? why_stopped() + ", after step " + std::to_string(recorder_->steps()) : "");
   return summary;
+}
+
+std::string RecordedRun::why_stopped() const {
+  if (signal_.has_stopped()) return "a signal";
+  return recorder_->stop_reason().empty() ? "a watcher" : recorder_->stop_reason();
 }
 
 void RecordedRun::mark_ended(const Summary& summary, const std::string& reason) {

@@ -11,28 +11,33 @@
 #include <vector>
 
 #include "record/run_folder.h"
-#include "runs/batch.h"
+#include "runs/options.h"
 #include "runs/progress.h"
 #include "runs/recorder.h"
+#include "runs/watchers.h"
 #include "steplapse/bundle.h"
 #include "steplapse/run_log.h"
 #include "views/frames.h"
 
 namespace steplapse {
 
+/// What a log says of where its run was made.
+std::map<std::string, std::string> provenance_of(const Bundle& bundle, const Options& options);
+
 /// One run and its folder, from before the first denoiser call to the closed log.
 class RecordedRun {
  public:
   /// @param number      among the runs made together, from 1
   /// @param provenance  goes into the log beside the plan
+  /// @param own         watches it too, and may end it or change its latents; null: nobody does
   /// The bundle, the workers and the progress must outlive it.
   /// @throws OutputError  the folder can't be made ready; nothing is left of it then
   RecordedRun(int64_t number, const Options& options, const Bundle& bundle, Plan plan,
               const std::filesystem::path& folder, const std::map<std::string, std::string>& provenance,
-              FrameWorkers& workers, Progress& progress);
+              FrameWorkers& workers, Progress& progress, Watcher* own = nullptr);
 
   const Plan& plan() const { return plan_; }
-  Watcher* watcher() { return &*recorder_; }
+  Watcher* watcher() { return &watchers_; }
 
   /// Writes what comes last: the final picture and latents, the log's end, its views.
   /// @throws what ended the trajectory, or what the disk throws; the log then says `failed` and why
@@ -46,6 +51,7 @@ class RecordedRun {
 
  private:
   Summary write_end(const Outcome& outcome);
+  std::string why_stopped() const;
   void log_frame_steps();
   void mark_ended(const Summary& summary, const std::string& reason);
   std::vector<std::string> left_undone() const;
@@ -76,6 +82,8 @@ class RecordedRun {
   std::optional<LogWriter> log_writer_;
   std::optional<FrameWriter> frames_;  // its frames use all the others, so it is the first of them to end
   std::optional<Recorder> recorder_;
+  StopOnSignal signal_;
+  Watchers watchers_;
 };
 
 }  // namespace steplapse

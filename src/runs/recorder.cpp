@@ -2,8 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include "base/signals.h"
-
 namespace steplapse {
 namespace {
 
@@ -51,7 +49,7 @@ Verdict Recorder::stepped(const Step& step) {
   first_asked_.reset();
   guidance_norm_.reset();
   denoiser_ms_ = 0;
-  return {stop_for_signal(), {}};
+  return {};
 }
 
 std::optional<Recorder::WideStep> Recorder::wider_than(double most) const {
@@ -90,12 +88,16 @@ StepRow Recorder::row_of(const Step& step) const {
   return row;
 }
 
-bool Recorder::stop_for_signal() {
-  const int signal = noted_signal();
-  if (signal == 0 || at_the_end_) return false;
+void Recorder::decided(const Step& step, const Verdict& verdict) {
   const std::lock_guard guard(ending_);
-  log_.push([step = steps_, signal](RunLog& log) { log.add_stop(step, name_of_signal(signal)); });
-  return stopped_ = true;
+  if (verdict.stop) {
+    log_.push([number = step.number, reason = verdict.reason](RunLog& log) { log.add_stop(number, reason); });
+    stopped_ = true;
+    stop_reason_ = verdict.reason;
+  } else if (verdict.x.defined()) {
+    log_.push([number = step.number, verdict](RunLog& log) { log.add_latents(number, verdict.x, verdict.reason); });
+    x_ = verdict.x;
+  }
 }
 
 }  // namespace steplapse

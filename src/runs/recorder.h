@@ -44,7 +44,7 @@ class LogWriter {
   WorkQueue queue_{64};
 };
 
-/// Turns what the engine reports of one run into rows, frames and progress, and ends the run when a signal was noted.
+/// Turns what the engine reports of one run into rows, frames and progress. Keeps a reference to the plan.
 class Recorder : public Watcher {
  public:
   /// @param run     its number among those made together, from 1
@@ -53,7 +53,8 @@ class Recorder : public Watcher {
            FrameWriter& frames, Progress& progress);
 
   void answered(const Question& question, const Answer& answer) override;
-  Verdict stepped(const Step& step) override;
+  Verdict stepped(const Step& step) override;  ///< records it; decides nothing
+  void decided(const Step& step, const Verdict& verdict) override;
 
   /// The first step of the last quarter whose x0 has an rms above `most`.
   struct WideStep {
@@ -69,6 +70,8 @@ class Recorder : public Watcher {
   const std::map<std::string, std::vector<int64_t>>& frame_steps() const { return frame_steps_; }
   bool in_a_step() const { return !at_the_end_ && !stopped_; }  ///< of those that are still to be made
 
+  const std::string& stop_reason() const { return stop_reason_; }
+
   int64_t steps() const { return steps_; }
   NoiseLevel last_asked() const { return last_asked_; }
   int64_t calls() const { return calls_; }
@@ -77,7 +80,6 @@ class Recorder : public Watcher {
  private:
   FrameOrder order(const std::string& kind, int64_t step, const NoiseLevel& level, const Tensor& latents);
   StepRow row_of(const Step& step) const;
-  bool stop_for_signal();
 
   const int64_t run_;
   const Plan& plan_;
@@ -96,6 +98,7 @@ class Recorder : public Watcher {
   int64_t steps_ = 0, calls_ = 0;
   std::map<std::string, std::vector<int64_t>> frame_steps_;
   bool at_the_end_ = false, stopped_ = false;
+  std::string stop_reason_;
 };
 
 }  // namespace steplapse

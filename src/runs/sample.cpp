@@ -1,28 +1,71 @@
 #include "steplapse/sample.h"
 
+#include <stdexcept>
+
 #include "plan/plan.h"
+#include "runs/recorded_run.h"
 
 namespace steplapse {
 namespace {
 
 struct Hook : Watcher {
-  explicit Hook(const std::function<bool(const Step&)>& on_step) : on_step(on_step) {}
-  Verdict stepped(const Step& step) override { return {!on_step(step), {}}; }
-  const std::function<bool(const Step&)>& on_step;
+  explicit Hook(const std::function<Verdict(const Step&)>& on_step) : on_step(on_step) {}
+  Verdict stepped(const Step& step) override { return on_step(step); }
+  const std::function<Verdict(const Step&)>& on_step;
 };
+
+/// Says nothing: that is the caller's to do.
+struct Silent : Progress {
+  void warning(const std::string&) override {}
+};
+
+Options options_of(const Settings& settings, const Recording& recording) {
+  Options options;
+  options.requests = {{settings}};
+  options.frames.x0 = recording.x0_frames;
+  options.frames.xt = recording.xt_frames;
+  options.frames.every = recording.every;
+  options.overwrite = recording.overwrite;
+  options.out = recording.folder;
+  return options;
+}
+
+Outcome run_alone(const Bundle& bundle, const Plan& plan, Watcher& watcher) {
+  Guidance guidance = encode_prompts(bundle, plan.prompts).guidance;
+  guidance.rule = plan.recipe.guidance;
+  Engine engine([&](const auto&... question) { return bundle.denoise(question...); }, plan.recipe.prediction_type);
+  engine.add(start(plan.recipe), std::move(guidance), &watcher);
+  return engine.run().front();
+}
+
+Outcome run_recorded(const Bundle& bundle, const Plan& plan, const Options& options, Watcher& watcher) {
+  Silent silent;
+  FrameWorkers workers(bundle.device() == "cpu" ? FrameWorkers::Decoding::between_steps
+                                                : FrameWorkers::Decoding::beside);
+  RecordedRun run(1, options, bundle, plan, options.out, provenance_of(bundle, options), workers, silent, &watcher);
+  Outcome outcome = run_alone(bundle, run.plan(), *run.watcher());
+  run.finish(outcome);  // which throws what ended it
+  return outcome;
+}
 
 }  // namespace
 
-Tensor sample(const Bundle& bundle, const Settings& settings, const std::function<bool(const Step&)>& on_step) {
+Tensor sample(const Bundle& bundle, const Settings& settings, const std::function<Verdict(const Step&)>& on_step,
+              const Recording& recording) {
   const Plan plan = make_plan(bundle.manifest(), settings);
+  const Options options = options_of(settings, recording);
+  if (plan.made_steps) check_frames(options.frames, *plan.made_steps);
   Hook hook(on_step);
-  Engine engine([&](const auto&... question) { return bundle.denoise(question...); }, plan.recipe.prediction_type);
-  Guidance guidance = encode_prompts(bundle, plan.prompts).guidance;
-  guidance.rule = plan.recipe.guidance;
-  engine.add(start(plan.recipe), std::move(guidance), &hook);
-  const Outcome outcome = engine.run().front();
+  const Outcome outcome =
+      recording.folder.empty() ? run_alone(bundle, plan, hook) : run_recorded(bundle, plan, options, hook);
   if (outcome.error) std::rethrow_exception(outcome.error);
   return outcome.latents;
+}
+
+Tensor sample(const Bundle& bundle, const Settings& settings, const std::function<bool(const Step&)>& goes_on,
+              const Recording& recording) {
+  const auto on_step = [&](const Step& step) { return Verdict{.stop = !goes_on(step)}; };
+  return sample(bundle, settings, std::function<Verdict(const Step&)>(on_step), recording);
 }
 
 }  // namespace steplapse

@@ -118,6 +118,7 @@ void Engine::advance(Job& job) {
     } else if (const Step* step = job.trajectory.step()) {
       job.steps = step->number;
       const Verdict verdict = job.watcher->stepped(*step);
+      job.watcher->decided(*step, verdict);
       if (verdict.stop) {
         job.outcome.latents = step->x0;
         job.outcome.stopped = true;

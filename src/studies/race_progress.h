@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <memory>
 
-#include "runs/batch.h"
+#include "runs/options.h"
 #include "steplapse/error.h"
 
 namespace steplapse {

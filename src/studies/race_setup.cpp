@@ -241,7 +241,7 @@ void say_interrupted(RaceProgress& progress) {
 
 int race_reporting(const RaceOptions& options, RaceProgress& progress) {
   check_files(options);
-  BundleFolder folder(options.model);
+  BundleFolder folder(options.running.model);
   const Manifest manifest = folder.manifest();
   RaceOptions asked = options;
   if (!asked.settings.schedule) {
@@ -257,17 +257,17 @@ int race_reporting(const RaceOptions& options, RaceProgress& progress) {
   for (const Plan& plan : plans) warnings.add(plan.warnings);
   warn_of_unknown_words(folder, plans, warnings);
 
-  set_threads(options.threads);
+  set_threads(options.running.threads);
   std::optional<SignalWatch> watch(std::in_place, [&](int) { say_interrupted(progress); });
-  const Bundle bundle = load_bundle(std::move(folder), options.device, {});
+  const Bundle bundle = load_bundle(std::move(folder), options.running.device, {});
   race.lanes = lanes_of(bundle, plans, warnings);
 
   warnings.add(check_cost(bundle, plans.front(), race.lanes.front().guidance));
 
-  watch->give(options.grace);
+  watch->give(options.running.grace);
   RaceResult result;
   try {
-    result = run_on(bundle, race, options.max_batch, progress);
+    result = run_on(bundle, race, options.running.max_batch, progress);
   } catch (const std::exception&) {
     if (noted_signal() == 0) throw;
     watch.reset();
@@ -288,7 +288,7 @@ int race_reporting(const RaceOptions& options, RaceProgress& progress) {
 }  // namespace
 
 int race(const RaceOptions& options) {
-  const auto progress = make_race_progress(options.progress);
+  const auto progress = make_race_progress(options.running.progress);
   const auto say_on_output = [&](const std::string& text) {
     if (!options.json) std::cout << "steplapse: warning: " << text << std::endl;
   };

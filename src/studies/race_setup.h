@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "runs/batch.h"
+#include "runs/options.h"
 #include "steplapse/settings.h"
 
 namespace steplapse {
@@ -23,15 +23,10 @@ struct RaceOptions {
   };
   std::optional<Reference> reference;  ///< none: kRaceReference
   Settings settings;                   ///< the rest: schedule, size, guidance, rng; no prompt, seed, sampler, steps
-  std::filesystem::path model;
-  std::filesystem::path csv, plot;  ///< empty: not written
+  std::filesystem::path csv, plot;     ///< empty: not written
   bool overwrite = false;
   bool json = false;  ///< in place of the table
-  std::string device = "auto";
-  int threads = 0;                   ///< 0: libtorch's own choice
-  std::optional<int64_t> max_batch;  ///< runs in one denoiser call; none: as many as fit into memory
-  double grace = 10;                 ///< seconds that a denoiser call has to end after a signal
-  ProgressMode progress = ProgressMode::automatic;
+  RunningOptions running;
 };
 
 /// Where nothing else is asked.

@@ -92,8 +92,12 @@ std::vector<PngText> picture_texts(const Manifest& manifest, const Facts& facts,
   ordered_json about{{"version", STEPLAPSE_VERSION}, {"step", order.step}, {"kind", order.kind}, {"timestep", nullptr}};
   if (order.level.timestep) about["timestep"] = *order.level.timestep;
   about.update({{"alpha", order.level.alpha}, {"sigma", order.level.sigma}, {"decoder", decoder}});
-  about["settings"] = settings_json(facts);
-  for (const char* of_the_model : {"clip_sample_range", "prediction_type"}) about["settings"].erase(of_the_model);
+  ordered_json settings = settings_json(facts);
+  for (const char* of_the_model : {"clip_sample_range", "prediction_type"}) settings.erase(of_the_model);
+  settings.update({{"latents_given", facts.recipe.init_noise_given},
+                   {"model", manifest.name},
+                   {"model_sha256", manifest.sha256}});
+  about["settings"] = settings;
   return {{"parameters", parameters(manifest, facts, order)}, {"steplapse", about.dump()}};
 }
 

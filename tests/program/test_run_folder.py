@@ -213,7 +213,7 @@ def test_the_tables_columns_are_those_documented(guided):
     assert len(header) == 18 and sorted(header) == sorted(documented_columns())
     with log_of(guided) as log:
         assert [column[1] for column in log.execute("PRAGMA table_info(steps)")] == header[:16]
-        assert log.execute("PRAGMA user_version").fetchone() == (3,)
+        assert log.execute("PRAGMA user_version").fetchone() == (4,)
         documented = {}
         for name, cell in re.findall(r"^\| `(\w+)` \|(.*)$", DOCS.split("## run.sqlite")[1], re.MULTILINE):
             documented[name] = cell

@@ -20,19 +20,20 @@ constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
 auto refuses(const std::string& message) { return ThrowsMessage<UsageError>(StrEq(message)); }
 
 TEST(WholeNumber, IsDigitsBetweenItsEnds) {
-  EXPECT_EQ(whole_number("--steps", "1", 1, 1000), 1);
-  EXPECT_EQ(whole_number("--steps", "1000", 1, 1000), 1000);
-  EXPECT_EQ(whole_number("--steps", "007", 1, 1000), 7);
-  EXPECT_EQ(whole_number("--every", "9223372036854775807", 1, kMost), kMost);
+  EXPECT_EQ(integer_number("--steps", "1", 1, 1000), 1);
+  EXPECT_EQ(integer_number("--steps", "1000", 1, 1000), 1000);
+  EXPECT_EQ(integer_number("--steps", "007", 1, 1000), 7);
+  EXPECT_EQ(integer_number("--every", "9223372036854775807", 1, kMost), kMost);
 }
 
 TEST(WholeNumber, SaysWhatWasWanted) {
   for (const std::string text :
        {"0", "-5", "1001", "3.5", "1e9", "99999999999999999999", "", " 30", "30 ", "+30", "0x1e", "ten"}) {
-    EXPECT_THAT([&] { whole_number("--steps", text, 1, 1000); },
+    EXPECT_THAT([&] { integer_number("--steps", text, 1, 1000); },
                 refuses("--steps '" + text + "': expected an integer from 1 to 1000"));
   }
-  EXPECT_THAT([] { whole_number("--every", "0", 1, kMost); }, refuses("--every '0': expected an integer of 1 or more"));
+  EXPECT_THAT([] { integer_number("--every", "0", 1, kMost); },
+              refuses("--every '0': expected an integer of 1 or more"));
 }
 
 TEST(Seed, HasSixtyFourBits) {
@@ -104,7 +105,7 @@ TEST(Choice, IsOneOfThoseThereAreOrTheNearestIsNamed) {
 }
 
 TEST(FlagValues, ThatAreNoPlainTextAreEscaped) {
-  EXPECT_THAT([] { whole_number("--steps", "3\n\x1b[2J", 1, 9); },
+  EXPECT_THAT([] { integer_number("--steps", "3\n\x1b[2J", 1, 9); },
               refuses("--steps '3\\n\\u{1b}[2J': expected an integer from 1 to 9"));
 }
 

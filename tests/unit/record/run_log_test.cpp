@@ -360,10 +360,10 @@ TEST_F(Log, WithATableThatWasChangedIsNamed) {
 
 TEST_F(Log, OfANewerProgramIsRefusedByItsVersion) {
   record(recipe_of(0, 1));
-  edit("PRAGMA user_version = 4");
+  edit("PRAGMA user_version = 5");
   EXPECT_THAT(
       [&] { RunLog::open(path_); },
-      ThrowsMessage<OutputError>(StrEq(path_.string() + ": a log of version 4, this program reads up to 3; use a "
+      ThrowsMessage<OutputError>(StrEq(path_.string() + ": a log of version 5, this program reads up to 4; use a "
                                                         "newer steplapse")));
 }
 
