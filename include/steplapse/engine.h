@@ -14,113 +14,126 @@
 
 namespace steplapse {
 
-/// The network: latents [N, C, h, w], timesteps float32 [N], conditioning tensors each [N, ...] -> [N, C, h, w].
-/// Float32 on the CPU in and out.
+/// The network: latents [N, C, h, w], timesteps float32 [N] and conditioning tensors, each [N, ...], give a prediction
+/// [N, C, h, w]. All are on the CPU; latents and prediction are float32. What it throws ends the trajectories that
+/// asked.
 using Denoiser =
     std::function<Tensor(const Tensor& latents, const Tensor& timesteps, const std::vector<Tensor>& conditioning)>;
 
-/// How the network's two answers become one: uncond + scale * (cond - uncond) (Ho & Salimans 2022, arXiv:2207.12598,
-/// eq. 6 in the form of diffusers, scale = w + 1). At scale 1, and outside the interval, it is cond, and uncond is not
-/// asked. At scale 0 it is uncond, and cond is not asked (but for `rescale`).
+/// Classifier-free guidance: combines the network's answer to the prompt (cond) and to the negative prompt (uncond)
+/// into uncond + scale * (cond - uncond).
+///
+/// Guidance holds inside an interval of steps and an interval of sigma / alpha. Outside of either, and at scale 1, the
+/// result is cond, and uncond is not asked. At scale 0 the result is uncond, and cond is asked only for `rescale`.
+///
+/// Source: Ho & Salimans 2022 (arXiv:2207.12598), eq. 6, written as in diffusers: scale = w + 1. Intervals:
+/// Kynkäänniemi et al. 2024 (arXiv:2404.07724).
 struct GuidanceRule {
-  double scale = 1;
-  /// The interval: of steps, both ends in it, and of sigma / alpha, above the low end and up to the high one (Kynkäänniemi
-  /// et al. 2024, arXiv:2404.07724).
-  int64_t first_step = 1, last_step = std::numeric_limits<int64_t>::max();
-  double sigma_low = 0, sigma_high = std::numeric_limits<double>::infinity();
-  double rescale =
-      0;  ///< phi of Lin et al. 2023 (arXiv:2305.08891), eq. 15 and 16: towards the deviation that cond has
+  double scale = 1;                                             ///< 1: no guidance
+  int64_t first_step = 1;                                       ///< the first guided step
+  int64_t last_step = kNoLastStep;                              ///< the last guided step, included
+  double sigma_low = 0;                                         ///< guided where sigma / alpha is above this
+  double sigma_high = std::numeric_limits<double>::infinity();  ///< and no higher than this
+  /// phi of Lin et al. 2023 (arXiv:2305.08891), eq. 15 and 16, 0 to 1: how far the result's standard deviation is moved
+  /// to that of cond. 0: not at all.
+  double rescale = 0;
 
-  bool stops_early() const { return last_step < std::numeric_limits<int64_t>::max(); }
-  bool guides() const { return scale != 1; }  ///< anywhere
-  bool asks_uncond(int64_t step, const NoiseLevel& level) const;
+  static constexpr int64_t kNoLastStep = std::numeric_limits<int64_t>::max();
+
+  bool stops_early() const { return last_step != kNoLastStep; }   ///< whether guidance has a last step
+  bool guides() const { return scale != 1; }                      ///< whether any step is guided
+  bool asks_uncond(int64_t step, const NoiseLevel& level) const;  ///< at this step (from 1) and level
   bool asks_cond(int64_t step, const NoiseLevel& level) const;
-  int64_t most_rows() const { return guides() && needs_cond() ? 2 : 1; }  ///< in a denoiser call
+  int64_t most_rows() const { return guides() && needs_cond() ? 2 : 1; }  ///< rows of one trajectory in a denoiser call
+
+  /// The guided answer. All three are [1, C, h, w].
   Tensor combined(const Tensor& cond, const Tensor& uncond) const;
 
   bool operator==(const GuidanceRule&) const = default;
 
  private:
-  bool needs_cond() const { return scale != 0 || rescale != 0; }  ///< where uncond is asked
+  bool needs_cond() const { return scale != 0 || rescale != 0; }  ///< in a guided step
 };
 
-/// What the network is told beside the latents. Each tensor is [1, ...]; `uncond` may be empty where the rule guides
-/// nowhere.
+/// The conditioning of one trajectory, and how the two answers are combined.
 struct Guidance {
-  std::vector<Tensor> cond;
-  std::vector<Tensor> uncond;
+  std::vector<Tensor> cond;    ///< of the prompt, as encode_text gives it; each [1, ...]
+  std::vector<Tensor> uncond;  ///< of the negative prompt, in cond's shapes; may be empty where no step is guided
   GuidanceRule rule = {};
 };
 
-/// One question of one trajectory.
+/// One question of one trajectory to the network.
 struct Question {
-  int64_t call;  ///< running number in this trajectory, from 1
-  int64_t step;  ///< the step it is asked in, from 1
+  int64_t call;  ///< counts the questions of this trajectory, from 1
+  int64_t step;  ///< the step that it belongs to, from 1
   NoiseLevel level;
   Tensor x;  ///< [1, C, h, w]
 };
 
 /// The network's answer before guidance.
 struct Answer {
-  Tensor cond, uncond;      ///< undefined where it was not asked; one of them always is defined
-  double milliseconds = 0;  ///< of the denoiser call it came with, divided by those that shared it
+  Tensor cond, uncond;      ///< [1, C, h, w]; undefined where it was not asked; at least one is defined
+  double milliseconds = 0;  ///< of the denoiser call, divided by the number of trajectories that shared it
 };
 
-/// What becomes of a trajectory after a step.
+/// How a trajectory goes on after a step.
 struct Verdict {
-  bool stop = false;        ///< end here, with the step's x0 as the result
-  Tensor x = {};            ///< the latents to go on with; undefined: as they are
+  bool stop = false;        ///< ends the trajectory; its result is then the step's x0
+  Tensor x = {};            ///< the latents to go on with, [1, C, h, w]; undefined: unchanged
   std::string reason = {};  ///< of a stop or of other latents, for the log
 };
 
-/// Watches one trajectory. All are called on the thread of Engine::run; what one throws ends that trajectory.
+/// Watches one trajectory. Its functions are called on the thread of Engine::run. An exception of one ends the
+/// trajectory.
 class Watcher {
  public:
   virtual ~Watcher() = default;
-  /// A logged answer, to be used in place of the network's; none: ask the network.
+  /// @return an answer to use in place of the network's, such as a logged one; none: the network is asked
   virtual std::optional<Answer> recall(const Question&) { return std::nullopt; }
-  virtual void answered(const Question&, const Answer&) {}
-  virtual Verdict stepped(const Step&) { return {}; }
-  /// What is done after the step: the verdict of this watcher, or of all that watch the trajectory together.
+  virtual void answered(const Question&, const Answer&) {}  ///< called for each answer, recalled ones too
+  virtual Verdict stepped(const Step&) { return {}; }       ///< called after each step
+  /// Called with what is done after the step: the verdict of this watcher, or of all that watch the trajectory together.
   virtual void decided(const Step&, const Verdict&) {}
 };
 
 /// How a trajectory ended.
 struct Outcome {
-  Tensor latents;            ///< the result; undefined after an error
-  bool stopped = false;      ///< a watcher ended it
-  std::exception_ptr error;  ///< what ended it otherwise
+  Tensor latents;            ///< the result, [1, C, h, w]; undefined after an error
+  bool stopped = false;      ///< whether its watcher ended it
+  std::exception_ptr error;  ///< the exception that ended it; null where none did
 };
 
-/// Runs trajectories together: whatever all of them ask at once, at whatever timesteps and with guidance or without, is
-/// one denoiser call (for latents and conditioning of equal shapes). Each gets what it would get alone, to within the
-/// network's own rounding, and to the bit where max_batch is 1.
+/// Runs trajectories together. Their pending questions become one denoiser call, whatever their timesteps and with
+/// guidance or without, as long as latents and conditioning have equal shapes. Each trajectory gets the answer that it
+/// would get alone, but for the network's rounding at other batch sizes; with max_batch 1 the answer is equal to the
+/// bit.
 class Engine {
  public:
-  /// Told as soon as a trajectory is over, on the thread of `run`; may `add` others. What it throws comes out of `run`.
+  /// Called when a trajectory is over, on the thread of `run`. It may `add` others. `run` passes its exception on.
   using Ended = std::function<void(size_t index, Outcome outcome)>;
 
-  /// @param max_batch  trajectories in one denoiser call at most; each has one row, or two ([uncond, cond]) with guidance
+  /// @param max_batch  the most trajectories in one denoiser call, 1 or more. Each takes one row, or two ([uncond,
+  ///                   cond]) where it is guided.
   Engine(Denoiser denoiser, PredictionType prediction_type, int64_t max_batch = 16);
   ~Engine();
 
-  /// The watcher, if any, must live until the trajectory is over.
-  /// @return its index: 0 for the first
+  /// Adds a trajectory to run. Its watcher, if any, must live until the trajectory is over.
+  /// @return the trajectory's index; the first has 0
   size_t add(Trajectory trajectory, Guidance guidance, Watcher* watcher = nullptr);
 
-  /// Runs all to their ends. One's exception ends that one; the others go on. Where a call of several does not fit into
-  /// memory, it is asked again with half as many, and so are those after it.
+  /// Runs all trajectories to their ends. An exception ends the trajectory that it belongs to; the others go on. Where
+  /// a denoiser call for several trajectories does not fit into memory, max_batch is set to half their number.
   void run(const Ended& ended);
-  std::vector<Outcome> run();  ///< outcomes in the order of `add`
+  std::vector<Outcome> run();  ///< @return the outcomes in the order of `add`
 
   int64_t max_batch() const { return max_batch_; }
   void set_max_batch(int64_t max_batch) { max_batch_ = max_batch; }
-  int64_t most_at_once() const { return most_at_once_; }  ///< trajectories in one denoiser call that was answered
+  int64_t largest_batch_run() const { return largest_batch_run_; }  ///< the most trajectories in one answered call
 
  private:
   struct Job;
-  void attempt(Job& job, const std::function<void()>& work);  ///< its exception becomes the job's outcome
-  void advance(Job& job);                                     ///< to its end, or until the network must be asked
+  void attempt(Job& job, const std::function<void()>& work);  ///< an exception of the work becomes the job's outcome
+  void advance(Job& job);  ///< resumes it until the network must be asked, or its end
   void tell(Job& job, const Answer& answer);
   std::vector<Job*> next_batch();
   std::vector<Answer> answers_to(const std::vector<Job*>& batch);
@@ -129,9 +142,9 @@ class Engine {
   Denoiser denoiser_;
   PredictionType prediction_type_;
   int64_t max_batch_;
-  int64_t most_at_once_ = 0;
+  int64_t largest_batch_run_ = 0;
   size_t added_ = 0;
-  std::list<Job> jobs_;  // in the order of `add`, until their end was told
+  std::list<Job> jobs_;  // in the order of `add`; a job is erased after `ended` was called for it
 };
 
 }  // namespace steplapse

@@ -8,61 +8,67 @@
 
 namespace steplapse {
 
-/// One point on the way from noise to image: x = alpha * x0 + sigma * eps.
+/// A point on the way from noise to image: x = alpha * x0 + sigma * eps. alpha and sigma are 0 or more, not both 0.
 struct NoiseLevel {
-  std::optional<double> timestep;  ///< what the network is told; none where it is never asked (sigma 0)
+  std::optional<double> timestep;  ///< the network's input; none where the network is never asked (sigma 0)
   double alpha = 1;
   double sigma = 0;
 
   bool operator==(const NoiseLevel&) const = default;
 };
 
-/// sigma / alpha, k-diffusion's sigma: falls from step to step; infinite at alpha 0.
+/// sigma / alpha, which k-diffusion calls sigma. It falls from step to step, and is infinite at alpha 0.
 inline double noise_ratio(const NoiseLevel& level) { return level.sigma / level.alpha; }
 
-/// Stands for an infinite one where numbers are wanted: diffusers puts alpha squared 2^-24 there.
+/// Stands for an infinite noise ratio where a finite one is needed. diffusers uses alpha squared = 2^-24, the same
+/// number.
 inline constexpr double kLargestNoiseRatio = 4096;
 
-/// What the denoiser answers: eps, v = alpha * eps - sigma * x0 (Salimans & Ho 2022, arXiv:2202.00512), x0, or eps - x0
-/// where alpha = 1 - sigma (Lipman et al. 2023, arXiv:2210.02747).
-enum class PredictionType { epsilon, v_prediction, sample, flow };
-
-PredictionType prediction_type_named(std::string_view name);  ///< @throws std::invalid_argument naming the choices
-std::string_view name_of(PredictionType type);
-
-/// The noise a model was trained on, from its bundle.
-struct TrainingNoise {
-  std::vector<double> alphas_cumprod;  ///< alpha squared at each training timestep, falling; none for flow
-  PredictionType prediction_type = PredictionType::epsilon;
-  std::string timestep_spacing = "leading";  ///< the schedule where none is named
-  int64_t steps_offset = 0;
-  double final_alpha_cumprod = 1;           ///< alpha squared of the last level
-  std::optional<double> clip_sample_range;  ///< x0 is clipped to plus and minus this (ddim, ddpm)
-  double shift = 1;                         ///< of a flow model's levels towards noise: see NoiseScale
-
-  /// Whether alpha = 1 - sigma, without a table. (The manifest's checks see to it that both go together.)
-  bool is_flow() const { return prediction_type == PredictionType::flow; }
-  int64_t timesteps() const;          ///< how many it was trained on; 1000 for flow
-  NoiseLevel level(int64_t t) const;  ///< of a training timestep, which must be inside the table
+/// What the network predicts.
+enum class PredictionType {
+  epsilon,       ///< eps (Ho et al. 2020, arXiv:2006.11239)
+  v_prediction,  ///< alpha * eps - sigma * x0 (Salimans & Ho 2022, arXiv:2202.00512)
+  sample,        ///< x0
+  flow,          ///< eps - x0, with alpha = 1 - sigma (Lipman et al. 2023, arXiv:2210.02747)
 };
 
-/// The levels a run visits.
-struct Schedule {
-  /// n + 1 for n steps, noisiest first; the last has sigma 0 or is the model's own last.
-  std::vector<NoiseLevel> levels;
-  double init_scale = 1;                    ///< the start is unit noise times this
-  std::vector<double> alphas_cumprod = {};  ///< of the training noise, for at(); none for flow, where alpha = 1 - sigma
+/// @throws std::invalid_argument  another name; the text lists the choices
+PredictionType prediction_type_named(std::string_view name);
+std::string_view name_of(PredictionType type);
 
-  /// The level where sigma / alpha is k, for samplers that ask between the listed ones: its timestep is interpolated
-  /// in log(sigma / alpha) between training timesteps, as k-diffusion does, and stays inside the table.
+/// The noise that a model was trained on, as its bundle says.
+struct TrainingNoise {
+  std::vector<double> alphas_cumprod;  ///< alpha squared at each training timestep, 0 to 1, falling; empty for flow
+  PredictionType prediction_type = PredictionType::epsilon;
+  std::string timestep_spacing = "leading";  ///< the schedule of the bundle: leading, linspace or trailing
+  int64_t steps_offset = 0;                  ///< added to the timesteps of `leading`
+  double final_alpha_cumprod = 1;            ///< alpha squared of the model's own last level (RunEnd::own)
+  std::optional<double> clip_sample_range;   ///< ddim and ddpm clip x0 to plus and minus this; none: they do not clip
+  double shift = 1;                          ///< of flow models; above 1 more levels have much noise (see NoiseScale)
+
+  /// Whether alpha = 1 - sigma. Such a model has no table. (The manifest's checks ensure that both hold together.)
+  bool is_flow() const { return prediction_type == PredictionType::flow; }
+  int64_t timesteps() const;          ///< the number of training timesteps; 1000 for flow
+  NoiseLevel level(int64_t t) const;  ///< of training timestep t. @throws std::out_of_range  t is outside the table
+};
+
+/// The levels that a run visits.
+struct Schedule {
+  std::vector<NoiseLevel> levels;           ///< n + 1 for n steps, the noisiest first; the run ends at the last
+  double init_scale = 1;                    ///< sampling starts from unit noise times this
+  std::vector<double> alphas_cumprod = {};  ///< of the training noise, for at(); empty for flow
+
+  /// The level where sigma / alpha is k, for samplers that ask between the listed levels. The timestep is interpolated
+  /// in log(sigma / alpha) between training timesteps, as in k-diffusion, and clamped to the table.
   NoiseLevel at(double k) const;
 
   int64_t steps() const { return static_cast<int64_t>(levels.size()) - 1; }
   bool is_flow() const { return alphas_cumprod.empty(); }
 };
 
-/// @throws std::invalid_argument  fewer than two levels, a level that is not finite, or sigma / alpha that rises;
-///                                the text names the level.
+/// Checks the levels of a schedule.
+/// @throws std::invalid_argument  fewer than two levels, an alpha or sigma that is negative or not finite, both 0, or
+///                                sigma / alpha that rises; the text names the level
 void check_levels(const Schedule& schedule);
 
 }  // namespace steplapse

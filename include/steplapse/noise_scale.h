@@ -7,10 +7,12 @@
 
 namespace steplapse {
 
-/// A model's noise levels in the numbers that schedules are written in: training timesteps, 0 to count - 1, and the
-/// tools' sigma. That is sigma / alpha for models with a table (k-diffusion's convention), and sigma itself for flow
-/// models, where timestep t stands for u = (t + 1) / 1000, and sigma is shift * u / (1 + (shift - 1) * u) (Esser et al.
-/// 2024, arXiv:2403.03206, section 5.3.2).
+/// A model's noise levels in the two units of schedules: training timesteps, from 0 to timesteps() - 1, and sigma as
+/// other tools write it. For models with a table of alphas_cumprod this sigma is sigma / alpha (k-diffusion's
+/// convention). For flow models it is sigma itself: timestep t stands for u = (t + 1) / 1000, and sigma = shift * u /
+/// (1 + (shift - 1) * u).
+///
+/// Source: k-diffusion's DiscreteSchedule; Esser et al. 2024 (arXiv:2403.03206), section 5.3.2, for the shift.
 class NoiseScale {
  public:
   explicit NoiseScale(TrainingNoise noise) : noise_(std::move(noise)), table_{{}, 1, noise_.alphas_cumprod} {}
@@ -20,13 +22,16 @@ class NoiseScale {
   bool is_flow() const { return noise_.is_flow(); }
 
   double sigma_min() const { return sigma_at(0); }
-  double sigma_max() const {
-    return sigma_at(static_cast<double>(timesteps() - 1));
-  }  ///< at alpha 0 kLargestNoiseRatio
-  double sigma_at(double timestep) const;  ///< between timesteps log sigma is interpolated, as in k-diffusion
-  double timestep_of(double sigma) const;  ///< the reverse, held inside the table; for flow it is 1000 * sigma - 1
+  /// The largest sigma; kLargestNoiseRatio where the table ends at alpha 0.
+  double sigma_max() const { return sigma_at(static_cast<double>(timesteps() - 1)); }
+
+  /// @param timestep  inside the table; between whole timesteps log sigma is interpolated, as in k-diffusion
+  double sigma_at(double timestep) const;
+  /// The inverse of sigma_at, clamped to the table. For flow models 1000 * sigma - 1, without the shift.
+  double timestep_of(double sigma) const;
+
   NoiseLevel at_sigma(double sigma) const;
-  NoiseLevel at_timestep(double timestep) const;  ///< alpha and sigma of a whole one are the table's own
+  NoiseLevel at_timestep(double timestep) const;  ///< for a whole timestep, alpha and sigma are the table's to the bit
 
  private:
   TrainingNoise noise_;

@@ -10,9 +10,10 @@
 
 namespace steplapse {
 
-/// All that fixes a trajectory but the network's answers. A log keeps it, so that a run can be made again.
+/// What a trajectory is made from: together with the network's answers it fixes each step. The log keeps it, so that a
+/// run can be replayed.
 struct Recipe {
-  std::string sampler;  ///< a name of samplers()
+  std::string sampler;  ///< the name of a row of samplers()
   SamplerOptions options;
   Schedule schedule;
   PredictionType prediction_type = PredictionType::epsilon;
@@ -20,10 +21,11 @@ struct Recipe {
   Rng rng = Rng::cpu;
   uint64_t seed = 0;
   Tensor init_noise;              ///< float32 [1, C, h, w] of unit variance
-  bool init_noise_given = false;  ///< by the user: then nothing has been drawn from the seed's stream
+  bool init_noise_given = false;  ///< by the user; then the seed's stream has not been drawn from yet
 };
 
-/// The recipe's sampler at its start.
+/// The recipe's sampler, not yet resumed. The guidance is not used here: the engine takes it.
+/// @throws std::invalid_argument  no sampler has the recipe's name
 Trajectory start(const Recipe& recipe);
 
 }  // namespace steplapse

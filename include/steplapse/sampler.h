@@ -14,24 +14,24 @@
 
 namespace steplapse {
 
-/// What the network says of x at a level: the clean latents and the noise in it. Both shaped as x.
+/// The network's prediction for x at a level: its clean latents x0 and its noise eps, both in the shape of x.
 struct Prediction {
   Tensor x0;
   Tensor eps;
 };
 
-/// A step as its watchers see it: step k of n took levels[k - 1] to levels[k].
+/// A step that was made: step k of n goes from levels[k - 1] to levels[k].
 struct Step {
-  int64_t number;    ///< 1 for the first
-  NoiseLevel level;  ///< where x is now, levels[number]
+  int64_t number;    ///< counts from 1
+  NoiseLevel level;  ///< the level that x has reached
   Tensor x;          ///< [1, C, h, w] latents after the step
-  Tensor x0;         ///< the estimate the step was made with
+  Tensor x0;         ///< [1, C, h, w] the estimate of the clean latents that the step was made with
 };
 
-/// A sampler at work: a coroutine that asks for predictions and reports steps, and stands still until it is answered.
+/// A sampler at work: a coroutine that asks for predictions and reports steps, and waits until it is answered.
 ///
-/// `resume()` runs it to its next question or step; then exactly one of `question()`, `step()`, `finished()` holds.
-/// Destroying it at any point is fine. What the sampler throws comes out of `resume()`.
+/// `resume()` runs it to its next question, its next step or its end. After that exactly one of `question()`, `step()`
+/// and `finished()` is set. It may be destroyed at any point. `resume()` passes on what the sampler throws.
 class Trajectory {
  public:
   struct Question {
@@ -52,14 +52,14 @@ class Trajectory {
   }
 
   void resume();
-  const Question* question() const;  ///< what it waits to be told, or null
+  const Question* question() const;  ///< the question that it waits to have answered, or null
   const Step* step() const;          ///< the step it has just made, or null
   bool finished() const;
-  Tensor result() const;  ///< once finished: x at the last level
+  Tensor result() const;  ///< x at the last level; only once finished
 
-  void answer(Prediction prediction);   ///< to `question()`; then `resume()`
-  void continue_with(Tensor x);         ///< after `step()`: the latents to go on with; then `resume()`
-  void fail(std::exception_ptr error);  ///< resumes with this exception thrown at the place where it waits
+  void answer(Prediction prediction);   ///< answers `question()`; call `resume()` next
+  void continue_with(Tensor x);         ///< sets the latents after `step()`; call `resume()` next
+  void fail(std::exception_ptr error);  ///< throws this exception where the coroutine waits, and resumes it
 
  private:
   Handle handle_;
@@ -115,66 +115,85 @@ struct Trajectory::promise_type {
   void unhandled_exception() { thrown = std::current_exception(); }
 };
 
-/// What is in x at this level? For `co_await`: gives a Prediction when the network has answered.
+/// Asks for the prediction for x, [1, C, h, w], at a level. For `co_await`: gives a Prediction once the network has
+/// answered.
 inline PredictAwaiter predict(Tensor x, NoiseLevel level) { return {std::move(x), level}; }
 
-/// Step `number` is made and x now stands at `level`. For `co_await`: gives the latents to go on with, which a
-/// watcher may have changed. `x0` is the picture should the run end here.
-inline StepAwaiter step_done(int64_t number, NoiseLevel level, Tensor x, Tensor x0) {
-  return {number, level, std::move(x), std::move(x0)};
+/// Reports a step. For `co_await`: gives the latents to go on with, which a watcher may have changed.
+/// @param number  of the step, from 1
+/// @param level   the level that x has reached
+/// @param x0      the estimate of the clean latents, which is the result if the run is stopped here
+inline StepAwaiter step_done(size_t number, NoiseLevel level, Tensor x, Tensor x0) {
+  return {static_cast<int64_t>(number), level, std::move(x), std::move(x0)};
 }
 
-/// x0 and eps of a raw network output at a level, in float32, by formulas that never divide by zero.
-/// @throws std::domain_error  naming the level, where it can't be told: any type at sigma 0, epsilon at alpha 0.
+/// x0 and eps from the network's output for x at a level. All are of one shape; no formula divides by zero.
+/// @throws std::domain_error  x0 or eps is undefined at this level, which the text names: any type at sigma 0, epsilon
+///                            at alpha 0.
+///
+/// Source: Salimans & Ho 2022 (arXiv:2202.00512), appendix D, for v_prediction; Lipman et al. 2023 (arXiv:2210.02747)
+/// for flow.
 Prediction prediction_of(PredictionType type, const Tensor& x, const Tensor& output, const NoiseLevel& level);
 
+/// What a sampler may be told. A sampler ignores the options that its row in samplers() does not name.
 struct SamplerOptions {
-  double eta = 0;  ///< share of fresh noise: 0 deterministic, 1 full
-  // Karras et al. 2022 (arXiv:2206.00364), algorithm 2: noise added where sigma / alpha lies in [s_tmin, s_tmax].
+  double eta = 0;  ///< the share of fresh noise: 0 is deterministic, 1 draws all noise anew
+  /// Noise added before a step where sigma / alpha lies in [s_tmin, s_tmax]: S_churn of Karras et al. 2022
+  /// (arXiv:2206.00364), algorithm 2. 0: none.
   double s_churn = 0, s_tmin = 0, s_tmax = std::numeric_limits<double>::infinity();
-  double s_noise = 1;                                      ///< scale of all fresh noise
-  std::optional<double> clip_sample_range = std::nullopt;  ///< x0 is clipped to plus and minus this
+  double s_noise = 1;                                      ///< multiplies all fresh noise
+  std::optional<double> clip_sample_range = std::nullopt;  ///< x0 is clipped to plus and minus this; none: not clipped
 
   bool operator==(const SamplerOptions&) const = default;
 };
 
-/// A sampler in the table of those there are.
-/// `start` takes x = [1, C, h, w] float32 on the CPU, unit noise times schedule.init_scale, and the image's own stream.
+/// A row of samplers().
 struct Sampler {
-  std::string_view name;   ///< as on the command line
-  std::string_view label;  ///< as web UIs write it into pictures
+  std::string_view name;   ///< on the command line
+  std::string_view label;  ///< in pictures, as web UIs write it
+  /// Starts a trajectory.
+  /// @param x         [1, C, h, w] float32 on the CPU: unit noise times schedule.init_scale
+  /// @param schedule  n + 1 levels for n steps; sigma / alpha falls
+  /// @param noise     the image's own stream
   Trajectory (*start)(Tensor x, Schedule schedule, SamplerOptions options, Noise noise);
-  int order = 1;            ///< how its error falls where it is deterministic: 2 is a quarter for twice the steps
-  double calls_a_step = 1;  ///< of the denoiser; the last step may need fewer
-  std::optional<double> eta = std::nullopt;  ///< its default; none: it knows no eta, and draws by itself or not at all
-  bool churns = false;                       ///< knows s_churn, s_tmin, s_tmax
-  bool fresh_noise = false;                  ///< draws noise even where eta and s_churn are 0, or without them
+  int order = 1;              ///< of its error where it is deterministic: 2 means a quarter for twice the steps
+  double calls_per_step = 1;  ///< denoiser calls in a step; the last step may need fewer
+  std::optional<double> eta = std::nullopt;  ///< the default eta; none: the sampler ignores eta
+  bool churns = false;                       ///< honours s_churn, s_tmin and s_tmax
+  bool fresh_noise = false;                  ///< draws noise even where eta and s_churn are 0
   bool picks_levels = false;                 ///< chooses its levels itself, between the schedule's first and last
-  int64_t picks_levels_from = 0;  ///< the number of steps from which it does so; below, it takes them as listed
-  bool adaptive = false;          ///< chooses the number of steps itself; the requested number is ignored
-  /// Of schedules(): the levels that its authors or most tools give it, where nobody names others; none: the bundle's.
+  int64_t picks_levels_from =
+      0;                  ///< the least number of steps for which it does so; with fewer it keeps the schedule's
+  bool adaptive = false;  ///< chooses the number of steps itself; the requested number is ignored
+  /// The schedule of its authors or of most tools, a name of schedules(). It is used where the user names none. None:
+  /// the bundle's schedule is used.
   std::optional<std::string_view> usual_schedule = std::nullopt;
-  bool own_last_level = false;  ///< ends at the model's own last level where the schedule may; the others at sigma 0
-  /// Other tools' names for it: "diffusers:DDIMScheduler", "a1111:DDIM", "comfyui:ddim", "sd.cpp:ddim", "k-diffusion:...".
+  bool own_last_level = false;  ///< ends at RunEnd::own where the schedule may, else at sigma 0
+  /// Other tools' names for it: "diffusers:DDIMScheduler", "a1111:DDIM", "comfyui:ddim", "sd.cpp:ddim",
+  /// "k-diffusion:...".
   std::vector<std::string_view> aliases = {};
 
-  bool draws_noise() const { return fresh_noise || eta.value_or(0) > 0; }  ///< where it is told nothing
+  bool draws_noise() const { return fresh_noise || eta.value_or(0) > 0; }  ///< with the default options
 };
 
-/// What a sampler does on its way down some levels.
+/// The questions and steps of a sampler on a schedule, without a network.
 struct SamplerOutline {
   struct Question {
-    int64_t step;  ///< it is asked in, from 1
+    int64_t step;  ///< the step that it belongs to, from 1
     NoiseLevel level;
   };
   std::vector<Question> questions;
   int64_t steps = 0;
 };
-/// Found by answering it, since most choose by the levels alone. (Of an adaptive one the answers decide: don't ask.)
-/// @throws what the sampler does
+/// Runs the sampler on dummy answers. Valid because non-adaptive samplers choose their steps by the levels alone; not
+/// for adaptive ones.
+/// @throws whatever the sampler throws
 SamplerOutline outline(const Sampler& sampler, const SamplerOptions& options, const Schedule& schedule);
 
+/// All samplers, in the order in which tables show them.
 const std::vector<Sampler>& samplers();
-const Sampler& sampler_named(std::string_view name);  ///< @throws std::invalid_argument with the nearest name
+
+/// @throws std::invalid_argument  no sampler has this name; the text suggests the most similar one
+const Sampler& sampler_named(std::string_view name);
 
 }  // namespace steplapse

@@ -13,12 +13,12 @@
 namespace steplapse {
 namespace {
 
-/// A name of the user's in a message may hold line ends and worse.
+/// A message may quote a name of the user's, which may hold line ends and other control characters.
 std::string one_line(const std::string& text) { return escaped(text, std::string::npos); }
 
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
-/// "4.29 GB", of "you tried to allocate 4290000000 bytes" or "Tried to allocate 4.00 GiB"; empty where it does not say.
+/// "4.29 GB" from "you tried to allocate 4290000000 bytes", "4.00 GiB" from "Tried to allocate 4.00 GiB"; else "".
 std::string amount_in(const std::string& text) {
   constexpr std::string_view before = "ried to allocate ";
   const size_t at = text.find(before);

@@ -15,7 +15,7 @@ namespace {
 
 std::string reason() { return std::generic_category().message(errno); }
 
-/// A rename would put a file in place of a device or a link, and who writes there wants them to stay.
+/// A rename would replace a device or a link, which the user wants to keep.
 void refuse_other_than_file(const std::filesystem::path& path) {
   const auto what = [&]() -> const char* {
     std::error_code unreadable;  // creating the file will say why
@@ -32,30 +32,15 @@ void refuse_other_than_file(const std::filesystem::path& path) {
   if (what) throw OutputError(path.string() + ": is " + what + ", expected a regular file or a new name");
 }
 
-class Descriptor {
- public:
-  explicit Descriptor(int number) : number_(number) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() { close(); }
-
-  bool opened() const { return number_ >= 0; }
-  int number() const { return number_; }
-  bool close() { return number_ < 0 || ::close(std::exchange(number_, -1)) == 0; }
-
- private:
-  int number_;
-};
-
-/// PATH.part while it is written: gone afterwards, by rename or removal.
+/// PATH.part while it is written. It is renamed in the end, or removed.
 class PartFile {
  public:
   explicit PartFile(const std::filesystem::path& path) : path_(path), part_(path.string() + ".part"), file_(create()) {
-    if (!file_.opened()) fail();
+    if (!file_.is_open()) fail();
   }
   PartFile(const PartFile&) = delete;
   PartFile& operator=(const PartFile&) = delete;
-  ~PartFile() { ::unlink(part_.c_str()); }  // after the rename there is none
+  ~PartFile() { ::unlink(part_.c_str()); }  // does nothing after the rename
 
   void write(std::string_view bytes) {
     while (!bytes.empty()) {
@@ -74,7 +59,7 @@ class PartFile {
  private:
   int create() {
     refuse_other_than_file(path_);
-    ::unlink(part_.c_str());  // of a run that was killed
+    ::unlink(part_.c_str());  // a killed run may have left one
     return ::open(part_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   }
 
@@ -85,6 +70,10 @@ class PartFile {
 };
 
 }  // namespace
+
+Descriptor::Descriptor(Descriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
+
+bool Descriptor::close() { return number_ < 0 || ::close(std::exchange(number_, -1)) == 0; }
 
 void write_whole(const std::filesystem::path& path, std::string_view bytes) {
   PartFile file(path);
@@ -103,7 +92,7 @@ void check_writable(const std::filesystem::path& path, bool overwrite) {
 std::string read_whole(const std::filesystem::path& path, size_t max_bytes) {
   const auto fail = [&] { throw UsageError(path.string() + ": cannot read: " + reason()); };
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file.opened()) fail();
+  if (!file.is_open()) fail();
   std::string bytes;
   char buffer[1 << 16];
   while (const ssize_t count = ::read(file.number(), buffer, sizeof buffer)) {

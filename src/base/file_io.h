@@ -7,19 +7,35 @@
 
 namespace steplapse {
 
-/// Writes a file that appears whole or not at all, in place of one that was there: into PATH.part beside it, every byte
-/// checked, flushed to the disk, then renamed.
-/// @throws OutputError  "PATH: cannot write: No space left on device"; PATH is as it was, and no PATH.part is left. (A
-///                      file above the limit of `ulimit -f` is such an error only where SIGXFSZ is ignored.) Also where
-///                      PATH is a device, a pipe or a symbolic link: a rename would replace it.
+/// An open file by its number, closed with the object.
+class Descriptor {
+ public:
+  explicit Descriptor(int number) : number_(number) {}  ///< what open(2) returned: below 0 where it failed
+  Descriptor(Descriptor&& other) noexcept;
+  Descriptor& operator=(Descriptor&&) = delete;
+  ~Descriptor() { close(); }
+
+  bool is_open() const { return number_ >= 0; }
+  int number() const { return number_; }
+  bool close();  ///< @return false where closing failed, as it does when the disk is full; errno says why
+
+ private:
+  int number_;
+};
+
+/// Writes a file that appears whole or not at all, and replaces one of that name. The bytes go to PATH.part beside it;
+/// each write is checked; then the file is flushed to the disk and renamed.
+/// @throws OutputError  "PATH: cannot write: No space left on device"; PATH is then unchanged, and no PATH.part is
+///                      left. (A file above the limit of `ulimit -f` gives this error only where SIGXFSZ is ignored.)
+///                      Also where PATH is a device, a pipe or a symbolic link, which a rename would replace.
 void write_whole(const std::filesystem::path& path, std::string_view bytes);
 
-/// Whether write_whole could begin, for work that takes long before it writes. Leaves nothing.
-/// @throws OutputError  as write_whole; or the file is there and not to be overwritten
+/// Checks that write_whole could begin, before work that takes long. Leaves no file.
+/// @throws OutputError  as write_whole does; also where the file exists and `overwrite` is false
 void check_writable(const std::filesystem::path& path, bool overwrite);
 
 /// The bytes of a file that the user named.
-/// @throws UsageError  it can't be read, or holds more than `max_bytes`.
+/// @throws UsageError  the file cannot be read, or has more than `max_bytes`
 std::string read_whole(const std::filesystem::path& path, size_t max_bytes);
 
 }  // namespace steplapse

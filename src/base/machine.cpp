@@ -17,7 +17,7 @@
 namespace steplapse {
 namespace {
 
-/// The cpus this process may use; all, where the kernel has more than the set can say.
+/// The cpus that this process may use; all of them where the kernel has more than a cpu_set_t can hold.
 cpu_set_t allowed_cpus() {
   cpu_set_t set;
   CPU_ZERO(&set);
@@ -48,7 +48,7 @@ std::optional<int64_t> number_after(const std::filesystem::path& path, const std
   return std::nullopt;
 }
 
-/// What one group's own limit leaves. Cached files count as used there, but give way.
+/// The bytes that one group's own limit leaves. The kernel counts cached files as used, but drops them when asked.
 int64_t left_in_group(const std::filesystem::path& group) {
   const auto limit = number_after(group / "memory.max", "");  // "max" is no number
   if (!limit) return kUnlimited;
@@ -88,9 +88,9 @@ int physical_cores(const std::filesystem::path& cpus) {
   return std::max(1, cores.empty() ? CPU_COUNT(&allowed) : static_cast<int>(cores.size()));
 }
 
-void set_threads(int asked) {
-  if (asked > 0) {
-    at::set_num_threads(asked);
+void set_threads(int count) {
+  if (count > 0) {
+    at::set_num_threads(count);
   } else if (!std::getenv("OMP_NUM_THREADS")) {
     at::set_num_threads(physical_cores());
   }

@@ -6,19 +6,19 @@
 
 namespace steplapse {
 
-/// "[####......] step 12/30, 0:05 left" in that many columns at most. Where it is too long the bar shrinks, then what is
-/// rightmost is left out, then the bar goes.
-/// @param share  what is done, 0 to 1
-/// @param parts  ASCII, what matters most first
+/// "[####......] step 12/30, 0:05 left", in at most `columns` columns. Where the line is too long, first the bar
+/// shrinks, then the last parts are left out, then the bar is.
+/// @param share  the share that is done, 0 to 1
+/// @param parts  ASCII, at least one, the most important first
 std::string progress_line(double share, const std::vector<std::string>& parts, size_t columns);
 
-/// The line at the end of stderr that is written over. It takes no escape sequences, so any terminal will do. May be used
-/// from several threads.
+/// The last line of stderr, written over and over. It needs no escape sequences, so it works on any terminal.
+/// Thread-safe.
 class ProgressLine {
  public:
   void show(double share, const std::vector<std::string>& parts);
-  void say(const std::string& line);  ///< stays, above
-  void end();                         ///< what is written next begins below
+  void say(const std::string& line);  ///< writes a line that stays, above the last one
+  void end();                         ///< leaves the line; what is written next begins below it
 
  private:
   static size_t room();

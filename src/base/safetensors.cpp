@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -12,6 +11,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/file_io.h"
 #include "base/strict_json.h"
 
 // The format: https://github.com/huggingface/safetensors#format. Eight bytes of header length N (little-endian), N
@@ -22,8 +22,8 @@ namespace {
 
 using nlohmann::json;
 
-constexpr uint64_t kLongestHeader = 100'000'000;  // as the reference implementation has it
-constexpr uint64_t kPrefix = 8;
+constexpr uint64_t kLongestHeader = 100'000'000;  // the reference implementation's limit
+constexpr uint64_t kPrefix = 8;                   // bytes of the header's length
 
 struct Dtype {
   const char* name;
@@ -34,14 +34,15 @@ constexpr Dtype kDtypes[] = {
     {"I32", at::kInt},   {"I16", at::kShort}, {"I8", at::kChar},       {"U8", at::kByte},    {"BOOL", at::kBool},
 };
 
-struct Entry {
+/// What the header says of one tensor.
+struct TensorEntry {
   std::string name;
   at::ScalarType dtype;
   std::vector<int64_t> shape;
-  uint64_t begin, end;  ///< in the data
+  uint64_t begin, end;  ///< bytes of the data
 };
 
-/// What is wrong, without the path.
+/// What is wrong with the file, without its path.
 struct Wrong : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
@@ -61,22 +62,22 @@ at::ScalarType dtype_of(const json& value, const std::string& place) {
 uint64_t times(uint64_t a, uint64_t b, const std::string& place) {
   uint64_t product;
   if (__builtin_mul_overflow(a, b, &product) || product > INT64_MAX)
-    throw Wrong(place + " has a shape beyond all memory");
+    throw Wrong(place + " has a shape of more than 2^63 bytes");
   return product;
 }
 
-Entry entry_of(const std::string& name, const json& value, uint64_t data_size) {
+TensorEntry entry_of(const std::string& name, const json& value, uint64_t data_size) {
   const std::string place = "tensor " + shown(json(name));
   if (!value.is_object() || value.size() != 3 || !value.contains("dtype") || !value.contains("shape") ||
       !value.contains("data_offsets") || !value["shape"].is_array() || !value["data_offsets"].is_array() ||
       value["data_offsets"].size() != 2) {
-    throw Wrong(place + " is not described by dtype, shape and data_offsets of begin and end alone");
+    throw Wrong(place + " must have dtype, shape and data_offsets [begin, end], and nothing else");
   }
-  Entry entry{name,
-              dtype_of(value["dtype"], place),
-              {},
-              unsigned_of(value["data_offsets"][0], place + "'s begin"),
-              unsigned_of(value["data_offsets"][1], place + "'s end")};
+  TensorEntry entry{name,
+                    dtype_of(value["dtype"], place),
+                    {},
+                    unsigned_of(value["data_offsets"][0], place + "'s begin"),
+                    unsigned_of(value["data_offsets"][1], place + "'s end")};
   uint64_t bytes = at::elementSize(entry.dtype);
   for (const json& side : value["shape"]) {
     bytes = times(bytes, std::max<uint64_t>(1, unsigned_of(side, place + "'s shape")), place);
@@ -94,12 +95,14 @@ Entry entry_of(const std::string& name, const json& value, uint64_t data_size) {
   return entry;
 }
 
-/// In the order of the data, each must begin where the one before ends, and the last must end where the data does.
-void check_covered(std::vector<Entry>& entries, uint64_t data_size) {
-  std::sort(entries.begin(), entries.end(),
-            [](const Entry& a, const Entry& b) { return std::tie(a.begin, a.end) < std::tie(b.begin, b.end); });
+/// Sorts the entries by their place. Each must begin where the one before it ends; the last must end where the data
+/// ends.
+void check_covered(std::vector<TensorEntry>& entries, uint64_t data_size) {
+  std::sort(entries.begin(), entries.end(), [](const TensorEntry& a, const TensorEntry& b) {
+    return std::tie(a.begin, a.end) < std::tie(b.begin, b.end);
+  });
   uint64_t covered = 0;
-  for (const Entry& entry : entries) {
+  for (const TensorEntry& entry : entries) {
     if (entry.begin != covered) {
       throw Wrong("tensor " + shown(json(entry.name)) + " begins at byte " + std::to_string(entry.begin) + ", " +
                   (entry.begin < covered ? "inside the one before, which ends at " : "after a gap from ") +
@@ -119,10 +122,10 @@ void check_metadata(const json& metadata) {
   }
 }
 
-std::vector<Entry> header_of(std::string_view text, uint64_t data_size) {
+std::vector<TensorEntry> header_of(std::string_view text, uint64_t data_size) {
   const json header = parse_strict_json(text);
   if (!header.is_object()) throw Wrong("its header is " + shown(header) + ", expected an object");
-  std::vector<Entry> entries;
+  std::vector<TensorEntry> entries;
   for (const auto& [name, value] : header.items()) {
     if (name == "__metadata__") {
       check_metadata(value);
@@ -134,7 +137,7 @@ std::vector<Entry> header_of(std::string_view text, uint64_t data_size) {
   return entries;
 }
 
-std::vector<Entry> header_of_file(std::string_view file, uint64_t* data_begin) {
+std::vector<TensorEntry> header_of_file(std::string_view file, uint64_t* data_begin) {
   uint64_t length;
   if (file.size() < kPrefix) throw Wrong("has " + std::to_string(file.size()) + " bytes, too few for a header");
   std::memcpy(&length, file.data(), kPrefix);
@@ -162,14 +165,14 @@ struct Mapping {
   size_t size;
 };
 
-Tensor view_of(const std::shared_ptr<Mapping>& mapping, uint64_t data_begin, const Entry& entry) {
+Tensor view_of(const std::shared_ptr<Mapping>& mapping, uint64_t data_begin, const TensorEntry& entry) {
   char* data = mapping->bytes() + data_begin + entry.begin;
   const auto options = at::TensorOptions(entry.dtype);
   if (entry.begin == entry.end) return at::empty(entry.shape, options);
   if (reinterpret_cast<uintptr_t>(data) % at::elementSize(entry.dtype) == 0) {
     return at::from_blob(data, entry.shape, [mapping](void*) {}, options);
   }
-  const Tensor copy = at::empty(entry.shape, options);  // a header of odd length: rare, and no view can be had
+  const Tensor copy = at::empty(entry.shape, options);  // misaligned by a header of odd length: rare
   std::memcpy(copy.mutable_data_ptr(), data, entry.end - entry.begin);
   return copy;
 }
@@ -180,7 +183,7 @@ NamedTensors tensors_of(int descriptor) {
   const auto mapping = std::make_shared<Mapping>(descriptor, static_cast<size_t>(status.st_size));
   uint64_t data_begin = 0;
   NamedTensors tensors;
-  for (const Entry& entry : header_of_file({mapping->bytes(), mapping->size}, &data_begin)) {
+  for (const TensorEntry& entry : header_of_file({mapping->bytes(), mapping->size}, &data_begin)) {
     tensors[entry.name] = view_of(mapping, data_begin, entry);
   }
   return tensors;
@@ -199,10 +202,9 @@ NamedTensors map_safetensors(int descriptor, const std::string& path) {
 }
 
 NamedTensors read_safetensors(const std::filesystem::path& path) {
-  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (descriptor < 0) throw SafetensorsError(path.string() + ": can't be opened: " + std::strerror(errno));
-  const std::unique_ptr<const int, void (*)(const int*)> closing(&descriptor, [](const int* file) { close(*file); });
-  return map_safetensors(descriptor, path.string());
+  const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!file.is_open()) throw SafetensorsError(path.string() + ": can't be opened: " + std::strerror(errno));
+  return map_safetensors(file.number(), path.string());
 }
 
 std::string to_safetensors(const NamedTensors& tensors) {

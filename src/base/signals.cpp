@@ -25,7 +25,7 @@ constexpr Seconds kToLeave{10};
 
 std::atomic<int> noted{0};
 
-/// What there is to end. Whoever ends the process holds the lock for good.
+/// The work that a signal ends. The thread that ends the process takes the lock and keeps it.
 struct Work {
   std::mutex mutex;
   std::function<void(int)> leave;
@@ -37,7 +37,7 @@ Work& work() {
   return never_deleted;
 }
 
-/// The next of them, or none in that time.
+/// The next of these signals; none where none arrives in time.
 std::optional<siginfo_t> next_signal(const sigset_t& signals, Clock::time_point until) {
   for (;;) {
     const Seconds left = std::clamp<Seconds>(until - Clock::now(), Seconds(0), Seconds(1e6));

@@ -5,33 +5,34 @@
 
 namespace steplapse {
 
-/// From now on a thread of its own takes the signals that end a program: SIGINT, SIGTERM, SIGHUP, SIGUSR1 and SIGXCPU. One
+/// Starts a thread that takes the signals that end a program: SIGINT, SIGTERM, SIGHUP, SIGUSR1 and SIGXCPU. A signal
 /// that was ignored stays ignored (nohup). For main(), before it starts any other thread.
 ///
-/// The first of them is noted, and the process ends: at once, or after what a SignalWatch gives. A second SIGINT or
-/// SIGTERM ends it at once in any case. (The others come twice by themselves: SIGHUP from terminal and shell, SIGXCPU each
-/// second. The same signal twice in a second from one process counts once, for `timeout` sends its own so.)
+/// The first signal is noted, and the process ends: at once, or after the time that a SignalWatch gives. A second
+/// SIGINT or SIGTERM ends it at once. (The other signals arrive twice by themselves: SIGHUP from terminal and shell,
+/// SIGXCPU every second. One signal sent twice within a second by one process counts once, since `timeout` sends it
+/// so.)
 void watch_signals();
 
-/// The signal that was noted, or 0.
+/// The first signal that arrived, or 0. Thread-safe.
 int noted_signal();
 
 std::string name_of_signal(int signal);  ///< SIGTERM
 int exit_code_of_signal(int signal);     ///< 130 for SIGINT, 143 for the others
 
-/// Work that a signal ends. There is one at a time.
+/// Work that a signal ends. Only one may exist at a time.
 class SignalWatch {
  public:
-  /// @param leave  Called on a thread of its own before the process ends where it is. The work goes on meanwhile, so
-  ///               `leave` must not wait for it, and ends what the work could spoil by keeping its locks for good. It has ten
-  ///               seconds.
+  /// @param leave  Called on a thread of its own before the process ends, and given ten seconds. The work still runs
+  ///               then, so `leave` must not wait for it. What the work could spoil, `leave` protects by taking its
+  ///               locks and keeping them.
   explicit SignalWatch(std::function<void(int signal)> leave);
   SignalWatch(const SignalWatch&) = delete;
   SignalWatch& operator=(const SignalWatch&) = delete;
-  ~SignalWatch();  ///< does not return while the process is being ended
+  ~SignalWatch();  ///< does not return once the process is being ended
 
-  /// From now on there is something to finish: the work has this many seconds from the first signal on. That holds beyond
-  /// the end of the watch, for what comes last.
+  /// Gives the work this many seconds from the first signal on, so that it can finish. Before the call it has none. The
+  /// time holds beyond the end of the watch too, for what comes last.
   void give(double seconds);
 };
 

@@ -11,7 +11,7 @@
 
 namespace steplapse::sqlite {
 
-/// An open database. Every failure is an OutputError: the file and SQLite's words.
+/// An open database. Every failure is an OutputError with the file's name and SQLite's message.
 class Database {
  public:
   Database(const std::filesystem::path& path, int flags);
@@ -30,12 +30,12 @@ class Database {
   sqlite3* handle_ = nullptr;
 };
 
-/// Bytes to be stored as a blob; strings are stored as text.
+/// Bytes to store as a blob. Strings are stored as text.
 struct Blob {
   std::string_view bytes;
 };
 
-/// One statement: its values in order, then its rows, columns by number.
+/// One statement. Its values are bound in order; its columns are numbered from 0.
 class Statement {
  public:
   template <typename... Values>
@@ -46,13 +46,13 @@ class Statement {
     (bind(values), ...);
   }
 
-  bool next();  ///< to the next row, if there is one
+  bool next();  ///< goes to the next row; @return false where there is none
 
   bool is_null(int column) { return sqlite3_column_type(statement_.get(), column) == SQLITE_NULL; }
   int type(int column) { return sqlite3_column_type(statement_.get(), column); }
   int64_t integer(int column) { return sqlite3_column_int64(statement_.get(), column); }
   double real(int column) { return sqlite3_column_double(statement_.get(), column); }
-  std::string text(int column);  ///< text or blob
+  std::string text(int column);  ///< of a text or blob column
   std::optional<double> maybe_real(int column) { return is_null(column) ? std::nullopt : std::optional(real(column)); }
 
  private:
@@ -75,7 +75,7 @@ class Statement {
   int bound_ = 0;
 };
 
-/// A statement that gives no rows.
+/// Runs a statement that gives no rows.
 template <typename... Values>
 void run(Database& database, const char* sql, const Values&... values) {
   Statement(database, sql, values...).next();

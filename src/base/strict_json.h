@@ -5,12 +5,13 @@
 
 namespace steplapse {
 
-/// JSON from a file nobody has checked: a key that comes twice and nesting deeper than 16 are errors, as is anything
-/// that is not JSON.
-/// @throws std::invalid_argument  what is wrong, and where
+/// Parses JSON from an untrusted file. Stricter than JSON: no key may stand twice in one object, and values may be
+/// nested 16 levels deep.
+/// @throws std::invalid_argument  what is wrong and where, to follow the file's name: "is not JSON: wrong at byte 3 of
+///                                9"
 nlohmann::json parse_strict_json(std::string_view text);
 
-/// A value as it may be shown in a message: ASCII, on one line, at most some 60 characters.
+/// A value for a message: ASCII, one line, at most about 60 characters.
 std::string shown(const nlohmann::json& value);
 
 }  // namespace steplapse

@@ -8,7 +8,7 @@
 namespace steplapse {
 namespace {
 
-constexpr size_t kUsual = 80;
+constexpr size_t kUsual = 80;  // columns
 
 }  // namespace
 

@@ -4,10 +4,10 @@
 
 namespace steplapse {
 
-/// The width of the terminal behind a descriptor as it is now; of what does not tell, COLUMNS, else 80.
+/// The present width of the terminal behind a descriptor, in columns. Where it is unknown: COLUMNS, else 80.
 size_t terminal_columns(int descriptor);
 
-/// For what goes to standard output: 80 where that is no terminal, so that a file's text does not depend on one.
+/// The width for text on standard output, in columns: 80 where that is no terminal, so that files do not depend on one.
 size_t output_columns();
 
 }  // namespace steplapse

@@ -7,7 +7,7 @@
 namespace steplapse {
 namespace {
 
-/// Does the work and lets go of all it holds.
+/// Does the work, then destroys it with all that it holds.
 std::exception_ptr error_of(std::function<void()> work) {
   try {
     work();
@@ -20,7 +20,7 @@ std::exception_ptr error_of(std::function<void()> work) {
 }  // namespace
 
 WorkQueue::WorkQueue(size_t capacity) : capacity_(capacity) {
-  if (capacity == 0) throw std::invalid_argument("a queue of capacity 0 never takes any work");
+  if (capacity == 0) throw std::invalid_argument("work queue: capacity 0, expected at least 1");
   worker_ = std::thread(&WorkQueue::run, this);
 }
 

@@ -11,21 +11,23 @@
 
 namespace steplapse {
 
-/// Work done in order by one thread beside the caller's, with a bound on how far it may lag behind.
+/// A queue of work that one thread beside the caller's does in order. The queue is bounded: `push` waits while it is
+/// full.
 ///
-/// What is done is always a prefix of what was pushed: after work that threw, nothing more is done, and its exception
-/// comes out of every later push and drain.
+/// The work done is always a prefix of the work pushed. After work that threw, the rest is dropped, and every later
+/// push and drain throws that exception.
 class WorkQueue {
  public:
-  /// @param capacity  how many pieces may wait, beside the one being done; at least 1
+  /// @param capacity  pieces of work that may wait, beside the one being done; at least 1
+  /// @throws std::invalid_argument  capacity 0
   explicit WorkQueue(size_t capacity);
   WorkQueue(const WorkQueue&) = delete;
   WorkQueue& operator=(const WorkQueue&) = delete;
-  ~WorkQueue();  ///< lets the piece being done end and drops those that wait; drain first to have them done
+  ~WorkQueue();  ///< finishes the piece being done and drops those that wait; `drain` first to have them done
 
-  void push(std::function<void()> work);        ///< waits while the queue is full; not to be called from inside work
-  void drain();                                 ///< waits until all is done
-  void drain(std::chrono::milliseconds limit);  ///< or that long; from any thread, and no exception comes out
+  void push(std::function<void()> work);        ///< waits while the queue is full; must not be called from work
+  void drain();                                 ///< waits until all work is done
+  void drain(std::chrono::milliseconds limit);  ///< waits no longer than this and throws nothing; from any thread
 
  private:
   void run();

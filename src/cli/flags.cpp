@@ -15,7 +15,7 @@
 #include "cli/commands.h"
 #include "cli/flag_words.h"
 #include "runs/progress.h"
-#include "sampling/levels_json.h"
+#include "sampling/schedule_json.h"
 #include "steplapse/error.h"
 
 namespace steplapse {

@@ -88,7 +88,8 @@ inline bool is_taken(const std::vector<ScheduleRule>&, const std::string& word) 
 
 /// A name of the table's or of `more`, or another tool's, which the plan knows.
 template <typename Table>
-std::string name_of(const std::string& flag, const std::string& text, const Table& table, std::vector<std::string> more = {}) {
+std::string name_of(const std::string& flag, const std::string& text, const Table& table,
+                    std::vector<std::string> more = {}) {
   for (const auto& row : table) {
     if (row.name == text) return text;
   }

@@ -28,7 +28,7 @@ nlohmann::json samplers_json() {
         {{"name", sampler.name},
          {"label", sampler.label},
          {"order", sampler.order},
-         {"calls_a_step", sampler.calls_a_step},
+         {"calls_a_step", sampler.calls_per_step},
          {"eta", sampler.eta ? nlohmann::json(*sampler.eta) : nlohmann::json()},
          {"churns", sampler.churns},
          {"draws_noise", sampler.draws_noise()},
@@ -96,7 +96,7 @@ int list_samplers(const CLI::App&, SamplersFlags& flags) {
   };
   row("name", "order", "calls", "(of the denoiser, a step)");
   for (const Sampler& sampler : samplers()) {
-    row(sampler.name, std::to_string(sampler.order), plain(sampler.calls_a_step), about(sampler));
+    row(sampler.name, std::to_string(sampler.order), plain(sampler.calls_per_step), about(sampler));
     print_other_names(sampler);
   }
   return 0;

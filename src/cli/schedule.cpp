@@ -11,7 +11,7 @@
 #include "cli/flags.h"
 #include "cli/listing.h"
 #include "plan/plan.h"
-#include "sampling/levels_json.h"
+#include "sampling/schedule_json.h"
 #include "views/plot.h"
 
 namespace steplapse {
@@ -116,7 +116,7 @@ int show_schedule(const CLI::App&, ShowScheduleFlags& flags) {
   for (const auto& warning : plan.warnings) std::cerr << "steplapse: warning: " << worded(warning) << '\n';
   if (!flags.plot.empty()) write_plots(flags.plot, plots_of(plan));
   if (flags.json) {
-    std::cout << levels_json(plan.recipe.schedule).dump(2) << '\n';
+    std::cout << schedule_to_json(plan.recipe.schedule).dump(2) << '\n';
   } else {
     print_schedule(plan.recipe.schedule);
   }

@@ -67,7 +67,7 @@ void print_chunks(const std::string& what, const Specs& specs, const std::vector
     const std::string number = specs.size() == 1 ? "" : " " + std::to_string(tokenizer + 1);
     for (size_t i = 0; i < prompt[tokenizer].size(); ++i) {
       const Chunk& chunk = prompt[tokenizer][i];
-      std::cout << what << ", tokenizer" << number << " (" << spec.kind << "), chunk " << i + 1 << " of "
+      std::cout << what << ", tokenizer" << number << " (" << name_of(spec.kind) << "), chunk " << i + 1 << " of "
                 << prompt[tokenizer].size() << ": " << chunk.pieces.size() << " of " << room_in_chunk(spec)
                 << " used\n";
       print_chunk(spec, chunk);
@@ -112,7 +112,7 @@ void print_json(const Manifest& manifest, const Plan& plan, const TokenizedPromp
   for (size_t i = 0; i < manifest.tokenizers.size(); ++i) {
     const Manifest::Tokenizer& spec = manifest.tokenizers[i];
     ordered_json tokenizer{
-        {"kind", spec.kind}, {"length", spec.length}, {"chunks", chunks_json(spec, prompts.prompt[i])}};
+        {"kind", name_of(spec.kind)}, {"length", spec.length}, {"chunks", chunks_json(spec, prompts.prompt[i])}};
     if (plan.negative_prompt) tokenizer["negative_chunks"] = chunks_json(spec, prompts.negative[i]);
     json["tokenizers"].push_back(tokenizer);
   }

@@ -2,9 +2,10 @@
 
 #include <torch/version.h>
 
-#include <chrono>
 #include <set>
 
+#include "base/stopwatch.h"
+#include "base/text.h"
 #include "model/bundle_folder.h"
 #include "model/device.h"
 #include "model/libtorch_errors.h"
@@ -16,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// conditioning_0, conditioning_1, ...
+/// Appends tensors under the names name_0, name_1, ...
 void append(std::vector<NamedTensor>& inputs, const std::string& name, const std::vector<Tensor>& tensors) {
   for (size_t i = 0; i < tensors.size(); ++i) inputs.push_back({name + "_" + std::to_string(i), tensors[i]});
 }
@@ -24,9 +25,9 @@ void append(std::vector<NamedTensor>& inputs, const std::string& name, const std
 void check_decoders(const Manifest& manifest, const std::set<std::string>& names) {
   for (const std::string& name : names) {
     if (manifest.decoders.contains(name)) continue;
-    std::string there;
-    for (const auto& [each, ignored] : manifest.decoders) there += (there.empty() ? "" : ", ") + each;
-    throw UsageError("`decoder` " + name + ": the model '" + manifest.name + "' has " + there);
+    std::vector<std::string> known;
+    for (const auto& [each, ignored] : manifest.decoders) known.push_back(each);
+    throw UsageError("`decoder` " + name + ": the model '" + manifest.name + "' has " + joined(known, ", "));
   }
 }
 
@@ -83,9 +84,9 @@ Bundle load_bundle(BundleFolder folder, const std::string& device, const std::ve
     const Manifest& manifest = loaded->folder.manifest();
     const auto load = [&](const std::string& timed, const Manifest::Module& module, const std::string& title,
                           const std::string& output, AnswerShape shape = AnswerShape::tensor) {
-      const auto began = std::chrono::steady_clock::now();
+      const Stopwatch watch;
       auto network = load_torchscript(loaded->folder, module, loaded->device, title, output, shape);
-      loaded->load_seconds[timed] += std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+      loaded->load_seconds[timed] += watch.seconds();
       return network;
     };
     loaded->text_encoder =

@@ -7,7 +7,6 @@
 #include <cerrno>
 #include <cstring>
 #include <system_error>
-#include <utility>
 
 #include "base/sha256.h"
 #include "steplapse/error.h"
@@ -17,17 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Descriptor {
-  explicit Descriptor(int number) : number(number) {}
-  Descriptor(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (number >= 0) close(number);
-  }
-  int release() { return std::exchange(number, -1); }
-  int number;
-};
-
-/// Where an open file really is. The kernel says it of the descriptor, so a link swapped in meanwhile fools nobody.
+/// Where an open file is. The kernel knows it of the descriptor, so swapping a link in meanwhile does not help.
 fs::path real_path(int descriptor) { return fs::read_symlink("/proc/self/fd/" + std::to_string(descriptor)); }
 
 void check_inside(const std::string& path, const fs::path& folder, int descriptor) {
@@ -52,38 +41,34 @@ void check_hash(const std::string& path, const std::string& found, const std::st
                     "; fetch or export the bundle again");
 }
 
-/// Opened without waiting: a FIFO with no writer must not hold us up.
-int open_inside(const std::string& path, const fs::path& folder, int64_t expected_size) {
+/// Does not wait, as opening a FIFO without a writer would.
+Descriptor open_inside(const std::string& path, const fs::path& folder, int64_t expected_size) {
   Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (file.number < 0) {
+  if (!file.is_open()) {
     throw BundleError(path + ": can't be opened (" + std::strerror(errno) + "), though model.json names it");
   }
-  check_inside(path, folder, file.number);
-  check_size(path, file.number, expected_size);
-  return file.release();
+  check_inside(path, folder, file.number());
+  check_size(path, file.number(), expected_size);
+  return file;
 }
 
 }  // namespace
 
 BundleFile::BundleFile(const fs::path& folder, const std::string& name, const Manifest::File& expected)
-    : path_((folder / name).string()) {
-  Descriptor file(open_inside(path_, folder, expected.size));
+    : path_((folder / name).string()), file_(open_inside(path_, folder, expected.size)) {
   try {
-    check_hash(path_, sha256_of_descriptor(file.number), expected.sha256);
+    check_hash(path_, sha256_of_descriptor(file_.number()), expected.sha256);
   } catch (const std::system_error& error) {
     throw BundleError(path_ + ": can't be read: " + error.what());
   }
-  descriptor_ = file.release();
 }
-
-BundleFile::~BundleFile() { close(descriptor_); }
 
 std::string read_bundle_file(const fs::path& folder, const std::string& name, const Manifest::File& expected) {
   const std::string path = (folder / name).string();
-  const Descriptor file(open_inside(path, folder, expected.size));
+  const Descriptor file = open_inside(path, folder, expected.size);
   std::string bytes(static_cast<size_t>(expected.size), '\0');
   for (size_t done = 0; done < bytes.size();) {
-    const ssize_t count = read(file.number, bytes.data() + done, bytes.size() - done);
+    const ssize_t count = read(file.number(), bytes.data() + done, bytes.size() - done);
     if (count < 0 && errno == EINTR) continue;
     if (count <= 0) throw BundleError(path + ": can't be read: " + std::strerror(count < 0 ? errno : EIO));
     done += static_cast<size_t>(count);

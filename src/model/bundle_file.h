@@ -3,28 +3,26 @@
 #include <filesystem>
 #include <string>
 
+#include "base/file_io.h"
 #include "steplapse/manifest.h"
 
 namespace steplapse {
 
-/// A file of a bundle, open for reading, after its place, size and SHA-256 were checked through this very descriptor.
+/// A file of a bundle, open for reading. Its place, size and SHA-256 were checked through this descriptor.
 class BundleFile {
  public:
-  /// @throws BundleError  the file and what is wrong: missing, outside the folder, another size, another hash
+  /// @throws BundleError  naming the file: it is missing, outside the folder, or of another size or hash
   BundleFile(const std::filesystem::path& folder, const std::string& name, const Manifest::File& expected);
-  BundleFile(const BundleFile&) = delete;
-  ~BundleFile();
-
-  int descriptor() const { return descriptor_; }
+  int descriptor() const { return file_.number(); }
   const std::string& path() const { return path_; }  ///< for messages
 
  private:
   std::string path_;
-  int descriptor_ = -1;
+  Descriptor file_;
 };
 
-/// The bytes of a file of a bundle. They are hashed after they were read, so that nothing can change in between.
-/// @throws BundleError  as above
+/// The bytes of a file of a bundle. The hash is that of the bytes returned, so the file cannot change in between.
+/// @throws BundleError  as BundleFile does
 std::string read_bundle_file(const std::filesystem::path& folder, const std::string& name,
                              const Manifest::File& expected);
 

@@ -13,7 +13,7 @@ std::string BundleFolder::read(const std::string& name) const {
 }
 
 Tokenizer BundleFolder::read_tokenizer(const Manifest::Tokenizer& spec) const {
-  Manifest::Tokenizer placed = spec;  // errors name its files
+  Manifest::Tokenizer placed = spec;  // with the paths of its files, for errors
   std::vector<std::string> files;
   for (std::string& name : placed.files) {
     files.push_back(read(name));

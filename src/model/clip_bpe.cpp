@@ -28,7 +28,9 @@ using nlohmann::json;
 constexpr int64_t kLargestId = std::numeric_limits<int32_t>::max();
 constexpr std::string_view kWordEnd = "</w>";
 
-// Words by name, in the regular expressions that cut text; the rest of them goes by kinds of characters.
+// CLIP splits text by a regular expression, and ByteLevel splits each part again by GPT-2's. A word is the first of
+// these that matches: one of kSpecial (in CLIP's expression only), one of kContractions, a single number, or a run of
+// characters of one kind. White space only separates words.
 constexpr std::string_view kSpecial[] = {"<|startoftext|>", "<|endoftext|>"};
 constexpr std::string_view kContractions[] = {"'s", "'t", "'re", "'ve", "'m", "'ll", "'d"};
 
@@ -46,16 +48,19 @@ std::string utf8(UChar32 character) {
   return icu::UnicodeString(character).toUTF8String(bytes);
 }
 
-/// A byte as vocabularies spell it. Those that Latin-1 prints are themselves, the others follow from U+0100 on.
+/// A byte as vocabularies spell it. Bytes that Latin-1 prints stand for themselves; the others are U+0100 and up, in
+/// order. Source: GPT-2's bytes_to_unicode.
 std::string spelled(int byte) {
   const auto printed = [](int b) { return (b >= '!' && b <= '~') || (b >= 0xa1 && b <= 0xac) || b >= 0xae; };
   if (printed(byte)) return utf8(byte);
   int others = 0;
-  for (int b = 0; b < byte; ++b) others += !printed(b);
+  for (int b = 0; b < byte; ++b) {
+    if (!printed(b)) ++others;
+  }
   return utf8(0x100 + others);
 }
 
-/// tokenizers composes accents as Unicode 9.0 does: what is younger neither joins nor changes places.
+/// NFC as of Unicode 9.0, which tokenizers uses: newer characters are neither composed nor reordered.
 const icu::Normalizer2& nfc_of_unicode_9() {
   static const icu::FilteredNormalizer2 normalizer = [] {
     UErrorCode error = U_ZERO_ERROR;
@@ -117,7 +122,7 @@ struct ClipBpe::Vocabulary {
   }
 };
 
-/// A character after normalisation, and the byte of the prompt where what it comes from begins.
+/// A character after normalisation. `begin` is the byte of the prompt where the original character begins.
 struct ClipBpe::Character {
   UChar32 value;
   Kind kind;
@@ -125,7 +130,7 @@ struct ClipBpe::Character {
 
   using Span = std::span<const Character>;
 
-  /// NFC, then each character's lower case on its own: a sigma at the end of a word is as any other.
+  /// NFC, then the lower case of each character alone: a sigma at the end of a word is treated as any other sigma.
   static std::vector<Character> normalized(std::string_view text, size_t begin) {
     std::string composed;
     icu::StringByteSink<std::string> sink(&composed);
@@ -157,7 +162,8 @@ struct ClipBpe::Character {
                                                     [](char letter, const Character& c) { return c.value == letter; });
   }
 
-  /// How far the first word goes: one of those named, else one number, else all that is of the first one's kind.
+  /// The length of the first word of a text, by the grammar above.
+  /// @param special  whether kSpecial counts
   static size_t first_word(Span text, bool special) {
     if (special) {
       for (const std::string_view word : kSpecial) {
@@ -266,7 +272,8 @@ std::vector<Piece> ClipBpe::pieces(std::string_view text) const {
     }
     append_words(text.substr(begin, i - begin), begin, pieces);
     pieces.push_back({special->id, special->text, i});
-    begin = i += special->text.size();
+    i += special->text.size();
+    begin = i;
   }
   append_words(text.substr(begin), begin, pieces);
   return pieces;
@@ -275,10 +282,10 @@ std::vector<Piece> ClipBpe::pieces(std::string_view text) const {
 void ClipBpe::append_words(std::string_view text, size_t begin, std::vector<Piece>& pieces) const {
   const std::vector<Character> characters = Character::normalized(text, begin);
   for (Character::Span rest = characters; !rest.empty();) {
-    // Cut twice, as by CLIP's expression and then, in ByteLevel, by GPT-2's, which has no special tokens.
+    // First by CLIP's expression, then by ByteLevel's, which has no special tokens.
     Character::Span part = rest.first(Character::first_word(rest, /*special=*/true));
     rest = rest.subspan(part.size());
-    if (part[0].kind == Kind::space) continue;  // of any length: it only parts words
+    if (part[0].kind == Kind::space) continue;  // of any length
     while (!part.empty()) {
       const size_t size = Character::first_word(part, /*special=*/false);
       append_word(part.first(size), pieces);
@@ -303,7 +310,7 @@ void ClipBpe::append_word(std::span<const Character> word, std::vector<Piece>& p
   parts.front().before = parts.back().after = kNone;
   parts.back().token = last_bytes_[static_cast<unsigned char>(utf8(word.back().value).back())];
 
-  // The pairs that can be joined, the first line of merges.txt first, then from the left.
+  // The pairs that can be joined, ordered by their line in merges.txt, then from the left.
   struct Candidate {
     size_t line, left;
     bool operator>(const Candidate& other) const { return std::tie(line, left) > std::tie(other.line, other.left); }
@@ -321,7 +328,7 @@ void ClipBpe::append_word(std::span<const Character> word, std::vector<Piece>& p
     const auto [line, left] = candidates.top();
     candidates.pop();
     const Merge* merge = merge_at(left);
-    if (merge == nullptr || merge->line != line) continue;  // one of the two has been joined with another
+    if (merge == nullptr || merge->line != line) continue;  // a part of this pair has been joined with another
     Part& part = parts[left];
     Part& joined = parts[part.after];
     part.token = merge->joined;

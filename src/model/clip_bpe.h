@@ -13,38 +13,39 @@
 
 namespace steplapse {
 
-/// CLIP's tokenizer: text in lower case, cut into words, the bytes of a word joined pair by pair.
+/// CLIP's tokenizer. It puts text into lower case, splits it into words, and joins the bytes of each word pair by pair.
 ///
-/// The ids are those of transformers' CLIPTokenizer (5.23.0, on tokenizers 0.23.3) with the same vocabulary and merges,
-/// for every text of characters that ICU knows. tokenizers goes by three Unicode versions: it composes accents as 9.0
-/// does, and so do we; what is a letter or a number it has from 16.0, lower case from 17.0, and here both are ICU's.
-/// With ICU 72, of 15.0, 5032 of the characters that came later get other ids: 5004 letters and numbers count as
-/// symbols, 55 (27 of these among them) have no lower case.
+/// The ids are those of transformers' CLIPTokenizer (5.23.0, with tokenizers 0.23.3) with the same vocabulary and
+/// merges, for every text of characters that ICU knows. tokenizers uses three Unicode versions: 9.0 to compose accents,
+/// as this class does; 16.0 for letters and numbers, and 17.0 for lower case, where this class uses ICU's version. With
+/// ICU 72 (Unicode 15.0), 5032 newer characters get other ids: 5004 letters and numbers count as symbols, and 55
+/// characters (27 of them among the 5004) have no lower case.
 ///
-/// bos, eos and pad are tokens wherever a prompt spells them exactly as the vocabulary does, before anything else is
-/// looked at: with the pad "!", as in Stable Diffusion 2, each "!" is one. So it is in transformers where these are
-/// declared not to be normalised, as they are when nothing is said; otherwise upper case would do, too.
+/// Where a prompt spells bos, eos or pad exactly as the vocabulary does, this is that token, before any other rule
+/// applies: with the pad "!" of Stable Diffusion 2, each "!" is a pad. transformers does so where these tokens are
+/// declared not to be normalised, which is its default; otherwise it also takes them in upper case.
 ///
 /// Source: byte-pair encoding of Sennrich et al. 2016 (arXiv:1508.07909), algorithm 1, over bytes.
 class ClipBpe {
  public:
-  /// @param files  the bytes of spec.files: vocab.json, an object of tokens and their ids, among them each byte on its
-  ///               own and as the end of a word ("</w>"); merges.txt, a pair of tokens a line, the first joined first
-  /// @throws BundleError  one line: file, line, what was found, what was wanted
+  /// @param files  the bytes of spec.files. vocab.json is an object of tokens and their ids; it has each byte alone and
+  ///               each byte as the end of a word ("</w>"). merges.txt has a pair of tokens per line; the first line is
+  ///               joined first.
+  /// @throws BundleError  naming the file, the line, what was found and what was expected
   ClipBpe(const Manifest::Tokenizer& spec, const std::vector<std::string>& files);
 
-  /// Without bos, eos and padding. A word of n bytes takes n log n.
+  /// The tokens of a text, without bos, eos and padding. A word of n bytes takes O(n log n) time.
   std::vector<Piece> pieces(std::string_view text) const;
 
  private:
-  using Token = uint32_t;  // index of tokens_
+  using Token = uint32_t;  // an index of tokens_
   struct Spelled {
     std::string text;
     int64_t id;
   };
   struct Merge {
     Token left, right, joined;
-    size_t line;  // of merges.txt: the first is joined first
+    size_t line;  // in merges.txt, from 1
   };
   struct Vocabulary;
   struct Character;
@@ -59,9 +60,9 @@ class ClipBpe {
   void append_word(std::span<const Character> word, std::vector<Piece>& pieces) const;
 
   std::vector<Spelled> tokens_;
-  std::vector<Merge> merges_;                  // by left, then right
+  std::vector<Merge> merges_;                  // sorted by left, then right
   std::vector<Spelled> special_;               // bos, eos, pad
-  std::array<Token, 256> bytes_, last_bytes_;  // the last of a word has tokens of its own
+  std::array<Token, 256> bytes_, last_bytes_;  // last_bytes_: the tokens of a byte that ends its word
 };
 
 }  // namespace steplapse

@@ -6,8 +6,9 @@
 
 namespace steplapse {
 
-/// @param name  `auto` (CUDA where there is one), `cpu`, `cuda`, `cuda:1`
-/// @throws UsageError  another name, or a device that is not there
+/// The device of this name.
+/// @param name  `auto` (CUDA where there is a GPU, else the CPU), `cpu`, `cuda`, `cuda:1`
+/// @throws UsageError  another name, or the device does not exist
 at::Device device_named(const std::string& name);
 
 }  // namespace steplapse

@@ -9,15 +9,17 @@
 
 namespace steplapse {
 
-/// libtorch's interpreter turns every error into text of many lines, the reason last; a device's lack of memory too.
+/// The reason in a libtorch message. libtorch's interpreter turns each error, a failed allocation on the device too,
+/// into a text of many lines with the reason last.
 inline std::string reason_in(const std::string& text) {
   const size_t at = text.rfind("RuntimeError: ");
   const std::string reason = at == std::string::npos ? text : text.substr(at + 14);
   return reason.substr(0, reason.find('\n'));
 }
 
-/// Runs a task and says in our own errors what libtorch throws from it.
-/// @param place  what was being done, for messages
+/// Runs a task and turns libtorch's exceptions into Error, and into MemoryError for a failed allocation.
+/// @param place  what is being done, for messages
+/// @return what the task returns
 template <class Task>
 auto with_libtorch_errors(const std::string& place, const Task& task) {
   const auto fail = [&](const std::string& text) {

@@ -9,6 +9,7 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "base/names.h"
 #include "base/sha256.h"
 #include "base/strict_json.h"
 #include "base/text.h"
@@ -26,17 +27,22 @@ constexpr size_t kLongestText = 4096;
 constexpr int64_t kMostChunks = 1000;
 constexpr int64_t kMostLayers = 1000;
 
-/// A value of model.json and where it stands there, so that what is wrong with it can be said in one line.
+constexpr ValueNames<TokenizerKind, 2> kTokenizerKinds{
+    {{"sentencepiece", TokenizerKind::sentencepiece}, {"clip_bpe", TokenizerKind::clip_bpe}}};
+constexpr ValueNames<NoNegativePrompt, 2> kNoNegativePrompts{
+    {{"encode_empty", NoNegativePrompt::encode_empty}, {"zeros", NoNegativePrompt::zeros}}};
+
+/// A value of model.json with its place in the file, for error messages.
 class Value {
  public:
   Value(const std::string& file, std::string place, const json& value)
       : file_(&file), place_(std::move(place)), value_(&value) {}
 
-  [[noreturn]] void refuse(const std::string& wanted) const {
-    throw BundleError(*file_ + ": '" + place_ + "' is " + shown(*value_) + ", expected " + wanted);
+  [[noreturn]] void refuse(const std::string& expected) const {
+    throw BundleError(*file_ + ": '" + place_ + "' is " + shown(*value_) + ", expected " + expected);
   }
 
-  /// An object with these keys, perhaps with some that are optional, and no other.
+  /// Checks that the value is an object with all of `keys`, perhaps some of `optional`, and no other key.
   const Value& with_keys(const std::set<std::string>& keys, const std::set<std::string>& optional = {}) const {
     if (!value_->is_object()) refuse("an object");
     for (const auto& [key, ignored] : value_->items()) {
@@ -50,7 +56,7 @@ class Value {
   }
   Value operator[](const std::string& key) const { return {*file_, place_of(key), value_->at(key)}; }
 
-  /// The keys of an object that names things, and what they name.
+  /// The entries of an object whose keys are names.
   std::map<std::string, Value> entries() const {
     if (!value_->is_object()) refuse("an object");
     std::map<std::string, Value> all;
@@ -85,9 +91,14 @@ class Value {
       const auto found = std::find(choices.begin(), choices.end(), value_->get<std::string>());
       if (found != choices.end()) return *found;
     }
-    std::string wanted;
-    for (const std::string& choice : choices) wanted += (wanted.empty() ? "" : " or ") + choice;
-    refuse(wanted);
+    refuse(joined(choices, " or "));
+  }
+
+  template <typename Enum, size_t N>
+  Enum one_of(const ValueNames<Enum, N>& names) const {
+    std::vector<std::string> choices;
+    for (const auto& [name, value] : names) choices.emplace_back(name);
+    return value_named(names, one_of(choices), place_);
   }
 
   int64_t integer(int64_t least, int64_t most) const {
@@ -203,13 +214,13 @@ std::optional<int64_t> token_or_null(const Value& value) {
 Manifest::Tokenizer tokenizer_of(const Value& value, const Manifest& manifest) {
   value.with_keys({"kind", "files", "length", "bos", "eos", "pad"});
   Manifest::Tokenizer tokenizer;
-  tokenizer.kind = value["kind"].one_of({"sentencepiece", "clip_bpe"});
+  tokenizer.kind = value["kind"].one_of(kTokenizerKinds);
   for (const Value& file : value["files"].list(1, 8)) tokenizer.files.push_back(file_key(file, manifest));
   tokenizer.length = value["length"].integer(1, 65536);
   tokenizer.bos = token_or_null(value["bos"]);
   tokenizer.eos = token_or_null(value["eos"]);
   tokenizer.pad = value["pad"].integer(0, std::numeric_limits<int32_t>::max());
-  const int64_t special = tokenizer.bos.has_value() + tokenizer.eos.has_value();
+  const int64_t special = (tokenizer.bos ? 1 : 0) + (tokenizer.eos ? 1 : 0);
   if (tokenizer.length <= special) value["length"].refuse("room for a token beside bos and eos");
   return tokenizer;
 }
@@ -270,7 +281,7 @@ std::vector<double> alphas_of(const Value& value) {
   return alphas;
 }
 
-/// A flow model's levels are the straight line from noise to image; only their spread is its own.
+/// A flow model's levels need no table: only their shift differs from model to model.
 TrainingNoise flow_noise_of(const Value& value) {
   value.with_keys({"prediction_type", "timestep_spacing", "shift"});
   TrainingNoise noise;
@@ -326,7 +337,7 @@ Manifest::X0Rms x0_rms_of(const Value& value) {
   return {value["value"].number(1e-6, 1e6), value["assumed"].boolean()};
 }
 
-/// Keys that a bundle of version 2 may have. A bundle without one of them is read as docs/bundle.md says there.
+/// Keys that a bundle of version 2 may have. docs/bundle.md says how a bundle without them is read.
 const std::set<std::string> kOptionalKeys = {"family", "x0_rms"};
 
 void read_optional_keys(const Value& value, Manifest& manifest) {
@@ -361,7 +372,7 @@ Manifest manifest_of(const std::string& file, const json& root) {
   read_sizes(value["sizes"], manifest);
   manifest.max_chunks = value["max_chunks"].integer(1, kMostChunks);
   manifest.clip_skip = value["clip_skip"].integer(1, kMostLayers);
-  manifest.no_negative_prompt = value["no_negative_prompt"].one_of({"encode_empty", "zeros"});
+  manifest.no_negative_prompt = value["no_negative_prompt"].one_of(kNoNegativePrompts);
   manifest.training_noise = noise_of(value["training_noise"]);
   manifest.defaults = defaults_of(value["defaults"], manifest.training_noise);
   manifest.verified = verified_of(value["verified"], manifest.downscale);
@@ -372,7 +383,7 @@ Manifest manifest_of(const std::string& file, const json& root) {
 
 std::string read_text(const fs::path& folder) {
   const fs::path path = folder / "model.json";
-  std::error_code error;  // a path that can't even be looked at is not there
+  std::error_code error;  // a path that cannot be looked up counts as missing
   if (!fs::exists(folder, error)) {
     throw BundleError(folder.string() +
                       ": no such folder; name one with `model` DIR, or make one with "
@@ -392,16 +403,18 @@ std::string read_text(const fs::path& folder) {
 
 std::string text_of(Manifest::Size size) { return std::to_string(size.width) + "x" + std::to_string(size.height); }
 
+std::string sizes_text(const std::vector<Manifest::Size>& sizes) {
+  std::vector<std::string> texts;
+  for (const Manifest::Size size : sizes) texts.push_back(text_of(size));
+  return joined(texts, ", ");
+}
+
 std::string sizes_text(const Manifest& manifest) {
   if (const auto* range = std::get_if<Manifest::SizeRange>(&manifest.allowed_sizes)) {
     return "sides from " + std::to_string(range->min) + " to " + std::to_string(range->max) + ", multiples of " +
            std::to_string(range->multiple);
   }
-  std::string text;
-  for (const auto& size : std::get<std::vector<Manifest::Size>>(manifest.allowed_sizes)) {
-    text += (text.empty() ? "" : ", ") + text_of(size);
-  }
-  return text;
+  return sizes_text(std::get<std::vector<Manifest::Size>>(manifest.allowed_sizes));
 }
 
 int64_t elements_of(const Manifest::TensorSpec& tensor) {
@@ -447,17 +460,18 @@ std::string verified_line(const Manifest::Verified& verified) {
     for (const int64_t number : list) texts.push_back(std::to_string(number));
     return joined(texts, ", ");
   };
-  std::vector<std::string> sizes;
-  for (const Manifest::Size size : verified.sizes) sizes.push_back(text_of(size));
-  return "verified:         batches of " + numbers(verified.batches) + "; sizes " + joined(sizes, ", ") + "; chunks " +
-         numbers(verified.chunks) + "\n";
+  return "verified:         batches of " + numbers(verified.batches) + "; sizes " + sizes_text(verified.sizes) +
+         "; chunks " + numbers(verified.chunks) + "\n";
 }
 
 std::string tokenizer_line(const Manifest::Tokenizer& tokenizer) {
-  return "tokenizer:        " + tokenizer.kind + ", " + counted(tokenizer.length, "token") + "\n";
+  return "tokenizer:        " + std::string(name_of(tokenizer.kind)) + ", " + counted(tokenizer.length, "token") + "\n";
 }
 
 }  // namespace
+
+std::string_view name_of(TokenizerKind kind) { return name_in(kTokenizerKinds, kind); }
+std::string_view name_of(NoNegativePrompt rule) { return name_in(kNoNegativePrompts, rule); }
 
 Manifest read_manifest(const fs::path& folder) {
   const std::string file = (folder / "model.json").string();
@@ -481,8 +495,8 @@ void check_size(const Manifest& manifest, Manifest::Size size) {
 }
 
 std::vector<std::string> warnings_about(const Manifest& manifest) {
-  // Pictures end at 1, so clipping x0 is right for a model of pixels. Latents are about normally distributed: one in 400 is
-  // beyond 3 times their root mean square.
+  // Pictures end at 1, so clipping x0 is right for a model of pixels. Latents are about normally distributed: one in
+  // 400 is beyond 3 times their root mean square.
   constexpr double kWithinRange = 3;
   const auto& range = manifest.training_noise.clip_sample_range;
   if (manifest.downscale == 1 || !range || *range >= kWithinRange * manifest.x0_rms.value) return {};
@@ -511,8 +525,8 @@ std::string describe(const Manifest& manifest) {
        << verified_line(manifest.verified) << noise_line(manifest.training_noise)
        << "defaults:         " << counted(manifest.defaults.steps, "step") << ", " << manifest.defaults.sampler
        << ", guidance scale " << manifest.defaults.guidance_scale
-       << "\nno negative:      " << manifest.no_negative_prompt << "\nSHA-256 of model.json:\n  " << manifest.sha256
-       << "\n";
+       << "\nno negative:      " << name_of(manifest.no_negative_prompt) << "\nSHA-256 of model.json:\n  "
+       << manifest.sha256 << "\n";
   return text.str();
 }
 

@@ -8,19 +8,20 @@
 namespace steplapse {
 
 struct NamedTensor {
-  std::string name;  ///< latents, conditioning_0
+  std::string name;  ///< "latents", "conditioning_0"
   Tensor tensor;
 };
 
-/// A network, loaded and ready: the only thing that Bundle knows of a runtime. All tensors are on the CPU, whatever the
-/// device is. Not thread-safe.
+/// A loaded network of any runtime. All tensors that go in and out are on the CPU, whatever device it runs on. Not
+/// thread-safe.
 class Network {
  public:
   virtual ~Network() = default;
 
-  /// @param inputs  float32 or int64, in the order of the network's arguments; a runtime may go by their names
-  /// @return its outputs in order, float32
-  /// @throws Error  naming the network; MemoryError
+  /// Runs the network.
+  /// @param inputs  float32 or int64, in the order of the network's arguments; a runtime may use their names instead
+  /// @return the outputs in order, float32
+  /// @throws Error  the network failed; the text names it. MemoryError for a failed allocation
   virtual std::vector<NamedTensor> answer(const std::vector<NamedTensor>& inputs) = 0;
 };
 

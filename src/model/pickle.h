@@ -10,18 +10,18 @@
 
 namespace steplapse {
 
-/// A value in a pickle. Classes and functions are names here, and what is made of them is the name with its arguments:
-/// nothing is called. Values may be shared, and in a hostile pickle may hold themselves.
+/// A value of a pickle. Classes and functions are kept as names, and calls as a name with its arguments: nothing is
+/// called. Values may be shared. In a hostile pickle a value may contain itself.
 struct PickledValue {
   struct None {};
   struct Name {  ///< a class or function
     std::string module, name;
   };
-  struct Call {  ///< what Python would call, and with what: a function with its arguments, a class with its state
+  struct Call {  ///< a call that Python would make: a function with its arguments, or a class with its state
     const PickledValue* callee;
     const PickledValue* arguments;
   };
-  struct Storage {  ///< what a tensor's numbers are known by
+  struct Storage {  ///< the reference to a tensor's numbers
     const PickledValue* id;
   };
   struct Tuple {
@@ -41,17 +41,20 @@ struct PickledValue {
   }
 };
 
-/// A pickle as torch.jit.save writes it: protocol 2, and only the opcodes that its C++ writer uses. libtorch's own
-/// reader trusts the stream (it runs what a class asks for, and believes counts and types); this one does not.
+/// A pickle as torch.jit.save writes it: protocol 2, with only the opcodes that its C++ writer uses. libtorch's own
+/// reader trusts the stream: it runs the code that classes ask for, and believes counts and types. This one does
+/// neither.
+///
+/// Source: https://github.com/python/cpython/blob/main/Lib/pickletools.py.
 class Pickle {
  public:
-  /// @throws std::invalid_argument  what is wrong, and at which byte
+  /// @throws std::invalid_argument  the pickle is malformed; the text names the byte
   explicit Pickle(std::string_view bytes);
 
   const PickledValue& root() const { return *root_; }
 
  private:
-  std::deque<PickledValue> values_;  ///< all of them: they point at each other, and go together
+  std::deque<PickledValue> values_;  ///< all values; they point to each other
   const PickledValue* root_ = nullptr;
 };
 

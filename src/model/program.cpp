@@ -31,7 +31,7 @@ constexpr uint64_t kLargestRecord = 64 << 20;  // unpacked; a program holds no w
 constexpr uint64_t kLargestArchive = 256 << 20;
 constexpr int kDeepestNesting = 200;
 
-/// What is refused, without the path.
+/// What is refused and why, without the path.
 struct Refused : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
@@ -45,7 +45,7 @@ bool ends(std::string_view text, std::string_view with) {
   return text.size() >= with.size() && text.substr(text.size() - with.size()) == with;
 }
 
-/// Entries that torch.jit.save writes and no program needs: how the code looked in Python, what it was traced with.
+/// Entries that torch.jit.save writes and no program needs: the Python source, the inputs of tracing.
 bool is_idle(const std::string& name) {
   return ends(name, ".debug_pkl") || begins(name, "traced_inputs") || begins(name, ".data/") ||
          name == ".format_version" || name == ".storage_alignment" || name == "version";
@@ -88,7 +88,7 @@ const std::string& record(const Records& records, const std::string& name) {
 
 // ---- The code, as syntax: what libtorch would run while it compiles
 
-/// The compiler evaluates default values of arguments and constants of classes: they must not call anything.
+/// Refuses calls in default values of arguments and in constants of classes, which the compiler would evaluate.
 void check_calls(const jit::TreeRef& tree, bool runs_when_compiled, int depth = 0) {
   if (depth > kDeepestNesting) throw Refused("its code is nested too deep");
   if (runs_when_compiled && tree->kind() == jit::TK_APPLY) {
@@ -101,12 +101,12 @@ void check_calls(const jit::TreeRef& tree, bool runs_when_compiled, int depth = 
   }
 }
 
-/// The parser is recursive: nested brackets must leave it some stack.
+/// Refuses brackets nested too deep for libtorch's recursive parser.
 void check_nesting(const std::string& code) {
   int depth = 0;
   for (const char character : code) {
-    depth += std::string_view("([{").find(character) != std::string_view::npos;
-    depth -= std::string_view(")]}").find(character) != std::string_view::npos;
+    if (std::string_view("([{").find(character) != std::string_view::npos) depth += 1;
+    if (std::string_view(")]}").find(character) != std::string_view::npos) depth -= 1;
     if (depth > kDeepestNesting) throw Refused("its code is nested too deep");
   }
 }
@@ -165,7 +165,7 @@ bool holds_device(const c10::Type& type) {
   return false;
 }
 
-/// A device in a traced program is the one it was traced on.
+/// Refuses devices in the code: a traced program has the device that it was traced on.
 void check_device(const jit::Node& node) {
   const bool literal = node.kind() == c10::prim::Constant && holds_device(*node.output()->type());
   if (!literal && node.kind() != c10::Symbol::fromQualString("aten::device")) return;
@@ -238,7 +238,7 @@ at::Tensor tensor_of(const Value* value, const std::string& folder, const Record
   }
   const at::Tensor all = at::empty({elements}, dtype);
   if (elements > 0) std::memcpy(all.mutable_data_ptr(), found->second.data(), all.nbytes());
-  // as_strided holds sizes, strides and offset against the storage.
+  // as_strided checks sizes, strides and offset against the storage.
   return all.as_strided(integers_of(arguments[2]), integers_of(arguments[3]), as<int64_t>(arguments[1], "offset"))
       .clone();
 }
@@ -353,7 +353,7 @@ jit::Module module_of(const std::string& archive, at::Device device) {
     if (begins(name, "code/")) check_source(content);
   }
 
-  jit::populate_upgraders_graph_map();  // what older archives' operators became
+  jit::populate_upgraders_graph_map();  // so that the operators of older archives are known
   const auto code = std::make_shared<jit::CompilationUnit>();
   const std::vector<c10::IValue> constants = constants_of(records, device);
   const jit::SourceImporter importer(
@@ -369,7 +369,7 @@ jit::Module module_of(const std::string& archive, at::Device device) {
   return module;
 }
 
-/// libtorch's messages are pages; the first line that holds anything says what it is.
+/// The first line with text: libtorch's messages are long, and begin with the reason.
 std::string first_line(const std::string& text) {
   const size_t begin = std::min(text.find_first_not_of(" \n"), text.size());
   return escaped(text.substr(begin, text.find('\n', begin) - begin), 200);

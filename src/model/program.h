@@ -8,18 +8,18 @@
 
 namespace steplapse {
 
-/// Reads a program: a TorchScript archive whose parameters and buffers are empty, to be filled from elsewhere.
+/// Reads a program: a TorchScript archive whose parameters and buffers are empty, to be filled with weights later.
 ///
-/// An archive is untrusted code, and torch::jit::load runs some of it before any forward: `__setstate__`, default
-/// values of arguments, constants of classes; and libtorch's unpickler believes what it reads. So the archive is taken
-/// apart here: its code is compiled by libtorch's SourceImporter, after a look at its syntax that leaves nothing to
-/// be run by that; every operator of every function is held against src/allowed_operators.txt; and the objects are
-/// built from the pickled values by the types the code gives them, without a call.
+/// An archive is untrusted code. torch::jit::load runs some of it before any forward (`__setstate__`, default values of
+/// arguments, constants of classes), and libtorch's unpickler believes what it reads. So this function takes the
+/// archive apart itself. It checks the syntax of the code, so that compiling the code runs nothing. It has libtorch's
+/// SourceImporter compile the code, and checks each operator of each function against src/model/allowed_operators.txt.
+/// It builds the objects from the pickled values by the types that the code declares, without a call.
 ///
-/// @param path     for messages
+/// @param path     names the file in messages
 /// @param archive  the bytes of the file
-/// @param device   where its constants go; the parameters are empty on the CPU
-/// @throws BundleError  what was refused and why; nothing of the archive has run
+/// @param device   the device of the archive's constants; the parameters are empty and on the CPU
+/// @throws BundleError  a check failed; nothing of the archive has run
 torch::jit::Module read_program(const std::string& path, const std::string& archive, at::Device device = at::kCPU);
 
 }  // namespace steplapse

@@ -15,7 +15,7 @@ using nlohmann::json;
 
 constexpr size_t kNearestNames = 3;
 constexpr double kNear = 1. / 3;
-constexpr size_t kComparedWords = 16;  // of a prompt, for the nearest names: more would not help, only take time
+constexpr size_t kComparedWords = 16;  // of a prompt, for the nearest names; more take time and do not help
 constexpr size_t kComparedBytes = 32;  // of a word
 
 bool is_texts(const json& value) {
@@ -37,7 +37,7 @@ std::string all_text(const TaughtPrompt& prompt) {
   return text;
 }
 
-/// Those of three letters and more, or all where there is none.
+/// The words of three letters and more; all words where there is none.
 std::vector<std::string> words_that_count(std::string_view prompt) {
   const std::vector<std::string> all = words(prompt);
   std::vector<std::string> longer;
@@ -45,7 +45,7 @@ std::vector<std::string> words_that_count(std::string_view prompt) {
   return longer.empty() ? all : longer;
 }
 
-/// Of the nearest two words: the share of letters that differ.
+/// The share of letters that differ between the nearest two words of prompt and name, 0 to 1.
 double distance(const std::vector<std::string>& prompt_words, const std::string& name) {
   double least = 1;
   for (const std::string& known : words(name)) {
@@ -57,7 +57,7 @@ double distance(const std::vector<std::string>& prompt_words, const std::string&
   return least;
 }
 
-/// Empty where none is near.
+/// The names nearest to the words, as a list; empty where none is near.
 std::string nearest_names(const std::vector<TaughtPrompt>& taught, std::vector<std::string> prompt_words) {
   if (prompt_words.size() > kComparedWords) prompt_words.resize(kComparedWords);
   for (std::string& word : prompt_words) word = word.substr(0, kComparedBytes);
@@ -65,12 +65,12 @@ std::string nearest_names(const std::vector<TaughtPrompt>& taught, std::vector<s
   for (size_t i = 0; i < taught.size(); ++i) ranking.emplace_back(distance(prompt_words, taught[i].name), i);
   std::sort(ranking.begin(), ranking.end());
 
-  std::string names;
+  std::vector<std::string> names;
   for (size_t i = 0; i < std::min(kNearestNames, ranking.size()); ++i) {
     if (ranking[i].first > kNear) break;
-    names += (i > 0 ? ", " : "") + escaped(taught[ranking[i].second].name);
+    names.push_back(escaped(taught[ranking[i].second].name));
   }
-  return names;
+  return joined(names, ", ");
 }
 
 }  // namespace
@@ -87,13 +87,13 @@ std::vector<TaughtPrompt> parse_prompts(std::string_view text, const std::string
 }
 
 std::vector<TaughtPrompt> search_prompts(const std::vector<TaughtPrompt>& taught, std::string_view query) {
-  const std::vector<std::string> wanted = words(query);
+  const std::vector<std::string> query_words = words(query);
   std::vector<TaughtPrompt> found;
   for (const TaughtPrompt& prompt : taught) {
     std::string known;
     for (const std::string& word : words(all_text(prompt))) known += word + ' ';
     const auto is_in = [&](const std::string& word) { return known.find(word) != std::string::npos; };
-    if (std::all_of(wanted.begin(), wanted.end(), is_in)) found.push_back(prompt);
+    if (std::all_of(query_words.begin(), query_words.end(), is_in)) found.push_back(prompt);
   }
   return found;
 }

@@ -10,22 +10,24 @@
 
 namespace steplapse {
 
-/// A prompt that a model was taught, and words that go with it.
+/// A prompt that the model was taught, with words that describe it.
 struct TaughtPrompt {
   std::string name;
   std::vector<std::string> keywords;
 };
 
-/// What the file says that a bundle's `prompts` names (docs/bundle.md), in its order.
-/// @throws BundleError  one line that begins with `file`: not JSON, or an entry without a name or keywords.
+/// The taught prompts in the file that a bundle's `prompts` names (docs/bundle.md), in its order.
+/// @param file  names the file in messages
+/// @throws BundleError  the file is not JSON, or an entry lacks its name or keywords; the text begins with `file`
 std::vector<TaughtPrompt> parse_prompts(std::string_view json, const std::string& file);
 
-/// Those with every word of the query somewhere in their name or keywords, whatever the case; "berry" finds
-/// "strawberry". Without words: all.
+/// The prompts that have every word of the query somewhere in their name or keywords. Ignores case; "berry" finds
+/// "strawberry". A query without words finds all.
 std::vector<TaughtPrompt> search_prompts(const std::vector<TaughtPrompt>& taught, std::string_view query);
 
-/// A line that warns when the model was taught no word of the prompt (words of three letters and more, where there are
-/// any), with the names nearest in spelling. None for a blank prompt. `which` stands before the quoted prompt.
+/// A warning, of one line, where the model was taught no word of the prompt; it lists the names nearest in spelling.
+/// Words of fewer than three letters count only where the prompt has no longer ones. None for a blank prompt.
+/// @param which  stands before the quoted prompt: "the negative prompt "
 std::optional<std::string> unknown_warning(const std::vector<TaughtPrompt>& taught, std::string_view prompt,
                                            const std::string& which = "");
 

@@ -40,15 +40,12 @@ class SentencePiece {
   std::unique_ptr<sentencepiece::SentencePieceProcessor> processor_;
 };
 
-void check_spec(const Manifest::Tokenizer& spec) {
-  if (spec.kind != "sentencepiece" && spec.kind != "clip_bpe") {
-    throw BundleError("tokenizer kind " + in_quotes(spec.kind) + " is unknown, expected 'sentencepiece' or 'clip_bpe'");
-  }
-  const size_t wanted = spec.kind == "clip_bpe" ? 2 : 1;
-  if (spec.files.size() != wanted) {
-    throw BundleError("tokenizer of kind '" + spec.kind + "' has " + std::to_string(spec.files.size()) +
-                      " files, expected " + std::to_string(wanted));
-  }
+void check_file_count(const Manifest::Tokenizer& spec) {
+  const size_t expected = spec.kind == TokenizerKind::clip_bpe ? 2 : 1;
+  if (spec.files.size() == expected) return;
+  throw BundleError("tokenizer of kind '" + std::string(name_of(spec.kind)) + "' has " +
+                    counted(static_cast<int64_t>(spec.files.size()), "file") + ", expected " +
+                    std::to_string(expected));
 }
 
 }  // namespace
@@ -58,9 +55,9 @@ struct Tokenizer::Model {
 };
 
 Tokenizer::Tokenizer(const Manifest::Tokenizer& spec, const std::vector<std::string>& files) : spec_(spec) {
-  check_spec(spec);
-  model_ = spec.kind == "clip_bpe" ? std::make_unique<Model>(Model{ClipBpe(spec, files)})
-                                   : std::make_unique<Model>(Model{SentencePiece(spec, files)});
+  check_file_count(spec);
+  model_ = spec.kind == TokenizerKind::clip_bpe ? std::make_unique<Model>(Model{ClipBpe(spec, files)})
+                                                : std::make_unique<Model>(Model{SentencePiece(spec, files)});
 }
 
 Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;

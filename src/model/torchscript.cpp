@@ -18,7 +18,7 @@ namespace {
 
 namespace jit = torch::jit;
 
-/// Puts each tensor where the program has its name, and takes it out of `tensors`.
+/// Sets each parameter and buffer of the program to the tensor of its name.
 void place_weights(const std::string& path, jit::Module& module, const std::string& prefix, NamedTensors& tensors) {
   const auto type = module.type();
   for (size_t i = 0; i < type->numAttributes(); ++i) {
@@ -34,7 +34,7 @@ void place_weights(const std::string& path, jit::Module& module, const std::stri
   }
 }
 
-/// Every tensor of the weights must have a place in the program.
+/// Checks that the program has a parameter or buffer for each tensor of the weights.
 void check_places(const std::string& path, const jit::Module& module, const NamedTensors& tensors) {
   std::set<std::string> places;
   for (const auto& parameter : module.named_attributes(/*recurse=*/true)) {
@@ -63,13 +63,13 @@ jit::Module load_module(const BundleFolder& folder, const Manifest::Module& spec
   return module;
 }
 
-/// The same answers from the first call on: no profiling runs, no fusion.
+/// Turns off profiling runs and fusion, so that the first call answers as the others do. For the whole process.
 void settle_executor() {
   jit::getExecutorMode() = true;
   jit::getProfilingMode() = false;
 }
 
-/// A device's tensor on the CPU, in memory that the device writes to directly.
+/// Copies a device's tensor to pinned memory of the CPU, which the device writes to directly.
 Tensor to_pinned(const Tensor& tensor) {
   const Tensor pinned = at::empty(tensor.sizes(), tensor.options().device(at::kCPU).pinned_memory(true));
   return pinned.copy_(tensor);
@@ -87,7 +87,8 @@ class TorchScriptNetwork : public Network {
   std::vector<NamedTensor> answer(const std::vector<NamedTensor>& inputs) override {
     const c10::IValue answer = forward(inputs);
     if (shape_ == AnswerShape::tensor) return {{output_, tensor_of(answer)}};
-    if (!answer.isTuple()) throw Error(ExitCode::run_failed, title_ + ": answered no tuple but " + answer.tagKind());
+    if (!answer.isTuple())
+      throw Error(ExitCode::run_failed, title_ + ": answered " + answer.tagKind() + ", expected a tuple");
     std::vector<NamedTensor> outputs;
     for (const c10::IValue& each : answer.toTupleRef().elements()) {
       outputs.push_back({output_ + "_" + std::to_string(outputs.size()), tensor_of(each)});
@@ -96,20 +97,20 @@ class TorchScriptNetwork : public Network {
   }
 
  private:
-  /// By position, on the device.
+  /// Moves the inputs to the device and passes them by position.
   c10::IValue forward(const std::vector<NamedTensor>& inputs) {
     return with_libtorch_errors(title_, [&] {
       const c10::InferenceMode inference;
       std::vector<c10::IValue> moved;
       for (const auto& [name, input] : inputs) {
-        // From pinned memory a copy goes on by itself, in the order of the device's own work.
+        // A copy from pinned memory is asynchronous; the device keeps it in order with its other work.
         moved.emplace_back(device_.is_cpu() ? input : input.pin_memory().to(device_, /*non_blocking=*/true));
       }
       return module_.forward(std::move(moved));
     });
   }
 
-  /// It must be float32, and leaves as an ordinary tensor on the CPU.
+  /// The answer as an ordinary tensor on the CPU; it must be float32.
   Tensor tensor_of(const c10::IValue& value) const {
     const std::string found = value.isTensor() ? at::toString(value.toTensor().scalar_type()) : value.tagKind();
     if (found != "Float") {
@@ -117,7 +118,8 @@ class TorchScriptNetwork : public Network {
     }
     return with_libtorch_errors(title_, [&] {
       const Tensor answer = device_.is_cpu() ? value.toTensor() : to_pinned(value.toTensor());
-      return answer.is_inference() ? answer.clone() : answer;  // the clone is made outside of inference mode
+      return answer.is_inference() ? answer.clone()
+                                   : answer;  // outside of inference mode, so the clone is an ordinary tensor
     });
   }
 

@@ -10,13 +10,14 @@
 
 namespace steplapse {
 
-/// How a program gives what it answers.
+/// The form of a program's result.
 enum class AnswerShape { tensor, tuple };
 
-/// A module of a bundle as TorchScript: its program, looked through before any of it runs, with its weights put in.
-/// @param title   for messages: "text encoder", "decoder 'full'"
-/// @param output  what the output is called; of a tuple, with _0, _1, ... behind
-/// @throws BundleError  what was refused and why; MemoryError
+/// Loads a module of a bundle as TorchScript: its program, checked before any of it runs, with its weights.
+/// @param title   names the module in messages: "text encoder", "decoder 'full'"
+/// @param output  the name of the output; the outputs of a tuple are called output_0, output_1, ...
+/// @throws BundleError  the program or the weights were refused
+/// @throws MemoryError  the weights do not fit into memory
 std::unique_ptr<Network> load_torchscript(const BundleFolder& folder, const Manifest::Module& module, at::Device device,
                                           const std::string& title, const std::string& output, AnswerShape shape);
 

@@ -11,10 +11,10 @@ namespace {
 
 using Report = std::function<void(const std::string&)>;
 
-/// Matrix kernels round differently at other batch sizes; anything structural is far above this.
+/// The relative difference allowed between batch sizes: rounding stays below it, dependent rows are far above it.
 double tolerance_of(const Manifest::Module& module) { return module.compute_dtype == "float32" ? 1e-3 : 5e-2; }
 
-/// A forward pass of one module: inputs of `rows` rows in, tensors out.
+/// A forward pass of one module on some rows of its inputs.
 using Pass = std::function<std::vector<Tensor>(int64_t begin, int64_t rows)>;
 
 void check_row(const std::string& name, const Tensor& found, const Tensor& alone, double tolerance) {
@@ -25,8 +25,8 @@ void check_row(const std::string& name, const Tensor& found, const Tensor& alone
                                         std::to_string(difference) + "; export it again");
 }
 
-/// Batches of 2 and 3 must give row for row what batches of 1 give, and outputs of these shapes after [N].
-/// An empty shape list leaves the shapes open.
+/// Checks that batches of 2 and 3 give the rows that batches of 1 give, and that the outputs have these shapes after
+/// [N]. An empty list leaves the shapes open.
 void check_batches(const std::string& name, const Pass& pass, const std::vector<std::vector<int64_t>>& shapes,
                    double tolerance) {
   std::vector<std::vector<Tensor>> alone;
@@ -34,18 +34,18 @@ void check_batches(const std::string& name, const Pass& pass, const std::vector<
   for (int64_t rows = 1; rows <= 3; ++rows) {
     const std::vector<Tensor> answers = pass(0, rows);
     for (size_t i = 0; i < answers.size(); ++i) {
-      std::vector<int64_t> wanted = i < shapes.size() ? shapes[i] : alone[0].at(i).sizes().slice(1).vec();
-      wanted.insert(wanted.begin(), rows);
-      if (answers[i].sizes() != at::IntArrayRef(wanted)) {
+      std::vector<int64_t> expected = i < shapes.size() ? shapes[i] : alone[0].at(i).sizes().slice(1).vec();
+      expected.insert(expected.begin(), rows);
+      if (answers[i].sizes() != at::IntArrayRef(expected)) {
         throw Error(ExitCode::run_failed, name + ": answers " + shape_text(answers[i].sizes()) + " at batch " +
-                                              std::to_string(rows) + ", expected " + shape_text(wanted));
+                                              std::to_string(rows) + ", expected " + shape_text(expected));
       }
       for (int64_t row = 0; row < rows; ++row) check_row(name, answers[i][row], alone[row][i][0], tolerance);
     }
   }
 }
 
-/// Three prompts that differ, of the ids that model.json names: one, two and three times eos.
+/// The ids of three different prompts, made of the ids that model.json names: one, two and three times eos.
 Tensor some_ids(const Manifest::Tokenizer& tokenizer) {
   Tensor ids = at::full({3, 1, tokenizer.length}, tokenizer.pad, at::kLong);
   if (tokenizer.bos) ids.select(2, 0).fill_(*tokenizer.bos);
@@ -55,7 +55,7 @@ Tensor some_ids(const Manifest::Tokenizer& tokenizer) {
   return ids;
 }
 
-/// Everything the modules are asked with, three rows of each.
+/// Inputs for all modules, three rows of each.
 struct Inputs {
   explicit Inputs(const Manifest& manifest) {
     for (const auto& tokenizer : manifest.tokenizers) {
@@ -77,7 +77,7 @@ std::vector<Tensor> rows_of(const std::vector<Tensor>& tensors, int64_t begin, i
   return parts;
 }
 
-/// Collects what is wrong, so that one fault does not hide the next.
+/// Collects the faults, so that one does not hide the next.
 class Verification {
  public:
   explicit Verification(const Report& report) : report_(report) {}
@@ -117,7 +117,7 @@ void check_modules(const Bundle& bundle, Verification& verification) {
   const bool encodes = verification.check("text encoder" + batches, [&] {
     check_batches("text encoder", encode, {}, tolerance_of(manifest.text_encoder));
   });
-  if (!encodes) return;  // nothing to ask the denoiser with
+  if (!encodes) return;  // the denoiser needs its conditioning
   const std::vector<Tensor> conditioning = encode(0, 3);
   const Pass denoise = [&](int64_t begin, int64_t rows) -> std::vector<Tensor> {
     return {bundle.denoise(inputs.latents.narrow(0, begin, rows), inputs.timesteps.narrow(0, begin, rows),
@@ -150,7 +150,8 @@ std::vector<std::string> verify_bundle(const std::filesystem::path& folder, cons
   for (const auto& [name, ignored] : manifest.files) {
     verification.check(name + ": size and SHA-256 are those of model.json", [&, &name = name] { on_disk->open(name); });
   }
-  if (!verification.problems().empty()) return verification.problems();  // what is not what it says is not loaded
+  if (!verification.problems().empty())
+    return verification.problems();  // a file that is not the manifest's must not be loaded
 
   std::vector<std::string> decoders;
   for (const auto& [name, ignored] : manifest.decoders) decoders.push_back(name);

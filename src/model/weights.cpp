@@ -17,24 +17,24 @@
 namespace steplapse {
 namespace {
 
-/// What is in a file must be as model.json says.
+/// Checks that the tensors of a file are those of model.json.
 void check_tensors(const std::string& path, const NamedTensors& tensors, const Manifest::Module& module) {
   for (const auto& [name, tensor] : tensors) {
     const auto known = module.tensors.find(name);
     if (known == module.tensors.end()) throw BundleError(path + ": " + in_quotes(name) + " is not in model.json");
-    const Manifest::TensorSpec& wanted = known->second;
-    if (tensor.sizes() != at::IntArrayRef(wanted.shape)) {
+    const Manifest::TensorSpec& expected = known->second;
+    if (tensor.sizes() != at::IntArrayRef(expected.shape)) {
       throw BundleError(path + ": " + in_quotes(name) + " is " + shape_text(tensor.sizes()) + ", model.json asks for " +
-                        shape_text(wanted.shape));
+                        shape_text(expected.shape));
     }
-    if (safetensors_dtype(tensor.scalar_type()) != wanted.dtype) {
+    if (safetensors_dtype(tensor.scalar_type()) != expected.dtype) {
       throw BundleError(path + ": " + in_quotes(name) + " is " + safetensors_dtype(tensor.scalar_type()) +
-                        ", model.json asks for " + wanted.dtype);
+                        ", model.json asks for " + expected.dtype);
     }
   }
 }
 
-/// The files of a module's weights, hashed side by side: that takes longer than all else in loading.
+/// The files of a module's weights. They are hashed in parallel, since hashing takes most of the time of loading.
 std::vector<std::unique_ptr<BundleFile>> open_weights(const BundleFolder& folder, const Manifest::Module& module) {
   const size_t count = module.weights.size();
   std::vector<std::unique_ptr<BundleFile>> files(count);

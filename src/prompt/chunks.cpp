@@ -13,11 +13,11 @@ namespace {
 constexpr size_t kCommaReach = 20;  // pieces
 
 bool is_comma(const Manifest::Tokenizer& spec, const Piece& piece) {
-  if (spec.kind == "clip_bpe") return piece.text == ",</w>";
+  if (spec.kind == TokenizerKind::clip_bpe) return piece.text == ",</w>";
   return piece.text == "," || piece.text == "\u2581,";
 }
 
-/// What stands after the first `count` pieces, taken out.
+/// Takes the pieces after the first `count` out of a chunk.
 Chunk split_off(Chunk& chunk, size_t count) {
   const auto from = static_cast<ptrdiff_t>(count);
   Chunk rest;
@@ -28,16 +28,17 @@ Chunk split_off(Chunk& chunk, size_t count) {
   return rest;
 }
 
-class Dealer {
+/// Fills chunks piece by piece.
+class ChunkFiller {
  public:
-  Dealer(const Manifest::Tokenizer& spec, int64_t max_chunks, size_t comma_reach)
+  ChunkFiller(const Manifest::Tokenizer& spec, int64_t max_chunks, size_t comma_reach)
       : spec_(spec),
         room_(room_in_chunk(spec)),
         max_chunks_(static_cast<size_t>(max_chunks)),
         comma_reach_(comma_reach) {}
 
-  /// @return false where there is no more room
-  bool deal(const Piece& piece, double weight) {
+  /// @return false where the last chunk is full
+  bool add(const Piece& piece, double weight) {
     const bool full = current_.pieces.size() == room_;
     if (is_comma(spec_, piece)) {
       last_comma_ = current_.pieces.size();
@@ -82,7 +83,7 @@ class Dealer {
   std::optional<size_t> last_comma_;  // in the current chunk
 };
 
-/// A part's text from a byte on, and all that follows it, without the white space at the start.
+/// The words from a byte of a part on, without white space at the start.
 std::string words_from(const std::vector<PromptPart>& parts, size_t part, size_t byte) {
   std::vector<PromptPart> rest(parts.begin() + static_cast<ptrdiff_t>(part), parts.end());
   rest.front().text.erase(0, byte);
@@ -90,26 +91,26 @@ std::string words_from(const std::vector<PromptPart>& parts, size_t part, size_t
   return text.substr(std::min(text.find_first_not_of(" \t\r\n"), text.size()));
 }
 
-ChunkedPrompt dealt(const Tokenizer& tokenizer, const std::vector<PromptPart>& parts, int64_t max_chunks,
-                    size_t comma_reach) {
-  Dealer dealer(tokenizer.spec(), max_chunks, comma_reach);
+ChunkedPrompt fill_chunks(const Tokenizer& tokenizer, const std::vector<PromptPart>& parts, int64_t max_chunks,
+                          size_t comma_reach) {
+  ChunkFiller filler(tokenizer.spec(), max_chunks, comma_reach);
   ChunkedPrompt prompt;
-  bool passed_break = false;
-  for (size_t i = 0; i < parts.size() && prompt.cut.empty(); ++i) {
-    if (parts[i].starts_chunk && !dealer.start_chunk()) passed_break = true;
+  bool no_chunk_left = false;
+  for (size_t i = 0; i < parts.size() && prompt.dropped_words.empty(); ++i) {
+    if (parts[i].starts_chunk && !filler.start_chunk()) no_chunk_left = true;
     for (const Piece& piece : tokenizer.pieces(parts[i].text)) {
-      if (!dealer.deal(piece, parts[i].weight)) {
-        prompt.cut = words_from(parts, i, piece.begin);
+      if (!filler.add(piece, parts[i].weight)) {
+        prompt.dropped_words = words_from(parts, i, piece.begin);
         break;
       }
-      if (passed_break) prompt.passed_break = true;
+      if (no_chunk_left) prompt.break_ignored = true;
     }
   }
-  prompt.chunks = dealer.finished();
+  prompt.chunks = filler.finished();
   return prompt;
 }
 
-/// A row a chunk.
+/// A tensor [1, K, L] with a row for each chunk.
 template <class Row>
 Tensor tensor_of(const Manifest::Tokenizer& spec, const std::vector<Chunk>& chunks, at::ScalarType dtype, Row row_of) {
   decltype(row_of(spec, Chunk{})) all;
@@ -123,14 +124,14 @@ Tensor tensor_of(const Manifest::Tokenizer& spec, const std::vector<Chunk>& chun
 }  // namespace
 
 ChunkedPrompt chunked(const Tokenizer& tokenizer, const std::vector<PromptPart>& parts, int64_t max_chunks) {
-  ChunkedPrompt prompt = dealt(tokenizer, parts, max_chunks, kCommaReach);
-  // What moved on with its comma left room behind that the last words need.
-  if (!prompt.cut.empty() && max_chunks > 1) prompt = dealt(tokenizer, parts, max_chunks, 0);
+  ChunkedPrompt prompt = fill_chunks(tokenizer, parts, max_chunks, kCommaReach);
+  // Tokens that moved to the next chunk left room behind, which the last words need.
+  if (!prompt.dropped_words.empty() && max_chunks > 1) prompt = fill_chunks(tokenizer, parts, max_chunks, 0);
   return prompt;
 }
 
 size_t room_in_chunk(const Manifest::Tokenizer& spec) {
-  return static_cast<size_t>(spec.length - spec.bos.has_value() - spec.eos.has_value());
+  return static_cast<size_t>(spec.length - (spec.bos ? 1 : 0) - (spec.eos ? 1 : 0));
 }
 
 std::vector<int64_t> ids_of(const Manifest::Tokenizer& spec, const Chunk& chunk) {

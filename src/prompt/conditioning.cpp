@@ -14,12 +14,12 @@ std::string chunks_text(const Manifest::Tokenizer& spec, int64_t max_chunks) {
   return counted(max_chunks, "chunk") + " of " + counted(spec.length, "token");
 }
 
-/// Several tokenizers may have the same to say.
+/// Adds a warning unless it is there already: several tokenizers may give it.
 void add_once(std::vector<std::string>& warnings, const std::string& warning) {
   if (std::find(warnings.begin(), warnings.end(), warning) == warnings.end()) warnings.push_back(warning);
 }
 
-/// One prompt for every tokenizer.
+/// The chunks of one prompt, for each tokenizer.
 std::vector<std::vector<Chunk>> tokenized(const std::vector<Tokenizer>& tokenizers, int64_t max_chunks,
                                           const std::string& what, const std::vector<PromptPart>& prompt,
                                           std::vector<std::string>& warnings) {
@@ -27,21 +27,21 @@ std::vector<std::vector<Chunk>> tokenized(const std::vector<Tokenizer>& tokenize
   for (const Tokenizer& tokenizer : tokenizers) {
     ChunkedPrompt chunks = chunked(tokenizer, prompt, max_chunks);
     const std::string room = chunks_text(tokenizer.spec(), max_chunks);
-    if (chunks.passed_break) {
+    if (chunks.break_ignored) {
       add_once(warnings,
                "the " + what + " has a BREAK beyond the model's " + room + "; the words after it go on in the last");
     }
-    if (!chunks.cut.empty()) {
+    if (!chunks.dropped_words.empty()) {
       add_once(warnings, "the " + what + " is longer than the model's " +
                              (max_chunks == 1 ? counted(tokenizer.spec().length, "token") : room) +
-                             "; left out: " + in_quotes(chunks.cut));
+                             "; left out: " + in_quotes(chunks.dropped_words));
     }
     all.push_back(std::move(chunks.chunks));
   }
   return all;
 }
 
-/// All to the length of the longest, so that they go through the network together.
+/// Pads all prompts to the length of the longest, so that they can share a denoiser call.
 void pad_with_empty_chunks(TokenizedPrompts& prompts) {
   size_t most = 0;
   for (const auto* branch : {&prompts.prompt, &prompts.negative}) {
@@ -78,7 +78,7 @@ TokenizedPrompts tokenize_prompts(const Manifest& manifest, const std::vector<To
                                   const PromptRequest& request) {
   TokenizedPrompts prompts;
   prompts.prompt = tokenized(tokenizers, manifest.max_chunks, "prompt", request.prompt, prompts.warnings);
-  const bool zeros = !request.has_negative && manifest.no_negative_prompt == "zeros";
+  const bool zeros = !request.has_negative && manifest.no_negative_prompt == NoNegativePrompt::zeros;
   if (request.is_guided && !zeros) {
     prompts.negative =
         tokenized(tokenizers, manifest.max_chunks, "negative prompt", request.negative, prompts.warnings);

@@ -1,19 +1,13 @@
 #include "steplapse/prompt_syntax.h"
 
-#include <stdexcept>
-#include <string>
-
-#include "base/text.h"
+#include "base/names.h"
 
 namespace steplapse {
 
-PromptSyntax prompt_syntax_named(std::string_view name) {
-  for (const PromptSyntax syntax : {PromptSyntax::weights, PromptSyntax::plain}) {
-    if (name == name_of(syntax)) return syntax;
-  }
-  throw std::invalid_argument("unknown prompt syntax " + in_quotes(name) + ", expected weights or plain");
-}
+static constexpr ValueNames<PromptSyntax, 2> kSyntaxes{
+    {{"weights", PromptSyntax::weights}, {"plain", PromptSyntax::plain}}};
 
-std::string_view name_of(PromptSyntax syntax) { return syntax == PromptSyntax::weights ? "weights" : "plain"; }
+PromptSyntax prompt_syntax_named(std::string_view name) { return value_named(kSyntaxes, name, "prompt syntax"); }
+std::string_view name_of(PromptSyntax syntax) { return name_in(kSyntaxes, syntax); }
 
 }  // namespace steplapse

@@ -35,11 +35,12 @@ std::string_view trimmed(std::string_view text) {
   return first == kNone ? std::string_view() : text.substr(first, text.find_last_not_of(kSpaces) + 1 - first);
 }
 
-/// With digits, perhaps a sign and a point; an exponent only where `format` allows it. Never inf or nan.
+/// The number that a text is, if it is one: digits, perhaps a sign and a point, and an exponent where `format` allows
+/// it. Never inf or nan.
 std::optional<double> number_in(std::string_view text, std::chars_format format) {
   text = trimmed(text);
   if (text.starts_with('+') && !text.starts_with("+-")) text.remove_prefix(1);
-  const std::string_view digits = text.substr(text.starts_with('-'));
+  const std::string_view digits = text.substr(text.starts_with('-') ? 1 : 0);
   if (digits.empty() || !(is_digit(digits[0]) || digits[0] == '.')) return std::nullopt;
   double value = 0;
   const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), value, format);
@@ -47,8 +48,8 @@ std::optional<double> number_in(std::string_view text, std::chars_format format)
   return value;
 }
 
-std::string shown(double number) {
-  if (std::isnan(number)) return "nan";  // whose sign would be shown too
+std::string number_text(double number) {
+  if (std::isnan(number)) return "nan";  // never "-nan"
   std::ostringstream text;
   text << number;
   return text.str();
@@ -73,7 +74,7 @@ bool word_begins_after(std::string_view text, size_t byte) {
   return !in_a_word(character);
 }
 
-/// Where the word stands alone in text[from, to).
+/// The place of a word that stands alone in text[from, to).
 size_t find_word(std::string_view text, std::string_view word, size_t from, size_t to) {
   const std::string_view searched = text.substr(0, to);
   for (size_t at = searched.find(word, from); at != kNone; at = searched.find(word, at + 1)) {
@@ -82,7 +83,7 @@ size_t find_word(std::string_view text, std::string_view word, size_t from, size
   return kNone;
 }
 
-/// What was noted of one kind: the first time as a line, then only how often.
+/// The warnings of one kind: the first as a line, the others counted.
 struct Note {
   std::string kind, line;
   size_t more = 0;
@@ -94,9 +95,9 @@ struct Token {
   enum Kind { text, opens_round, closes_round, opens_square, closes_square, colon, bar, starts_chunk };
   Kind kind;
   size_t begin, end;           // bytes of the prompt
-  size_t partner = kNone;      // of a bracket
-  size_t part = 0;             // of an opening bracket: the first inside
-  size_t first_colon = kNone;  // of an opening bracket: in it and in no other
+  size_t partner = kNone;      // of a bracket: the token of the other one
+  size_t part = 0;             // of an opening bracket: the first part inside
+  size_t first_colon = kNone;  // of an opening bracket: the first colon inside it and in no inner bracket
 };
 
 class Parser {
@@ -112,7 +113,7 @@ class Parser {
   }
 
  private:
-  // The tokens, first without regard to what brackets belong together.
+  // First pass: the tokens, then the partner of each bracket.
 
   void cut_into_tokens() {
     for (size_t at = 0; at < prompt_.size();) at = cut_token(at);
@@ -137,7 +138,7 @@ class Parser {
     return end;
   }
 
-  /// The backslash itself is left out, but for one at the end.
+  /// Leaves the backslash out, except at the end of the prompt.
   size_t cut_escape(size_t at) {
     size_t end = at + 1;
     if (end == prompt_.size()) return push(Token::text, at, end);
@@ -162,13 +163,15 @@ class Parser {
     if (const size_t found = find_word(prompt_, "AND", begin, end); found != kNone) {
       note("AND", found, "AND is a word here, prompts are not composed");
     }
-    for (size_t found; (found = find_word(prompt_, "BREAK", begin, end)) != kNone;) {
+    for (size_t found = find_word(prompt_, "BREAK", begin, end); found != kNone;
+         found = find_word(prompt_, "BREAK", begin, end)) {
       const size_t last = prompt_.find_last_not_of(kSpaces, found - 1);  // npos for found 0 too
       push(Token::text, begin, found == 0 || last == kNone ? begin : std::max(begin, last + 1));
       push(Token::starts_chunk, found, found + 5);
       begin = std::min(prompt_.find_first_not_of(kSpaces, found + 5), end);
     }
-    return push(Token::text, begin, end), end;
+    push(Token::text, begin, end);
+    return end;
   }
 
   void find_partners() {
@@ -197,7 +200,7 @@ class Parser {
     }
   }
 
-  // Then what they come to.
+  // Second pass: the parts and their weights.
 
   void take(size_t i) {
     Token& token = tokens_[i];
@@ -246,7 +249,7 @@ class Parser {
     return std::nullopt;
   }
 
-  /// What the round brackets say, or 1.1; what says it is no part of the text.
+  /// The weight that round brackets give, else 1.1. Removes the weight from the text.
   double round_weight(size_t closing) {
     const std::optional<size_t> colon = colon_before(closing);
     if (!colon) return kRound;
@@ -268,7 +271,7 @@ class Parser {
                      way_out(":"));
   }
 
-  /// (12:30) and (16:9) are weights to all who read this syntax, and mostly meant otherwise.
+  /// (12:30) and (16:9) are weights in this syntax, but mostly meant as a time or a ratio.
   void warn_of_times(size_t colon, size_t closing) {
     const std::string_view said = between(colon, closing);
     const size_t begin = tokens_[colon].begin;
@@ -283,7 +286,7 @@ class Parser {
     refuse_brackets(tokens_[closing].partner, "prompt editing (words that change on the way)", ":");
   }
 
-  /// Most likely meant for editing, with a slip, and then drawn without a word.
+  /// Warns of a colon in square brackets, which most likely was meant for prompt editing.
   void warn_of_colon(size_t closing) {
     const Token& opening = tokens_[tokens_[closing].partner];
     if (opening.first_colon == kNone) return;
@@ -306,12 +309,12 @@ class Parser {
     for (const PromptPart& part : parts_) {
       if (std::abs(part.weight) <= kHeaviest || part.text.empty()) continue;
       throw UsageError(location(part.begin) + ": the weight of " + in_quotes(part.text, kShown) + " comes to " +
-                       shown(part.weight) + ", expected " + shown(-kHeaviest) + " to " + shown(kHeaviest) + "; " +
-                       way_out(":"));
+                       number_text(part.weight) + ", expected " + number_text(-kHeaviest) + " to " +
+                       number_text(kHeaviest) + "; " + way_out(":"));
     }
   }
 
-  /// Neighbours of one weight are one text to the tokenizers.
+  /// Joins neighbours of equal weight, so that the tokenizers see one text.
   std::vector<PromptPart> merged() {
     std::vector<PromptPart> merged;
     for (PromptPart& part : parts_) {
@@ -372,7 +375,7 @@ class Parser {
   const std::string_view prompt_;
   const std::string& place_;
   std::vector<Token> tokens_;
-  std::vector<size_t> open_;  // brackets around what is taken
+  std::vector<size_t> open_;  // the open brackets, outermost first
   std::vector<PromptPart> parts_;
   std::vector<Note> notes_;
 };

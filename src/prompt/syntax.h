@@ -9,27 +9,28 @@
 
 namespace steplapse {
 
-/// A run of a prompt's words with one weight.
+/// Consecutive words of a prompt with one weight.
 struct PromptPart {
-  std::string text;  ///< without the syntax
+  std::string text;  ///< without brackets, weights and BREAK
   double weight = 1;
   size_t begin = 0;           ///< the byte of the prompt where it starts
-  bool starts_chunk = false;  ///< BREAK stands before it
+  bool starts_chunk = false;  ///< whether BREAK stands before it
   bool operator==(const PromptPart&) const = default;
 };
 
 struct ParsedPrompt {
-  std::vector<PromptPart> parts;  ///< at least one; neighbours differ in weight, or have a BREAK between
+  std::vector<PromptPart> parts;  ///< at least one; neighbours differ in weight or have a BREAK between them
   std::vector<std::string> warnings;
 };
 
-/// Takes a prompt apart: (word) weighs 1.1, [word] 1 / 1.1, (word:1.4) as it says, each times what is around it; BREAK
-/// starts a chunk; a backslash makes a character text. A bracket without its partner is text, with a warning.
+/// Parses the syntax of a prompt. (word) has the weight 1.1, [word] 1 / 1.1, and (word:1.4) the weight given; each is
+/// multiplied by the weights around it. BREAK starts a chunk. A backslash makes the next character text. A bracket
+/// without its partner is text, with a warning.
 ///
 /// @param prompt  valid UTF-8
-/// @param place   what the text is called in messages: "PROMPT"
-/// @throws UsageError  one line with the column: a weight that is no number or beyond 100, prompt editing and
-///                     alternating words, brackets more than 100 deep.
+/// @param place   names the prompt in messages: "PROMPT"
+/// @throws UsageError  a weight that is no number or beyond 100, prompt editing, alternating words, or brackets nested
+///                     more than 100 deep; the text names the column
 ///
 /// Source: the syntax of AUTOMATIC1111's web UI (parse_prompt_attention); docs/prompts.md has the differences.
 ParsedPrompt parse_syntax(std::string_view prompt, PromptSyntax syntax, const std::string& place);

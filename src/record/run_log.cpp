@@ -11,7 +11,7 @@
 #include "base/sha256.h"
 #include "base/sqlite.h"
 #include "record/facts.h"
-#include "sampling/levels_json.h"
+#include "sampling/schedule_json.h"
 #include "steplapse/error.h"
 
 namespace steplapse {
@@ -130,7 +130,7 @@ RunLog RunLog::create(const std::filesystem::path& path, const Facts& facts,
   for (const auto& [key, value] : texts) put(key, value);
   const nlohmann::ordered_json settings = settings_json(facts);
   for (const auto& [key, value] : settings.items()) put_json(put, key, value);
-  put("levels", levels_json(recipe.schedule).dump());
+  put("levels", schedule_to_json(recipe.schedule).dump());
   if (!recipe.schedule.is_flow()) put("alphas_cumprod", bytes_of(recipe.schedule.alphas_cumprod));
   put("init_noise", bytes_of(recipe.init_noise));
   put("init_noise_shape", shape_json(recipe.init_noise));

@@ -228,7 +228,7 @@ class Batch {
   void say_batch_done() {
     if (runs_.size() == 1) return;
     summary_.not_begun = static_cast<int64_t>(runs_.size()) - summary_.done - summary_.interrupted - summary_.failed;
-    summary_.at_once = engine_.most_at_once();
+    summary_.at_once = engine_.largest_batch_run();
     summary_.total_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
     progress_.batch_done(summary_);
   }

@@ -14,7 +14,7 @@
 #include "base/terminal.h"
 #include "base/text.h"
 #include "base/wording.h"
-#include "sampling/levels_json.h"
+#include "sampling/schedule_json.h"
 
 namespace steplapse {
 namespace {
@@ -134,7 +134,7 @@ class Counting : public Progress {
   }
   void frame(int64_t, const Frame& frame) override {
     const std::lock_guard guard(mutex_);
-    if (frame.kind == "final") return;
+    if (frame.kind == FrameKind::final) return;
     ++frames_;
     if (step_ > 0) show();
   }
@@ -231,7 +231,7 @@ class Json : public Progress {
     ordered_json event{{"event", "frame"},
                        {"run", run},
                        {"step", frame.step},
-                       {"kind", frame.kind},
+                       {"kind", name_of(frame.kind)},
                        {"file", frame.file},
                        {"decode_ms", frame.times.decode},
                        {"encode_ms", frame.times.encode},

@@ -51,8 +51,10 @@ RecordedRun::RecordedRun(int64_t number, const Options& options, const Bundle& b
     log_writer_.emplace(*log_);
     frames_.emplace(
         workers, folder_.path(),
-        [this](const FrameOrder& order) { return bundle_.decode(decoder_of(order), order.latents); },
-        [this](const FrameOrder& order) { return picture_texts(bundle_.manifest(), plan_, decoder_of(order), order); },
+        [this](const FrameRequest& request) { return bundle_.decode(decoder_of(request), request.latents); },
+        [this](const FrameRequest& request) {
+          return picture_texts(bundle_.manifest(), plan_, decoder_of(request), request);
+        },
         [this](const Frame& frame) { written(frame); });
     progress_.started(number_, plan_, bundle_.manifest(), folder_.path());
     recorder_.emplace(number_, plan_, options_.frames, ending_, *log_writer_, *frames_, progress_);
@@ -81,7 +83,7 @@ Summary RecordedRun::finish(const Outcome& outcome) {
 
 Summary RecordedRun::write_end(const Outcome& outcome) {
   const NoiseLevel end = outcome.stopped ? recorder_->last_asked() : plan_.recipe.schedule.levels.back();
-  frames_->submit({"final", recorder_->steps(), end, outcome.latents});
+  frames_->submit({FrameKind::final, recorder_->steps(), end, outcome.latents});
   frames_->finish();
   if (!options_.picture.empty()) write_whole(options_.picture, read_whole(folder_.path() / "final.png", kAnyPicture));
   write_whole(folder_.path() / "final.safetensors", to_safetensors({{"latents", outcome.latents}}));
@@ -162,7 +164,7 @@ std::vector<std::string> RecordedRun::left_undone() const {
     left.push_back((last > next ? "steps " : "step ") + std::to_string(next) +
                    (last > next ? " to " + std::to_string(last) : ""));
   }
-  each_frame([&](const std::string&, int64_t, const std::string& file, bool is_written) {
+  each_frame([&](FrameKind, int64_t, const std::string& file, bool is_written) {
     if (!is_written) left.push_back(file);
   });
   left.push_back("final.png");
@@ -188,15 +190,15 @@ Summary RecordedRun::summarise(const std::string& status) const {
 
 void RecordedRun::log_frame_steps() {
   nlohmann::json steps = nlohmann::json::object();
-  each_frame([&](const std::string& kind, int64_t step, const std::string&, bool is_written) {
-    if (is_written) steps[kind].push_back(step);
+  each_frame([&](FrameKind kind, int64_t step, const std::string&, bool is_written) {
+    if (is_written) steps[std::string(name_of(kind))].push_back(step);
   });
   log_->set_texts({{"number", options_.frames.count_files ? "frames" : "steps"}, {"frame_steps", steps.dump()}});
 }
 
-const std::string& RecordedRun::decoder_of(const FrameOrder& order) const {
+const std::string& RecordedRun::decoder_of(const FrameRequest& request) const {
   static const std::string full = "full";
-  return order.kind == "final" ? full : options_.decoder;
+  return request.kind == FrameKind::final ? full : options_.decoder;
 }
 
 void RecordedRun::written(const Frame& frame) {
@@ -205,8 +207,8 @@ void RecordedRun::written(const Frame& frame) {
     const std::lock_guard guard(pictures_mutex_);
     pictures_.insert(frame.file);
   }
-  if (frame.kind != "final") ++frame_count_;
-  if (frame.kind != "final" && frame.step > 0) {
+  if (frame.kind != FrameKind::final) ++frame_count_;
+  if (frame.kind != FrameKind::final && frame.step > 0) {
     log_writer_->push([frame](RunLog& log) { log.set_frame(frame.step, frame.times, frame.change); });
   }
   progress_.frame(number_, frame);

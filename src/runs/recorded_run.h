@@ -60,7 +60,7 @@ class RecordedRun {
   void each_frame(Visit visit) const;
   void warn_of_a_broken_picture();
   Summary summarise(const std::string& status) const;
-  const std::string& decoder_of(const FrameOrder& order) const;
+  const std::string& decoder_of(const FrameRequest& request) const;
   void written(const Frame& frame);  ///< on the frame writer's thread
   void mark_failed(const std::string& reason) noexcept;
 

@@ -13,7 +13,7 @@ Recorder::Recorder(int64_t run, const Plan& plan, const FrameSelection& selectio
                    FrameWriter& frames, Progress& progress)
     : run_(run), plan_(plan), selection_(selection), ending_(ending), log_(log), frames_(frames), progress_(progress) {
   x_ = plan.recipe.init_noise * plan.recipe.schedule.init_scale;
-  if (selection_.has_xt(0, false)) frames_.submit(order("xt", 0, plan.recipe.schedule.levels.front(), x_));
+  if (selection_.has_xt(0, false)) frames_.submit(request(FrameKind::xt, 0, plan.recipe.schedule.levels.front(), x_));
 }
 
 void Recorder::answered(const Question& question, const Answer& answer) {
@@ -31,16 +31,18 @@ void Recorder::answered(const Question& question, const Answer& answer) {
 
 Verdict Recorder::stepped(const Step& step) {
   const StepRow row = row_of(step);
-  std::vector<FrameOrder> orders;
+  std::vector<FrameRequest> requests;
   {
     const std::lock_guard guard(ending_);
     log_.push([row](RunLog& log) { log.add_step(row); });
     steps_ = step.number;
     at_the_end_ = step.level == plan_.recipe.schedule.levels.back();
-    if (selection_.has_x0(step.number, at_the_end_)) orders.push_back(order("x0", step.number, row.level, step.x0));
-    if (selection_.has_xt(step.number, at_the_end_)) orders.push_back(order("xt", step.number, step.level, step.x));
+    if (selection_.has_x0(step.number, at_the_end_))
+      requests.push_back(request(FrameKind::x0, step.number, row.level, step.x0));
+    if (selection_.has_xt(step.number, at_the_end_))
+      requests.push_back(request(FrameKind::xt, step.number, step.level, step.x));
   }
-  for (FrameOrder& order : orders) frames_.submit(std::move(order));
+  for (FrameRequest& request : requests) frames_.submit(std::move(request));
   progress_.step(run_, row);
 
   last_asked_ = row.level;
@@ -68,12 +70,12 @@ std::map<int64_t, double> Recorder::distances_to(const Tensor& final_latents) co
   return distances;
 }
 
-FrameOrder Recorder::order(const std::string& kind, int64_t step, const NoiseLevel& level, const Tensor& latents) {
+FrameRequest Recorder::request(FrameKind kind, int64_t step, const NoiseLevel& level, const Tensor& latents) {
   std::vector<int64_t>& steps = frame_steps_[kind];
   steps.push_back(step);
-  FrameOrder order{kind, step, level, latents};
-  if (selection_.count_files) order.number = static_cast<int64_t>(steps.size());
-  return order;
+  FrameRequest request{kind, step, level, latents};
+  if (selection_.count_files) request.number = static_cast<int64_t>(steps.size());
+  return request;
 }
 
 StepRow Recorder::row_of(const Step& step) const {

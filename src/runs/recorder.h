@@ -67,7 +67,7 @@ class Recorder : public Watcher {
   std::map<int64_t, double> distances_to(const Tensor& final_latents) const;
 
   /// Of which steps frames were asked for, by kind: the order of their files.
-  const std::map<std::string, std::vector<int64_t>>& frame_steps() const { return frame_steps_; }
+  const std::map<FrameKind, std::vector<int64_t>>& frame_steps() const { return frame_steps_; }
   bool in_a_step() const { return !at_the_end_ && !stopped_; }  ///< of those that are still to be made
 
   const std::string& stop_reason() const { return stop_reason_; }
@@ -78,7 +78,7 @@ class Recorder : public Watcher {
   double network_seconds() const { return network_ms_ / 1000; }
 
  private:
-  FrameOrder order(const std::string& kind, int64_t step, const NoiseLevel& level, const Tensor& latents);
+  FrameRequest request(FrameKind kind, int64_t step, const NoiseLevel& level, const Tensor& latents);
   StepRow row_of(const Step& step) const;
 
   const int64_t run_;
@@ -96,7 +96,7 @@ class Recorder : public Watcher {
   NoiseLevel last_asked_;
   double denoiser_ms_ = 0, network_ms_ = 0;
   int64_t steps_ = 0, calls_ = 0;
-  std::map<std::string, std::vector<int64_t>> frame_steps_;
+  std::map<FrameKind, std::vector<int64_t>> frame_steps_;
   bool at_the_end_ = false, stopped_ = false;
   std::string stop_reason_;
 };

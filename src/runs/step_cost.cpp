@@ -185,7 +185,7 @@ std::vector<std::string> check_cost(const Bundle& bundle, const Plan& plan, cons
     check("a step at ", asked);
     check("decoding a picture of ", decoded);
   }
-  const double seconds = sampler_named(plan.recipe.sampler).calls_a_step * seconds_at(cells, asked.back());
+  const double seconds = sampler_named(plan.recipe.sampler).calls_per_step * seconds_at(cells, asked.back());
   if (seconds > 60)
     warnings.push_back("a step at " + place + " will take " + rough_time(seconds) + "; a smaller `size` takes less");
   return warnings;

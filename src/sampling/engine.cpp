@@ -3,11 +3,11 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <chrono>
 #include <sstream>
 #include <stdexcept>
 #include <utility>
 
+#include "base/stopwatch.h"
 #include "steplapse/error.h"
 
 namespace steplapse {
@@ -30,13 +30,13 @@ struct Engine::Job {
 
 namespace {
 
-bool alike(const std::vector<Tensor>& left, const std::vector<Tensor>& right) {
+bool have_equal_shapes(const std::vector<Tensor>& left, const std::vector<Tensor>& right) {
   return std::equal(left.begin(), left.end(), right.begin(), right.end(),
                     [](const Tensor& l, const Tensor& r) { return l.sizes() == r.sizes(); });
 }
 
-/// Without a watcher's answer to be checked, a NaN would run on to a wrong picture.
-void refuse_what_is_not_finite(const Question& question, const Tensor& answer) {
+/// Refuses NaN and infinity here; otherwise sampling goes on and ends in a broken picture.
+void check_finite(const Question& question, const Tensor& answer) {
   if (at::isfinite(answer).all().item<bool>()) return;
   std::ostringstream text;
   text << "step " << question.step << ": the denoiser answered "
@@ -46,7 +46,7 @@ void refuse_what_is_not_finite(const Question& question, const Tensor& answer) {
   throw std::runtime_error(text.str());
 }
 
-/// Row r of a batched answer, as [1, ...] of its own (a view would keep the whole batch alive).
+/// A copy of row r of a batched answer, [1, ...]. (A view would keep the whole batch alive.)
 Tensor row(const Tensor& rows, int64_t r) { return rows.narrow(0, r, 1).clone(); }
 
 }  // namespace
@@ -63,8 +63,8 @@ bool GuidanceRule::asks_cond(int64_t step, const NoiseLevel& level) const {
 Tensor GuidanceRule::combined(const Tensor& cond, const Tensor& uncond) const {
   const Tensor guided = uncond + scale * (cond - uncond);
   if (rescale == 0) return guided;
-  const double wanted = cond.std().item<double>(), found = guided.std().item<double>();
-  return found == 0 ? guided : guided * (rescale * wanted / found + 1 - rescale);
+  const double expected = cond.std().item<double>(), found = guided.std().item<double>();
+  return found == 0 ? guided : guided * (rescale * expected / found + 1 - rescale);
 }
 
 Engine::Engine(Denoiser denoiser, PredictionType prediction_type, int64_t max_batch)
@@ -83,7 +83,7 @@ void Engine::run(const Ended& ended) {
     for (auto job = jobs_.begin(); job != jobs_.end();) {
       if (!std::exchange(job->begun, true)) attempt(*job, [&] { advance(*job); });
       if (job->over) {
-        ended(job->index, std::move(job->outcome));  // what it adds is at the list's end, still to come
+        ended(job->index, std::move(job->outcome));  // it may add jobs: they go to the list's end
         job = jobs_.erase(job);
       } else {
         ++job;
@@ -146,25 +146,25 @@ void Engine::tell(Job& job, const Answer& answer) {
   const Tensor output = cond && uncond ? job.guidance.rule.combined(answer.cond, answer.uncond)
                         : cond         ? answer.cond
                                        : answer.uncond;
-  refuse_what_is_not_finite(question, output);
+  check_finite(question, output);
   ++job.calls;
   job.trajectory.answer(prediction_of(prediction_type_, question.x, output, question.level));
 }
 
-/// Those whose rows can be stacked with those of the first that waits: latents and conditioning of equal shapes.
+/// The first waiting job, and those whose latents and conditioning have its shapes, so that their rows can be stacked.
 std::vector<Engine::Job*> Engine::next_batch() {
   std::vector<Job*> batch;
   for (Job& job : jobs_) {
     if (batch.size() == static_cast<size_t>(max_batch_)) break;
-    const bool fits =
-        batch.empty() || (alike({batch.front()->trajectory.question()->x}, {job.trajectory.question()->x}) &&
-                          alike(batch.front()->guidance.cond, job.guidance.cond));
+    const bool fits = batch.empty() ||
+                      (have_equal_shapes({batch.front()->trajectory.question()->x}, {job.trajectory.question()->x}) &&
+                       have_equal_shapes(batch.front()->guidance.cond, job.guidance.cond));
     if (fits) batch.push_back(&job);
   }
   return batch;
 }
 
-/// One call of the network for all of them.
+/// Asks the network once for all jobs of the batch.
 std::vector<Answer> Engine::answers_to(const std::vector<Job*>& batch) {
   std::vector<Tensor> latents, timesteps;
   std::vector<std::vector<Tensor>> conditioning(batch.front()->guidance.cond.size());
@@ -182,14 +182,14 @@ std::vector<Answer> Engine::answers_to(const std::vector<Job*>& batch) {
   std::vector<Tensor> stacked;
   for (const auto& tensors : conditioning) stacked.push_back(at::cat(tensors));
 
-  const auto start = std::chrono::steady_clock::now();
+  const Stopwatch watch;
   const Tensor output = denoiser_(at::cat(latents), at::cat(timesteps), stacked);
-  const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
+  const double milliseconds = watch.milliseconds() / static_cast<double>(batch.size());
 
   std::vector<Answer> answers;
   int64_t next = 0;
   for (const Job* job : batch) {
-    Answer answer{.cond = {}, .uncond = {}, .milliseconds = took.count() / static_cast<double>(batch.size())};
+    Answer answer{.cond = {}, .uncond = {}, .milliseconds = milliseconds};
     if (job->asks_uncond()) answer.uncond = row(output, next++);
     if (job->asks_cond()) answer.cond = row(output, next++);
     answers.push_back(std::move(answer));
@@ -201,7 +201,7 @@ void Engine::ask(const std::vector<Job*>& batch) {
   std::vector<Answer> answers;
   try {
     answers = answers_to(batch);
-    most_at_once_ = std::max(most_at_once_, static_cast<int64_t>(batch.size()));
+    largest_batch_run_ = std::max(largest_batch_run_, static_cast<int64_t>(batch.size()));
   } catch (const std::exception& error) {
     if (batch.size() > 1 && failure_of(error).code == ExitCode::memory) {
       max_batch_ = static_cast<int64_t>(batch.size()) / 2;

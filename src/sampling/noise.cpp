@@ -4,20 +4,16 @@
 #include <ATen/CPUGeneratorImpl.h>
 
 #include <stdexcept>
-#include <string>
 
+#include "base/names.h"
 #include "sampling/philox.h"
 
 namespace steplapse {
 
-Rng rng_named(std::string_view name) {
-  for (const Rng rng : {Rng::cpu, Rng::philox}) {
-    if (name == name_of(rng)) return rng;
-  }
-  throw std::invalid_argument("unknown rng '" + std::string(name) + "', expected cpu or philox");
-}
+static constexpr ValueNames<Rng, 2> kRngs{{{"cpu", Rng::cpu}, {"philox", Rng::philox}}};
 
-std::string_view name_of(Rng rng) { return rng == Rng::cpu ? "cpu" : "philox"; }
+Rng rng_named(std::string_view name) { return value_named(kRngs, name, "rng"); }
+std::string_view name_of(Rng rng) { return name_in(kRngs, rng); }
 
 struct Noise::Stream {
   Rng rng;
@@ -28,7 +24,7 @@ struct Noise::Stream {
   Tensor draw(at::IntArrayRef shape) {
     if (rng == Rng::cpu) return at::randn(shape, cpu, at::kFloat);
     const Tensor normal = philox_randn(shape, seed, philox_draws);
-    if (normal.numel() > 0) ++philox_draws;  // CUDA starts no kernel for nothing
+    if (normal.numel() > 0) ++philox_draws;  // for an empty tensor CUDA starts no kernel
     return normal;
   }
 };

@@ -1,46 +1,28 @@
 #include "steplapse/noise_level.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <functional>
 #include <sstream>
 #include <stdexcept>
-#include <utility>
+
+#include "base/names.h"
 
 namespace steplapse {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, PredictionType>, 4> kPredictionTypes{{
+constexpr ValueNames<PredictionType, 4> kPredictionTypes{{
     {"epsilon", PredictionType::epsilon},
     {"v_prediction", PredictionType::v_prediction},
     {"sample", PredictionType::sample},
     {"flow", PredictionType::flow},
 }};
 
-template <typename Table>
-auto value_named(const Table& table, std::string_view what, std::string_view name) {
-  std::string choices;
-  for (const auto& [known, value] : table) {
-    if (known == name) return value;
-    choices += (choices.empty() ? "" : ", ") + std::string(known);
-  }
-  throw std::invalid_argument("unknown " + std::string(what) + " '" + std::string(name) + "', choose from " + choices);
-}
-
-template <typename Table, typename Value>
-std::string_view name_in(const Table& table, Value value) {
-  for (const auto& [name, known] : table) {
-    if (known == value) return name;
-  }
-  throw std::logic_error("a value without a name");
-}
-
-/// Where log(k) lies between the training timesteps, by linear interpolation.
+/// The timestep where sigma / alpha is k, by linear interpolation of log(sigma / alpha) between training timesteps.
 double timestep_of(const std::vector<double>& alphas_cumprod, double k) {
   // k² = (1 - a) / a falls where a rises, so the search is for a = 1 / (1 + k²) in a falling list.
-  const double wanted = 1 / (1 + k * k);
-  const auto above = std::lower_bound(alphas_cumprod.begin(), alphas_cumprod.end(), wanted, std::greater<>());
+  const double a_of_k = 1 / (1 + k * k);
+  const auto above = std::lower_bound(alphas_cumprod.begin(), alphas_cumprod.end(), a_of_k, std::greater<>());
   if (above == alphas_cumprod.begin()) return 0;
   if (above == alphas_cumprod.end()) return static_cast<double>(alphas_cumprod.size() - 1);
   const auto log_ratio = [](double a) { return std::log(std::min(std::sqrt((1 - a) / a), kLargestNoiseRatio)); };
@@ -52,12 +34,12 @@ double timestep_of(const std::vector<double>& alphas_cumprod, double k) {
 }  // namespace
 
 PredictionType prediction_type_named(std::string_view name) {
-  return value_named(kPredictionTypes, "prediction type", name);
+  return value_named(kPredictionTypes, name, "prediction type");
 }
 std::string_view name_of(PredictionType type) { return name_in(kPredictionTypes, type); }
 
 int64_t TrainingNoise::timesteps() const {
-  constexpr int64_t kFlow = 1000;  // what flow models are told is 1000 times their sigma
+  constexpr int64_t kFlow = 1000;  // the timestep of a flow model is 1000 times sigma
   return alphas_cumprod.empty() ? kFlow : static_cast<int64_t>(alphas_cumprod.size());
 }
 
@@ -80,7 +62,7 @@ void check_levels(const Schedule& schedule) {
   const auto& levels = schedule.levels;
   if (levels.size() < 2) {
     throw std::invalid_argument("a schedule of " + std::to_string(levels.size()) +
-                                " noise levels, at least 2 expected");
+                                " noise levels, expected at least 2");
   }
   for (size_t i = 0; i < levels.size(); ++i) {
     const auto& [timestep, alpha, sigma] = levels[i];

@@ -61,9 +61,9 @@ namespace {
 
 [[noreturn]] void refuse_level(PredictionType type, const NoiseLevel& level) {
   std::ostringstream text;
-  text << "a model of " << name_of(type) << " can't be asked at alpha " << level.alpha << ", sigma " << level.sigma;
+  text << (level.sigma == 0 ? "eps" : "x0") << " is undefined at alpha " << level.alpha << ", sigma " << level.sigma;
   if (level.timestep) text << " (timestep " << *level.timestep << ")";
-  text << ": what is in x can't be told there";
+  text << " for a model that predicts " << name_of(type);
   throw std::domain_error(text.str());
 }
 

@@ -10,7 +10,7 @@
 namespace steplapse {
 namespace {
 
-/// Lists are published in three or four digits: as far may a sigma lie outside the table.
+/// How far outside the model's range a sigma may lie, since lists are published in three or four digits.
 constexpr double kRounding = 0.01;
 
 void add_end(std::vector<NoiseLevel>& levels, const TrainingNoise& noise, RunEnd end) {
@@ -30,13 +30,13 @@ void add_end(std::vector<NoiseLevel>& levels, const TrainingNoise& noise, RunEnd
   }
 }
 
-/// @param working  what is expected; "": 1 to the number of timesteps
+/// @param allowed_steps  the numbers of steps to name in the error; "": 1 to the number of timesteps
 void check_steps(
-    const TrainingNoise& noise, int64_t steps, const std::function<std::string()>& working = [] { return ""; }) {
+    const TrainingNoise& noise, int64_t steps, const std::function<std::string()>& allowed_steps = [] { return ""; }) {
   if (steps >= 1 && steps <= noise.timesteps()) return;
-  const std::string some = working();
+  const std::string allowed = allowed_steps();
   throw std::invalid_argument("the model has " + std::to_string(noise.timesteps()) + " timesteps; expected " +
-                              (some.empty() ? "1 to " + std::to_string(noise.timesteps()) : some));
+                              (allowed.empty() ? "1 to " + std::to_string(noise.timesteps()) : allowed));
 }
 
 void check_range(const NoiseScale& scale, const ScheduleRequest& request) {
@@ -52,19 +52,17 @@ void check_range(const NoiseScale& scale, const ScheduleRequest& request) {
   }
 }
 
-/// The user's numbers fall, from place to place.
+/// Checks that the user's numbers fall.
 void check_falls(const std::vector<double>& numbers) {
   for (size_t i = 1; i < numbers.size(); ++i) {
     if (numbers[i] < numbers[i - 1]) continue;
-    throw std::invalid_argument(plain(numbers[i]) + " after " + plain(numbers[i - 1]) + ": they must fall");
+    throw std::invalid_argument(plain(numbers[i]) + " after " + plain(numbers[i - 1]) + ": expected numbers that fall");
   }
 }
 
 std::string level_name(size_t index) { return "level " + std::to_string(index); }
 
 }  // namespace
-
-// ---- schedules --------------------------------------------------------------------------------------------------------
 
 void check_sigma(const NoiseScale& scale, double sigma) {
   if (sigma >= scale.sigma_min() * (1 - kRounding) && sigma <= scale.sigma_max() * (1 + kRounding)) return;
@@ -83,19 +81,20 @@ namespace {
 
 Schedule made(const TrainingNoise& noise, const NoiseScale& scale, const ScheduleRule& rule,
               const ScheduleRequest& request) {
+  // The level that the run ends at is not among the rule's, so the last of these is the last but one.
   ScheduleRequest of_rule = request;
-  of_rule.steps += request.drops_penultimate;
+  if (request.drops_penultimate) ++of_rule.steps;
   Schedule schedule{rule.levels(scale, of_rule), 1, noise.alphas_cumprod};
   if (request.drops_penultimate) schedule.levels.pop_back();
   StartScale start = request.start.value_or(rule.start);
-  if (start == StartScale::sigma_but_leading) start = rule.name == "leading" ? StartScale::unit : StartScale::sigma;
+  if (start == StartScale::sigma_but_leading) start = rule.unit_start_in_euler ? StartScale::unit : StartScale::sigma;
   schedule.init_scale = init_scale(start, scale, schedule.levels);
   add_end(schedule.levels, noise, request.end == RunEnd::own && !rule.own_last_level ? RunEnd::zero : request.end);
   return schedule;
 }
 
-/// "1 to 500 or 1000": the numbers of steps that the rule makes levels for.
-std::string working_steps(const TrainingNoise& noise, const NoiseScale& scale, const ScheduleRule& rule,
+/// "1 to 500 or 1000": the numbers of steps for which the rule has levels.
+std::string allowed_steps(const TrainingNoise& noise, const NoiseScale& scale, const ScheduleRule& rule,
                           ScheduleRequest request) {
   const auto works = [&](int64_t steps) {
     request.steps = steps;
@@ -106,22 +105,22 @@ std::string working_steps(const TrainingNoise& noise, const NoiseScale& scale, c
       return false;
     }
   };
-  std::string text;
+  std::vector<std::string> ranges;
   for (int64_t first = 1; first <= noise.timesteps(); ++first) {
     if (!works(first)) continue;
     int64_t last = first;
     while (last < noise.timesteps() && works(last + 1)) ++last;
-    text += (text.empty() ? "" : " or ") + std::to_string(first) + (last > first ? " to " + std::to_string(last) : "");
+    ranges.push_back(std::to_string(first) + (last > first ? " to " + std::to_string(last) : ""));
     first = last;
   }
-  return text;
+  return joined(ranges, " or ");
 }
 
 }  // namespace
 
 Schedule make_schedule(const TrainingNoise& noise, const ScheduleRule& rule, const ScheduleRequest& request) {
   const NoiseScale scale(noise);
-  check_steps(noise, request.steps, [&] { return working_steps(noise, scale, rule, request); });
+  check_steps(noise, request.steps, [&] { return allowed_steps(noise, scale, rule, request); });
   check_range(scale, request);
   return made(noise, scale, rule, request);
 }
@@ -129,7 +128,7 @@ Schedule make_schedule(const TrainingNoise& noise, const ScheduleRule& rule, con
 Schedule schedule_of_timesteps(const TrainingNoise& noise, const std::vector<double>& timesteps, RunEnd end) {
   check_steps(noise, static_cast<int64_t>(timesteps.size()));
   const NoiseScale scale(noise);
-  // A flow model is told 1000 times sigma, which is never 0 where it is asked.
+  // The timestep of a flow model is 1000 times sigma, and the model is never asked at sigma 0.
   const double least = scale.is_flow() ? 1000 * scale.sigma_min() * (1 - kRounding) : 0;
   const auto most = static_cast<double>(scale.is_flow() ? scale.timesteps() : scale.timesteps() - 1);
   Schedule schedule{{}, 1, noise.alphas_cumprod};
@@ -146,7 +145,7 @@ Schedule schedule_of_timesteps(const TrainingNoise& noise, const std::vector<dou
 }
 
 Schedule schedule_of_sigmas(const TrainingNoise& noise, const std::vector<double>& sigmas) {
-  if (sigmas.size() < 2) throw std::invalid_argument("at least 2 numbers expected, the last 0");
+  if (sigmas.size() < 2) throw std::invalid_argument("expected at least 2 numbers, the last 0");
   check_steps(noise, static_cast<int64_t>(sigmas.size()) - 1);
   const NoiseScale scale(noise);
   Schedule schedule{{}, 1, noise.alphas_cumprod};
@@ -176,7 +175,7 @@ Schedule schedule_of_levels(const TrainingNoise& noise, Schedule schedule) {
     const auto& [timestep, alpha, sigma] = schedule.levels[i];
     const bool asked = i + 1 < schedule.levels.size();
     if (asked && !timestep)
-      throw std::invalid_argument(level_name(i) + " has no timestep, and the network is asked there");
+      throw std::invalid_argument(level_name(i) + " has no timestep, but the network is asked there");
     if (asked && sigma == 0) throw std::invalid_argument(level_name(i) + " has sigma 0, which only the last may have");
     if (timestep && !(*timestep >= 0 && *timestep <= most)) {
       throw std::invalid_argument(level_name(i) + " has timestep " + plain(*timestep) +

@@ -15,10 +15,10 @@
 namespace steplapse {
 namespace {
 
-/// Counts what a run asks and steps.
-class Tally : public Watcher {
+/// Counts the answers and steps of a run.
+class RunCounter : public Watcher {
  public:
-  explicit Tally(const std::function<void()>* called) : called_(called) {}
+  explicit RunCounter(const std::function<void()>* called) : called_(called) {}
 
   void answered(const Question&, const Answer&) override {
     ++calls;
@@ -35,15 +35,15 @@ class Tally : public Watcher {
   const std::function<void()>* called_;
 };
 
-/// A contender's run in a lane, and how it ended.
-struct Entry {
+/// A contender's run in a lane, and its result.
+struct LaneRun {
   const Contender* contender;
-  const Lane* lane;
+  const RaceLane* lane;
   Tensor latents = {};
   int64_t calls = 0, steps = 0;
 };
 
-Trajectory start_of(const Contender& contender, const Lane& lane) {
+Trajectory start_of(const Contender& contender, const RaceLane& lane) {
   Recipe recipe = lane.recipe;
   recipe.sampler = contender.sampler;
   recipe.options = contender.options;
@@ -51,49 +51,51 @@ Trajectory start_of(const Contender& contender, const Lane& lane) {
   return start(recipe);
 }
 
-[[noreturn]] void refuse(const Entry& entry, const std::exception_ptr& error) {
+[[noreturn]] void rethrow_naming(const LaneRun& run, const std::exception_ptr& error) {
   try {
     std::rethrow_exception(error);
   } catch (const std::exception& thrown) {
     const Failure failure = failure_of(thrown);
-    throw Error(failure.code, entry.contender->sampler + " with " + in_quotes(entry.lane->prompt) + ", seed " +
-                                  std::to_string(entry.lane->recipe.seed) + ": " + failure.message);
+    throw Error(failure.code, run.contender->sampler + " with " + in_quotes(run.lane->prompt) + ", seed " +
+                                  std::to_string(run.lane->recipe.seed) + ": " + failure.message);
   }
 }
 
-/// Runs all entries to their ends, the longest first: they would else go on alone when the others have ended.
-void run_together(std::vector<Entry>& entries, Denoiser denoiser, int64_t max_batch,
+/// Runs all to their ends. The longest start first; otherwise they would go on alone once the others have ended.
+void run_together(std::vector<LaneRun>& runs, Denoiser denoiser, int64_t max_batch,
                   const std::function<void()>& called) {
-  std::vector<Entry*> order;
-  for (Entry& entry : entries) order.push_back(&entry);
-  const auto length = [](const Entry* entry) {
-    return entry->contender->calls.value_or(std::numeric_limits<int64_t>::max());
+  std::vector<LaneRun*> longest_first;
+  for (LaneRun& run : runs) longest_first.push_back(&run);
+  const auto length = [](const LaneRun* run) {
+    return run->contender->call_budget.value_or(std::numeric_limits<int64_t>::max());
   };
-  std::stable_sort(order.begin(), order.end(), [&](const Entry* a, const Entry* b) { return length(a) > length(b); });
+  std::stable_sort(longest_first.begin(), longest_first.end(),
+                   [&](const LaneRun* a, const LaneRun* b) { return length(a) > length(b); });
 
-  Engine engine(std::move(denoiser), entries.front().lane->recipe.prediction_type, max_batch);
-  std::deque<Tally> tallies;
-  for (const Entry* entry : order) {
-    tallies.emplace_back(entry->contender->calls ? &called : nullptr);
-    engine.add(start_of(*entry->contender, *entry->lane), entry->lane->guidance, &tallies.back());
+  Engine engine(std::move(denoiser), runs.front().lane->recipe.prediction_type, max_batch);
+  std::deque<RunCounter> counters;
+  for (const LaneRun* run : longest_first) {
+    counters.emplace_back(run->contender->call_budget ? &called : nullptr);
+    engine.add(start_of(*run->contender, *run->lane), run->lane->guidance, &counters.back());
   }
   engine.run([&](size_t i, const Outcome& outcome) {
-    if (outcome.error) refuse(*order[i], outcome.error);
-    order[i]->latents = outcome.latents;
-    order[i]->calls = tallies[i].calls;
-    order[i]->steps = tallies[i].steps;
+    LaneRun& run = *longest_first[i];
+    if (outcome.error) rethrow_naming(run, outcome.error);
+    run.latents = outcome.latents;
+    run.calls = counters[i].calls;
+    run.steps = counters[i].steps;
   });
 }
 
 double rms(const Tensor& x) { return x.to(at::kDouble).square().mean().sqrt().item<double>(); }
 
-/// An end that others are measured from: its picture is decoded once.
-class Mark {
+/// A result that distances are measured to. Its picture is decoded once.
+class ReferenceResult {
  public:
-  Mark(Tensor latents, const RaceDecoder& decode)
+  ReferenceResult(Tensor latents, const RaceDecoder& decode)
       : latents_(std::move(latents)), decode_(decode), picture_(pixels_of(latents_)) {}
 
-  Distance to(const Tensor& latents) const {
+  Distance distance_to(const Tensor& latents) const {
     return {rms(latents - latents_) / rms(latents_), rms(pixels_of(latents) - picture_)};
   }
 
@@ -132,9 +134,11 @@ std::string start_text(const Schedule& schedule) {
 
 }  // namespace
 
-Contender contender_within(const Sampler& sampler, int64_t calls, const ScheduleOf& schedule_of) {
-  Contender best{.sampler = std::string(sampler.name), .options = {.eta = sampler.eta.value_or(0)}, .calls = calls};
-  bool levels_end = false;  // at fewer steps than were tried
+Contender contender_within(const Sampler& sampler, int64_t call_budget, const ScheduleOf& schedule_of) {
+  Contender best{
+      .sampler = std::string(sampler.name), .options = {.eta = sampler.eta.value_or(0)}, .call_budget = call_budget};
+  bool levels_end = false;  // whether the schedule has no levels for the number of steps tried last without success
+  // Whether a number of steps is possible within the budget. The largest that fits is kept in `best`.
   const auto fits = [&](int64_t steps) {
     Schedule schedule;
     try {
@@ -145,34 +149,43 @@ Contender contender_within(const Sampler& sampler, int64_t calls, const Schedule
       return false;
     }
     const auto asked = static_cast<int64_t>(outline(sampler, best.options, schedule).questions.size());
-    if (asked > calls) {
+    if (asked > call_budget) {
       levels_end = false;
       if (steps == 1) throw std::invalid_argument("asks " + std::to_string(asked) + " times in a single step");
       return false;
     }
     best.schedule = std::move(schedule);
-    best.denoiser_calls = asked;
+    best.calls_total = asked;
     return true;
   };
 
-  int64_t most = 1, too_many = 2;  // `most` fits
-  for (fits(most); fits(too_many); too_many *= 2) most = too_many;
+  // Doubles the number of steps until it no longer fits, then bisects between the two.
+  fits(1);  // throws where it does not
+  int64_t most = 1, too_many = 2;
+  while (fits(too_many)) {
+    most = too_many;
+    too_many *= 2;
+  }
   while (too_many - most > 1) {
     const int64_t middle = most + (too_many - most) / 2;
-    (fits(middle) ? most : too_many) = middle;
+    if (fits(middle)) {
+      most = middle;
+    } else {
+      too_many = middle;
+    }
   }
-  if (levels_end && best.denoiser_calls < calls) {
-    throw std::invalid_argument("asks " + counted(best.denoiser_calls, "time") + " in the " +
-                                counted(best.schedule.steps(), "step") + " there can be");
+  if (levels_end && best.calls_total < call_budget) {
+    throw std::invalid_argument("asks " + counted(best.calls_total, "time") + " in the " +
+                                counted(best.schedule.steps(), "step") + " that the schedule has");
   }
   return best;
 }
 
 void check_start(const Race& race) {
   const auto check = [&](const Contender& contender) {
-    const Schedule &wanted = race.reference.schedule, &found = contender.schedule;
-    if (found.levels.front() != wanted.levels.front() || found.init_scale != wanted.init_scale) {
-      throw std::invalid_argument("starts at " + start_text(found) + ", at " + start_text(wanted));
+    const Schedule &expected = race.reference.schedule, &found = contender.schedule;
+    if (found.levels.front() != expected.levels.front() || found.init_scale != expected.init_scale) {
+      throw std::invalid_argument("starts at " + start_text(found) + ", at " + start_text(expected));
     }
     if (found.levels.back().sigma != 0) throw std::invalid_argument("does not end at sigma 0");
   };
@@ -182,33 +195,33 @@ void check_start(const Race& race) {
 }
 
 int64_t calls_in(const Race& race) {
-  int64_t calls = race.reference.denoiser_calls + race.doubled.denoiser_calls;
-  for (const Contender& contender : race.contenders) calls += contender.denoiser_calls;
+  int64_t calls = race.reference.calls_total + race.doubled.calls_total;
+  for (const Contender& contender : race.contenders) calls += contender.calls_total;
   return calls * static_cast<int64_t>(race.lanes.size());
 }
 
 RaceResult run_race(const Race& race, Denoiser denoiser, const RaceDecoder& decode, int64_t max_batch,
                     const std::function<void()>& called) {
-  std::vector<Entry> entries;  // by contender, then by lane; the references last
-  const auto enter = [&](const Contender& contender) {
-    for (const Lane& lane : race.lanes) entries.push_back({&contender, &lane});
+  std::vector<LaneRun> runs;  // by contender, then by lane; the reference and the doubled one last
+  const auto add_runs = [&](const Contender& contender) {
+    for (const RaceLane& lane : race.lanes) runs.push_back({&contender, &lane});
   };
-  for (const Contender& contender : race.contenders) enter(contender);
-  enter(race.reference);
-  enter(race.doubled);
-  run_together(entries, std::move(denoiser), max_batch, called);
+  for (const Contender& contender : race.contenders) add_runs(contender);
+  add_runs(race.reference);
+  add_runs(race.doubled);
+  run_together(runs, std::move(denoiser), max_batch, called);
 
   const size_t lanes = race.lanes.size(), contenders = race.contenders.size();
   RaceResult result;
-  std::vector<Mark> references;
+  std::vector<ReferenceResult> references;
   for (size_t lane = 0; lane < lanes; ++lane) {
-    references.emplace_back(entries[contenders * lanes + lane].latents, decode);
-    result.reference_errors.push_back(references.back().to(entries[(contenders + 1) * lanes + lane].latents));
+    references.emplace_back(runs[contenders * lanes + lane].latents, decode);
+    result.reference_errors.push_back(references.back().distance_to(runs[(contenders + 1) * lanes + lane].latents));
   }
   for (size_t i = 0; i < contenders * lanes; ++i) {
-    const Entry& entry = entries[i];
-    const int64_t steps = entry.contender->calls ? entry.contender->schedule.steps() : entry.steps;
-    result.runs.push_back({i / lanes, i % lanes, steps, entry.calls, references[i % lanes].to(entry.latents)});
+    const LaneRun& run = runs[i];
+    const int64_t steps = run.contender->call_budget ? run.contender->schedule.steps() : run.steps;
+    result.runs.push_back({i / lanes, i % lanes, steps, run.calls, references[i % lanes].distance_to(run.latents)});
   }
   return result;
 }
@@ -224,7 +237,7 @@ Standings standings_of(const Race& race, const RaceResult& result) {
     }
     const Spread distance = spread_over(runs, [](const RaceRun& run) { return run.distance.latents; });
     standings.contenders.push_back({contender, spread_over(runs, [](const RaceRun& run) { return run.steps; }).mean,
-                                    spread_over(runs, [](const RaceRun& run) { return run.denoiser_calls; }).mean,
+                                    spread_over(runs, [](const RaceRun& run) { return run.calls_total; }).mean,
                                     distance,
                                     spread_over(runs, [](const RaceRun& run) { return run.distance.picture; }),
                                     distance.mean >= kToldApart * standings.reference_latents.mean});

@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <chrono>
 #include <cmath>
 #include <iomanip>
 #include <iostream>
@@ -10,24 +9,22 @@
 #include <sstream>
 
 #include "base/progress_line.h"
+#include "base/stopwatch.h"
 #include "base/text.h"
 
 namespace steplapse {
 namespace {
 
-using Clock = std::chrono::steady_clock;
 using nlohmann::ordered_json;
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
-/// Shows the state now and then.
+/// Shows the state at most once per interval of seconds.
 class Counting : public RaceProgress {
  public:
   explicit Counting(double interval) : interval_(interval) {}
 
   void answered(int64_t answers, int64_t of) override {
-    if (seconds_since(last_) < interval_ && answers < of) return;
-    last_ = Clock::now();
+    if (since_shown_.seconds() < interval_ && answers < of) return;
+    since_shown_.restart();
     show(answers, of);
   }
 
@@ -35,7 +32,7 @@ class Counting : public RaceProgress {
   virtual void show(int64_t answers, int64_t of) = 0;
 
   std::vector<std::string> state(int64_t answers, int64_t of) const {
-    const double left = seconds_since(start_) * static_cast<double>(of - answers) / static_cast<double>(answers);
+    const double left = since_start_.seconds() * static_cast<double>(of - answers) / static_cast<double>(answers);
     const auto seconds = static_cast<long>(std::ceil(left));
     std::ostringstream clock;
     clock << seconds / 60 << ':' << std::setw(2) << std::setfill('0') << seconds % 60;
@@ -44,7 +41,7 @@ class Counting : public RaceProgress {
 
  private:
   double interval_;
-  Clock::time_point start_ = Clock::now(), last_ = start_;
+  Stopwatch since_start_, since_shown_;
 };
 
 class Lines : public Counting {

@@ -8,17 +8,17 @@
 
 namespace steplapse {
 
-/// Tells the user on stderr how far a race is, in answers to its runs.
+/// Shows on stderr how far a race is, counted in the network's answers.
 class RaceProgress {
  public:
   virtual ~RaceProgress() = default;
   virtual void answered(int64_t /*answers*/, int64_t /*of*/) {}
-  virtual void warning(const std::string& text);  ///< one line
+  virtual void warning(const std::string& text);  ///< shows a warning of one line
   virtual void done() {}
   virtual void failed(const Failure&) {}
 };
 
-/// `automatic` is a bar where stderr is a terminal, else lines.
+/// @param mode  `automatic`: a bar where stderr is a terminal, else lines
 std::unique_ptr<RaceProgress> make_race_progress(ProgressMode mode);
 
 }  // namespace steplapse

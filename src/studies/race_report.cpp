@@ -27,12 +27,12 @@ std::string rounded(double number, int digits) {
   return text.str();
 }
 
-/// Whole, or to one place where it is a mean.
+/// A count: an integer, or to one decimal place where it is a mean.
 std::string count_text(double number) { return rounded(std::round(10 * number) / 10, 7); }
 
 std::string seeds_text(const Race& race) {
   std::vector<uint64_t> seeds;
-  for (const Lane& lane : race.lanes) {
+  for (const RaceLane& lane : race.lanes) {
     if (std::find(seeds.begin(), seeds.end(), lane.recipe.seed) == seeds.end()) seeds.push_back(lane.recipe.seed);
   }
   const std::string prompts = counted(static_cast<int64_t>(race.lanes.size() / seeds.size()), "prompt");
@@ -52,10 +52,10 @@ std::string reference_line(const RaceReport& report) {
   const Contender& reference = report.race.reference;
   const Standings& standings = report.standings;
   std::ostringstream text;
-  text << "Reference: " << reference.sampler << ", " << counted(reference.denoiser_calls, "call") << " in "
+  text << "Reference: " << reference.sampler << ", " << counted(reference.calls_total, "call") << " in "
        << counted(reference.schedule.steps(), "step") << ". Its own error: latents "
        << rounded(standings.reference_latents.mean, 3) << ", picture " << rounded(standings.reference_picture.mean, 3)
-       << ", which is its distance to itself with " << counted(report.race.doubled.denoiser_calls, "call") << ".";
+       << ", which is its distance to itself with " << counted(report.race.doubled.calls_total, "call") << ".";
   return text.str();
 }
 
@@ -66,12 +66,12 @@ class Table {
   std::string text() {
     out_ << folded(setting_line(report_)) << folded(reference_line(report_)) << '\n';
     heading();
-    std::vector<std::optional<int64_t>> budgets;  // in the order of the race, the adaptive last
+    std::vector<std::optional<int64_t>> budgets;  // in the race's order; none, for adaptive samplers, is last
     for (const Contender& contender : report_.race.contenders) {
-      if (std::find(budgets.begin(), budgets.end(), contender.calls) == budgets.end())
-        budgets.push_back(contender.calls);
+      if (std::find(budgets.begin(), budgets.end(), contender.call_budget) == budgets.end())
+        budgets.push_back(contender.call_budget);
     }
-    for (const auto& calls : budgets) block(calls);
+    for (const auto& call_budget : budgets) block(call_budget);
     notes();
     return out_.str();
   }
@@ -85,12 +85,12 @@ class Table {
     out_ << '\n';
   }
 
-  /// The best come first; those that end elsewhere on purpose come last.
-  void block(std::optional<int64_t> calls) {
-    out_ << (calls ? "-- at most " + counted(*calls, "call") + "\n" : "-- as many calls as it likes\n");
+  /// The contenders of one budget, the best first. Stochastic ones end elsewhere on purpose, so they come last.
+  void block(std::optional<int64_t> call_budget) {
+    out_ << (call_budget ? "-- at most " + counted(*call_budget, "call") + "\n" : "-- as many calls as it likes\n");
     std::vector<Standing> rows;
     for (const Standing& standing : report_.standings.contenders) {
-      if (contender(standing).calls == calls) rows.push_back(standing);
+      if (contender(standing).call_budget == call_budget) rows.push_back(standing);
     }
     std::stable_sort(rows.begin(), rows.end(), [&](const Standing& a, const Standing& b) {
       return std::pair(is_stochastic(contender(a)), a.latents.mean) <
@@ -105,7 +105,7 @@ class Table {
     any_too_near_ |= !standing.told_apart;
     cell(contender(standing).sampler + (stochastic ? " ~" : ""), kNameWidth);
     right(count_text(standing.steps), kNumberWidth);
-    right(count_text(standing.denoiser_calls), kNumberWidth);
+    right(count_text(standing.calls_total), kNumberWidth);
     right((standing.told_apart ? "" : "= ") + rounded(standing.latents.mean, 3), kDistanceWidth);
     right(standing.latents.deviation ? rounded(*standing.latents.deviation, 2) : "-", kDistanceWidth);
     right(rounded(standing.picture.mean, 3), kDistanceWidth);
@@ -154,7 +154,7 @@ std::string exact(double number) {
   return {text, std::to_chars(text, text + sizeof text, number).ptr};
 }
 
-/// In quotes, its own doubled, as RFC 4180 has it.
+/// A text as a CSV field in quotes (RFC 4180).
 std::string csv_text(const std::string& text) {
   std::string quoted = "\"";
   for (const char character : text) quoted += character == '"' ? std::string("\"\"") : std::string(1, character);
@@ -166,7 +166,7 @@ ordered_json spread_json(const Spread& spread) {
 }
 
 ordered_json calls_json(const Contender& contender) {
-  return contender.calls ? ordered_json(*contender.calls) : ordered_json();
+  return contender.call_budget ? ordered_json(*contender.call_budget) : ordered_json();
 }
 
 }  // namespace
@@ -180,13 +180,13 @@ std::string race_csv(const RaceReport& report) {
          "reference_sampler,reference_calls,reference_latents_error,reference_picture_error\n";
   for (const RaceRun& run : report.result.runs) {
     const Contender& contender = race.contenders[run.contender];
-    const Lane& lane = race.lanes[run.lane];
+    const RaceLane& lane = race.lanes[run.lane];
     const Distance& error = report.result.reference_errors[run.lane];
     out << contender.sampler << ',' << is_stochastic(contender) << ','
-        << (contender.calls ? std::to_string(*contender.calls) : "") << ',' << run.denoiser_calls << ',' << run.steps
-        << ',' << csv_text(lane.prompt) << ',' << lane.recipe.seed << ',' << exact(run.distance.latents) << ','
-        << exact(run.distance.picture) << ',' << race.reference.sampler << ',' << race.reference.denoiser_calls << ','
-        << exact(error.latents) << ',' << exact(error.picture) << '\n';
+        << (contender.call_budget ? std::to_string(*contender.call_budget) : "") << ',' << run.calls_total << ','
+        << run.steps << ',' << csv_text(lane.prompt) << ',' << lane.recipe.seed << ',' << exact(run.distance.latents)
+        << ',' << exact(run.distance.picture) << ',' << race.reference.sampler << ',' << race.reference.calls_total
+        << ',' << exact(error.latents) << ',' << exact(error.picture) << '\n';
   }
   return out.str();
 }
@@ -208,7 +208,7 @@ std::string race_json(const RaceReport& report) {
     for (const RaceRun& run : report.result.runs) {
       if (run.contender != standing.contender) continue;
       runs.push_back({{"lane", run.lane},
-                      {"denoiser_calls", run.denoiser_calls},
+                      {"denoiser_calls", run.calls_total},
                       {"steps", run.steps},
                       {"latents_distance", run.distance.latents},
                       {"picture_distance", run.distance.picture}});
@@ -216,7 +216,7 @@ std::string race_json(const RaceReport& report) {
     contenders.push_back({{"sampler", contender.sampler},
                           {"stochastic", is_stochastic(contender)},
                           {"calls", calls_json(contender)},
-                          {"denoiser_calls", standing.denoiser_calls},
+                          {"denoiser_calls", standing.calls_total},
                           {"steps", standing.steps},
                           {"latents_distance", spread_json(standing.latents)},
                           {"picture_distance", spread_json(standing.picture)},
@@ -232,9 +232,9 @@ std::string race_json(const RaceReport& report) {
                           {"reference",
                            {{"sampler", race.reference.sampler},
                             {"calls", calls_json(race.reference)},
-                            {"denoiser_calls", race.reference.denoiser_calls},
+                            {"denoiser_calls", race.reference.calls_total},
                             {"steps", race.reference.schedule.steps()},
-                            {"doubled_denoiser_calls", race.doubled.denoiser_calls},
+                            {"doubled_denoiser_calls", race.doubled.calls_total},
                             {"latents_error", spread_json(report.standings.reference_latents)},
                             {"picture_error", spread_json(report.standings.reference_picture)}}},
                           {"lanes", lanes},
@@ -244,12 +244,11 @@ std::string race_json(const RaceReport& report) {
 
 Plot race_plot(const RaceReport& report) {
   const Race& race = report.race;
-  Plot plot{
-      .title = setting_line(report),
-      .x = {"denoiser calls", true},
-      .y = {"latents: distance to " + race.reference.sampler + ", " + counted(race.reference.denoiser_calls, "call"),
-            true},
-      .series = {}};
+  Plot plot{.title = setting_line(report),
+            .x = {"denoiser calls", true},
+            .y = {"latents: distance to " + race.reference.sampler + ", " + counted(race.reference.calls_total, "call"),
+                  true},
+            .series = {}};
   double first = std::numeric_limits<double>::infinity(), last = 0;
   for (const Standing& standing : report.standings.contenders) {
     const Contender& contender = race.contenders[standing.contender];
@@ -259,13 +258,13 @@ Plot race_plot(const RaceReport& report) {
       series =
           plot.series.insert(series, {.name = contender.sampler, .x = {}, .y = {}, .dashed = is_stochastic(contender)});
     }
-    series->x.push_back(standing.denoiser_calls);
+    series->x.push_back(standing.calls_total);
     series->y.push_back(standing.latents.mean);
     series->spread.push_back(standing.latents.deviation.value_or(0));
-    const double x = contender.calls ? static_cast<double>(*contender.calls) : standing.denoiser_calls;
+    const double x = contender.call_budget ? static_cast<double>(*contender.call_budget) : standing.calls_total;
     first = std::min(first, x);
     last = std::max(last, x);
-    if (contender.calls && (plot.x.ticks.empty() || plot.x.ticks.back() < x)) plot.x.ticks.push_back(x);
+    if (contender.call_budget && (plot.x.ticks.empty() || plot.x.ticks.back() < x)) plot.x.ticks.push_back(x);
   }
   const double least = kToldApart * report.standings.reference_latents.mean;
   plot.series.push_back(

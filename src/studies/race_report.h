@@ -10,19 +10,19 @@
 
 namespace steplapse {
 
-/// A race that has been run, and what it was run on.
+/// A finished race, and the model and settings that it was run with.
 struct RaceReport {
   const Manifest& manifest;
-  const Plan& plan;  ///< of any lane: schedule, size, guidance, rng
+  const Plan& plan;  ///< the plan of any lane, for schedule, size, guidance and rng
   const Race& race;
   const RaceResult& result;
   Standings standings;
 };
 
-/// For people: 78 columns of numbers, with text folded to `columns`.
+/// The results for people: a table 78 columns wide, with text folded to `columns`.
 std::string race_table(const RaceReport& report, size_t columns);
-std::string race_csv(const RaceReport& report);  ///< a row a run; docs/race.md has the columns
-std::string race_json(const RaceReport& report);
-Plot race_plot(const RaceReport& report);  ///< distance of the latents over denoiser calls, a line a sampler
+std::string race_csv(const RaceReport& report);   ///< one row per run; docs/race.md has the columns
+std::string race_json(const RaceReport& report);  ///< docs/race.md has the keys
+Plot race_plot(const RaceReport& report);         ///< latent distance over denoiser calls, one line per sampler
 
 }  // namespace steplapse

@@ -28,32 +28,32 @@ namespace {
 
 // ---- who races --------------------------------------------------------------------------------------------------------
 
-/// What is refused with a UsageError once it is known of which flag it is said.
+/// Runs `make` and turns its std::invalid_argument into a UsageError that begins with `place`.
 template <typename Make>
-auto of_flag(const std::string& flag, Make make) {
+auto with_place(const std::string& place, Make make) {
   try {
     return make();
   } catch (const std::invalid_argument& error) {
-    throw UsageError(flag + error.what());
+    throw UsageError(place + error.what());
   }
 }
 
 std::string deterministic_samplers() {
-  std::string names;
+  std::vector<std::string> names;
   for (const Sampler& sampler : samplers()) {
-    if (!sampler.draws_noise() && !sampler.adaptive) names += (names.empty() ? "" : ", ") + std::string(sampler.name);
+    if (!sampler.draws_noise() && !sampler.adaptive) names.emplace_back(sampler.name);
   }
-  return names;
+  return joined(names, ", ");
 }
 
-/// Puts a race's contenders together.
-class Field {
+/// Makes the contenders and references of a race.
+class RaceBuilder {
  public:
-  Field(const Manifest& manifest, const RaceOptions& options)
+  RaceBuilder(const Manifest& manifest, const RaceOptions& options)
       : options_(options),
         planned_(planned_rule(manifest, options.settings, {.sampler = kRaceReference, .end = RunEnd::zero})) {
     warnings_ = planned_.warnings;
-    of_flag("`schedule` " + schedule() + ": ", [&] { return levels(1); });
+    with_place("`schedule` " + schedule() + ": ", [&] { return levels(1); });
   }
 
   Race race() {
@@ -64,7 +64,7 @@ class Field {
       check_start(race);
     } catch (const std::invalid_argument& error) {
       throw UsageError("`schedule` " + schedule() + ": " + error.what() +
-                       "; a race wants one start for all, as karras, normal or trailing have");
+                       "; a race needs one start for all, as karras, normal or trailing have");
     }
     return race;
   }
@@ -83,7 +83,7 @@ class Field {
     return contender_within(sampler, calls, [this](int64_t steps) { return levels(steps); });
   }
 
-  /// Of another tool's name the sampler is taken, and what the tool does with it by itself is not.
+  /// The sampler of a name. From another tool's name only the sampler is taken, not the tool's schedule or eta.
   const Sampler& sampler_of(const std::string& name) {
     const Preset preset = planned_preset(name, warnings_);
     if (preset.drops_penultimate || (preset.schedule && *preset.schedule != schedule())) {
@@ -111,11 +111,12 @@ class Field {
     for (const int64_t calls : options_.calls) {
       for (const auto& [name, sampler] : known) {
         if (sampler->adaptive) continue;
-        race.contenders.push_back(of_flag("`calls` " + std::to_string(calls) + ": " + std::string(sampler->name) + " ",
-                                          [&, &sampler = *sampler] { return within(sampler, calls); }));
+        race.contenders.push_back(
+            with_place("`calls` " + std::to_string(calls) + ": " + std::string(sampler->name) + " ",
+                       [&, &sampler = *sampler] { return within(sampler, calls); }));
       }
     }
-    for (const auto& [name, sampler] : known) {  // of the levels it takes the ends alone
+    for (const auto& [name, sampler] : known) {  // an adaptive sampler uses only the ends of the schedule
       if (!sampler->adaptive) continue;
       race.contenders.push_back({.sampler = std::string(sampler->name),
                                  .options = {.eta = sampler->eta.value_or(0)},
@@ -134,15 +135,16 @@ class Field {
     }
     const auto calls = options_.reference ? options_.reference->calls : std::nullopt;
     if (calls) {
-      const std::string flag = "`reference` " + name + ":" + std::to_string(*calls);
-      race.reference = of_flag(flag + ": ", [&] { return within(sampler, *calls); });
-      race.doubled = of_flag(flag + ", doubled to know its own error: ", [&] { return within(sampler, 2 * *calls); });
+      const std::string place = "`reference` " + name + ":" + std::to_string(*calls);
+      race.reference = with_place(place + ": ", [&] { return within(sampler, *calls); });
+      race.doubled =
+          with_place(place + ", doubled to know its own error: ", [&] { return within(sampler, 2 * *calls); });
     } else {
       add_far_reference(race, sampler);
     }
   }
 
-  /// Several times the most calls in the race, as far as the schedule has levels for it.
+  /// A reference of 4, 2 or 1 times the largest call budget of the race, as far as the schedule has levels for it.
   void add_far_reference(Race& race, const Sampler& sampler) {
     for (const int64_t times : {4, 2, 1}) {
       try {
@@ -164,7 +166,7 @@ class Field {
 
 // ---- where they race --------------------------------------------------------------------------------------------------
 
-/// A plan for each prompt and seed: as for a drawing by the reference.
+/// A plan for each prompt and seed, with the reference's sampler and steps.
 std::vector<Plan> plan_lanes(const Manifest& manifest, const RaceOptions& options, const Contender& reference) {
   Settings settings = options.settings;
   settings.sampler = reference.sampler;
@@ -185,8 +187,8 @@ void warn_of_unknown_words(const BundleFolder& folder, const std::vector<Plan>& 
   for (const Plan& plan : plans) warnings.add(unknown_warnings(folder.taught_prompts(), plan.prompts));
 }
 
-std::vector<Lane> lanes_of(const Bundle& bundle, const std::vector<Plan>& plans, Warnings& warnings) {
-  std::vector<Lane> lanes;
+std::vector<RaceLane> lanes_of(const Bundle& bundle, const std::vector<Plan>& plans, Warnings& warnings) {
+  std::vector<RaceLane> lanes;
   for (const Plan& plan : plans) {
     if (lanes.empty() || lanes.back().prompt != plan.prompt) {
       EncodedPrompts encoded = encode_prompts(bundle, plan.prompts);
@@ -217,7 +219,7 @@ void stop_for_signal() {
 }
 
 RaceResult run_on(const Bundle& bundle, const Race& race, std::optional<int64_t> max_batch, RaceProgress& progress) {
-  const Lane& lane = race.lanes.front();
+  const RaceLane& lane = race.lanes.front();
   int64_t answers = 0;
   const int64_t of = calls_in(race);
   return run_race(
@@ -247,13 +249,12 @@ int race_reporting(const RaceOptions& options, RaceProgress& progress) {
   if (!asked.settings.schedule) {
     asked.settings.schedule = manifest.training_noise.is_flow() ? kFlowRaceSchedule : kRaceSchedule;
   }
-  Field field(manifest, asked);
-  Race race = field.race();
+  RaceBuilder builder(manifest, asked);
+  Race race = builder.race();
   const std::vector<Plan> plans = plan_lanes(manifest, asked, race.reference);
-  Warnings warnings([&](const std::string& text) {
-    progress.warning(text);
-  });  // not before all is known to be right: what is wrong is one line
-  warnings.add(field.warnings());
+  // All is known to be right only now: where something is wrong, one line says so, without warnings before it.
+  Warnings warnings([&](const std::string& text) { progress.warning(text); });
+  warnings.add(builder.warnings());
   for (const Plan& plan : plans) warnings.add(plan.warnings);
   warn_of_unknown_words(folder, plans, warnings);
 
@@ -279,7 +280,7 @@ int race_reporting(const RaceOptions& options, RaceProgress& progress) {
 
   const RaceReport report{manifest, plans.front(), race, result, standings_of(race, result)};
   std::cout << (options.json ? race_json(report) : worded(race_table(report, output_columns())))
-            << std::flush;  // first: a disk may be full
+            << std::flush;  // before the files: a disk may be full
   if (!options.csv.empty()) write_whole(options.csv, race_csv(report));
   if (!options.plot.empty()) write_plots(options.plot, {race_plot(report)});
   return 0;

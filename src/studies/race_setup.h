@@ -11,31 +11,31 @@
 
 namespace steplapse {
 
-/// All that `steplapse race` was asked, each value checked as far as it can be without the model.
+/// The options of `steplapse race`. Each value has been checked as far as that needs no model.
 struct RaceOptions {
   std::vector<std::string> prompts;
   std::vector<uint64_t> seeds;
-  std::vector<std::string> samplers;  ///< ours, or other tools' names
-  std::vector<int64_t> calls;         ///< rising
+  std::vector<std::string> samplers;  ///< names of samplers(), or other tools' names
+  std::vector<int64_t> calls;         ///< the call budgets, rising
   struct Reference {
     std::string sampler;
-    std::optional<int64_t> calls;
+    std::optional<int64_t> calls;  ///< its call budget; none: several times the largest of the race
   };
   std::optional<Reference> reference;  ///< none: kRaceReference
-  Settings settings;                   ///< the rest: schedule, size, guidance, rng; no prompt, seed, sampler, steps
-  std::filesystem::path csv, plot;     ///< empty: not written
+  Settings settings;  ///< schedule, size, guidance and rng; its prompt, seed, sampler and steps are not used
+  std::filesystem::path csv, plot;  ///< empty: not written
   bool overwrite = false;
-  bool json = false;  ///< in place of the table
+  bool json = false;  ///< prints JSON instead of the table
   RunningOptions running;
 };
 
-/// Where nothing else is asked.
+/// The defaults.
 inline constexpr const char* kRaceReference = "dpmpp_2m";
 inline constexpr const char *kRaceSchedule = "karras", *kFlowRaceSchedule = "normal";
 
-/// Runs the race and shows it on stdout; writes the files that are asked for, whole or not at all.
-/// @return the exit code: 0, or 130 / 143 where a signal ended it, and nothing is shown or written
-/// @throws Error and what else the network or the disk throws
+/// Runs a race, prints the results on stdout and writes the requested files, each whole or not at all.
+/// @return the exit code: 0; or 130 or 143 where a signal ended the race, and then nothing is printed or written
+/// @throws Error, and what the network or the disk throws
 int race(const RaceOptions& options);
 
 }  // namespace steplapse

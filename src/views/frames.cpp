@@ -12,23 +12,20 @@
 #include <mutex>
 
 #include "base/file_io.h"
+#include "base/names.h"
+#include "base/stopwatch.h"
 #include "base/text.h"
 #include "steplapse/error.h"
 
 namespace steplapse {
 namespace {
 
-class Stopwatch {
- public:
-  double ms() const { return std::chrono::duration<double, std::milli>(Clock::now() - start_).count(); }
+constexpr ValueNames<FrameKind, 3> kFrameKinds{
+    {{"x0", FrameKind::x0}, {"xt", FrameKind::xt}, {"final", FrameKind::final}}};
 
- private:
-  using Clock = std::chrono::steady_clock;
-  Clock::time_point start_ = Clock::now();
-};
-
-std::string file_of(const FrameOrder& order) {
-  return order.kind == "final" ? "final.png" : frame_file(order.kind, order.number.value_or(order.step));
+std::string file_of(const FrameRequest& request) {
+  return request.kind == FrameKind::final ? "final.png"
+                                          : frame_file(request.kind, request.number.value_or(request.step));
 }
 
 }  // namespace
@@ -39,10 +36,12 @@ bool FrameSelection::has(int64_t step, int64_t first, bool last) const {
   return step % every == 0 || step == std::max(first, from.value_or(first)) || last || step == to;
 }
 
-std::string frame_file(const std::string& kind, int64_t number) {
+std::string_view name_of(FrameKind kind) { return name_in(kFrameKinds, kind); }
+
+std::string frame_file(FrameKind kind, int64_t number) {
   char name[32];
   std::snprintf(name, sizeof name, "%04lld.png", static_cast<long long>(number));
-  return "frames/" + kind + "/" + name;
+  return "frames/" + std::string(name_of(kind)) + "/" + name;
 }
 
 void check_frames(const FrameSelection& selection, int64_t steps) {
@@ -79,16 +78,16 @@ FrameChange change_between(const Picture& before, const Picture& now, int64_t st
   return {absolute / count, 10 * std::log10(255.0 * 255.0 * count / squared), step};
 }
 
-/// What one run's frames share. Its work on the shared queues never throws: an error is kept here, and what comes after
-/// it is dropped.
+/// The state of one run's frames. Its work on the shared queues never throws: the error is kept here, and the frames
+/// after it are dropped.
 struct FrameWriter::Frames {
   FrameWorkers& workers;
   std::filesystem::path folder;
   Decode decode;
   Describe describe;
   Written written;
-  std::optional<std::pair<int64_t, Picture>> last_x0 = {};  // of whoever decodes
-  std::atomic<double> waited_ms = 0;                        // of the caller
+  std::optional<std::pair<int64_t, Picture>> last_x0 = {};  // used by the decoding thread alone
+  std::atomic<double> waited_ms = 0;                        // the caller
 
   std::mutex mutex = {};
   std::condition_variable changed = {};
@@ -96,7 +95,7 @@ struct FrameWriter::Frames {
   std::exception_ptr error = {};
   bool dropped = false;
 
-  /// A frame's next piece of work; `work` says whether the frame goes on to another.
+  /// Does a piece of work on a frame. `work` returns whether another piece follows for this frame.
   template <typename Work>
   void attempt(Work work) {
     bool goes_on = false;
@@ -117,16 +116,17 @@ struct FrameWriter::Frames {
     return dropped || error;
   }
 
-  bool decode_frame(const FrameOrder& order) {
-    Frame frame{order.kind, order.step, file_of(order), {}, {}};
+  bool decode_frame(const FrameRequest& request) {
+    Frame frame{request.kind, request.step, file_of(request), {}, {}};
     const Stopwatch watch;
-    auto picture = picture_of(decode(order), "step " + std::to_string(order.step) + ", " + order.kind);
-    frame.times.decode = watch.ms();
-    if (order.kind == "x0") {
+    auto picture =
+        picture_of(decode(request), "step " + std::to_string(request.step) + ", " + std::string(name_of(request.kind)));
+    frame.times.decode = watch.milliseconds();
+    if (request.kind == FrameKind::x0) {
       if (last_x0) frame.change = change_between(last_x0->second, picture, last_x0->first);
-      last_x0 = {order.step, picture};
+      last_x0 = {request.step, picture};
     }
-    workers.writing_.push([this, frame, texts = describe(order), picture = std::move(picture)] {
+    workers.writing_.push([this, frame, texts = describe(request), picture = std::move(picture)] {
       attempt([&] { return write_frame(frame, picture, texts); });
     });
     return true;
@@ -135,12 +135,12 @@ struct FrameWriter::Frames {
   bool write_frame(Frame frame, const Picture& picture, const std::vector<PngText>& texts) {
     const Stopwatch encode_watch;
     const auto png = encode_png(picture.rgb, picture.width, picture.height, texts);
-    frame.times.encode = encode_watch.ms();
+    frame.times.encode = encode_watch.milliseconds();
     const Stopwatch write_watch;
-    std::error_code exists_or_write_says_why;
-    std::filesystem::create_directories((folder / frame.file).parent_path(), exists_or_write_says_why);
+    std::error_code ignored;  // write_whole reports why it failed
+    std::filesystem::create_directories((folder / frame.file).parent_path(), ignored);
     write_whole(folder / frame.file, png);
-    frame.times.write = write_watch.ms();
+    frame.times.write = write_watch.milliseconds();
     written(frame);
     return false;
   }
@@ -161,29 +161,29 @@ FrameWriter::~FrameWriter() {
   frames_->changed.wait(lock, [&] { return frames_->unfinished == 0; });
 }
 
-void FrameWriter::submit(FrameOrder order) {
+void FrameWriter::submit(FrameRequest request) {
   const Stopwatch watch;
   {
     const std::lock_guard lock(frames_->mutex);
     if (frames_->error) std::rethrow_exception(frames_->error);
     ++frames_->unfinished;
   }
-  const auto decode = [frames = frames_.get(), order = std::move(order)] {
-    frames->attempt([&] { return frames->decode_frame(order); });
+  const auto decode = [frames = frames_.get(), request = std::move(request)] {
+    frames->attempt([&] { return frames->decode_frame(request); });
   };
   if (workers_.decoding_) {
     workers_.decoding_->push(decode);
   } else {
     decode();
   }
-  frames_->waited_ms = frames_->waited_ms + watch.ms();
+  frames_->waited_ms = frames_->waited_ms + watch.milliseconds();
 }
 
 void FrameWriter::finish() {
   const Stopwatch watch;
   std::unique_lock lock(frames_->mutex);
   frames_->changed.wait(lock, [&] { return frames_->unfinished == 0; });
-  frames_->waited_ms = frames_->waited_ms + watch.ms();
+  frames_->waited_ms = frames_->waited_ms + watch.milliseconds();
   if (frames_->error) std::rethrow_exception(frames_->error);
 }
 

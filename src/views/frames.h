@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/png.h"
@@ -18,22 +19,31 @@
 
 namespace steplapse {
 
-/// 8-bit RGB, row by row from the top: rgb.size() is height * width * 3.
+/// What a frame shows.
+enum class FrameKind {
+  x0,     ///< the model's estimate of the picture
+  xt,     ///< the noisy latents
+  final,  ///< the run's result
+};
+std::string_view name_of(FrameKind kind);
+
+/// An 8-bit RGB picture, [height, width, 3], row by row from the top.
 struct Picture {
   int64_t width, height;
   std::vector<uint8_t> rgb;
 };
 
-/// Which frames of a run are made.
+/// The frames that a run makes.
 struct FrameSelection {
-  bool x0 = true;   ///< what the model thought the picture was, steps 1..n
-  bool xt = false;  ///< the latents themselves, 0..n: 0 is the starting noise
-  int64_t every = 1;
-  std::optional<int64_t> from, to;  ///< a window, both ends in it
-  std::set<int64_t> at;             ///< these steps alone, when not empty
-  bool count_files = false;         ///< files are numbered 1, 2, 3 without gaps, not by step
+  bool x0 = true;                   ///< the model's estimate of the picture, after steps 1 to n
+  bool xt = false;                  ///< the noisy latents, after steps 0 to n; step 0 is the starting noise
+  int64_t every = 1;                ///< the steps that are multiples of this; 1 or more
+  std::optional<int64_t> from, to;  ///< the first and last step with frames; none: those of the run
+  std::set<int64_t> at;             ///< exactly these steps, in place of every, from and to; empty: unused
+  bool count_files = false;         ///< number files 1, 2, 3 without gaps instead of by step
 
-  /// @param last  whether the run ends with this step: whatever `every` says, the first and the last one are had.
+  /// Whether a step has a frame. The first and the last step have one whatever `every` is.
+  /// @param last  whether the run ends with this step
   bool has_x0(int64_t step, bool last) const { return x0 && step > 0 && has(step, 1, last); }
   bool has_xt(int64_t step, bool last) const { return xt && has(step, 0, last); }
 
@@ -41,71 +51,76 @@ struct FrameSelection {
   bool has(int64_t step, int64_t first, bool last) const;
 };
 
-/// frames/x0/0007.png, in the run folder.
-std::string frame_file(const std::string& kind, int64_t number);
+/// The path of a frame in the run folder: frames/x0/0007.png. `kind` is x0 or xt.
+std::string frame_file(FrameKind kind, int64_t number);
 
-/// @throws UsageError  a step that a run of n steps does not have, a window that ends before it begins.
+/// Checks a selection for a run of n steps.
+/// @throws UsageError  it names a step that the run does not have, `from` is after `to`, or `every` is below 1
 void check_frames(const FrameSelection& selection, int64_t steps);
 
-/// A picture to be made. `level` is where its latents stand: the level asked at for x0, the level reached for xt.
-struct FrameOrder {
-  std::string kind;  ///< x0, xt or final
+/// A frame to make.
+struct FrameRequest {
+  FrameKind kind;
   int64_t step;
-  NoiseLevel level;
+  NoiseLevel level;                    ///< for x0 the level of the step's first question; else the level reached
   Tensor latents;                      ///< [1, C, h, w]
-  std::optional<int64_t> number = {};  ///< of its file; none: the step
+  std::optional<int64_t> number = {};  ///< the number in the file's name; none: the step
 };
 
-/// A picture that lies in the run folder.
+/// A frame that was written to the run folder.
 struct Frame {
-  std::string kind;
+  FrameKind kind;
   int64_t step;
   std::string file;  ///< relative to the run folder: frames/x0/0007.png
   FrameTimes times;
-  std::optional<FrameChange> change;  ///< x0 frames after the first
+  std::optional<FrameChange> change;  ///< none for the first x0 frame and for other kinds
 };
 
-/// 8-bit pixels of a decoded image [1, 3, H, W] in [-1, 1], rounded as diffusers' VaeImageProcessor does.
-/// @throws std::runtime_error  naming `what`, if the image is not finite
+/// The 8-bit pixels of a decoded image, [1, 3, H, W] in [-1, 1], rounded as in diffusers' VaeImageProcessor.
+/// @throws std::runtime_error  the image has NaN or infinity; the text begins with `what`
 Picture picture_of(const Tensor& image, const std::string& what);
 
-/// @return between pictures of one size; `step` is whose picture `before` is.
+/// The change between two pictures of equal size.
+/// @param step  the step of the picture `before`
 FrameChange change_between(const Picture& before, const Picture& now, int64_t step);
 
-/// Who makes frames: they are decoded in the order of `submit` and one at a time (so that the decoder's rounding never
-/// depends on what waits), then encoded and written by a thread of their own. At most eight wait for each.
+/// The threads that make frames. Frames are decoded one at a time in the order of `submit`, so that the decoder's
+/// rounding does not depend on the queue. Another thread encodes and writes them. At most eight wait for each.
 class FrameWorkers {
  public:
-  /// Beside the sampler pays on a GPU, and with decoders that wait. On a CPU two networks at once fight for its cores, and
-  /// OpenMP's threads, once they are more than the cores, no longer wait for each other awake: small kernels then take
-  /// twice as long.
-  enum class Decoding { between_steps, beside };
+  /// When frames are decoded. `beside` is faster on a GPU. On a CPU the two networks compete for its cores; once there
+  /// are more threads than cores, OpenMP's threads no longer spin while they wait, and small kernels take twice as
+  /// long.
+  enum class Decoding {
+    between_steps,  ///< by the thread that submits them
+    beside,         ///< by a thread beside the sampler
+  };
   explicit FrameWorkers(Decoding decoding);
 
  private:
   friend class FrameWriter;
   static constexpr size_t kWaiting = 8;
-  // The decoder hands to the writer, so it must end first: members are destroyed last to first.
+  // The decoding thread pushes to the writing one, so it must end first: members are destroyed last to first.
   WorkQueue writing_{kWaiting};
-  std::optional<WorkQueue> decoding_;  // none: whoever submits decodes
+  std::optional<WorkQueue> decoding_;  // none: `submit` decodes
 };
 
-/// Makes the frames of one run; runs may share their workers. A failure comes out of the next `submit` or of `finish`,
-/// and is nobody else's.
+/// Makes the frames of one run. Several runs may share their workers. The next `submit`, or `finish`, throws what
+/// making a frame threw; other runs do not notice.
 class FrameWriter {
  public:
-  using Decode = std::function<Tensor(const FrameOrder&)>;
-  using Describe = std::function<std::vector<PngText>(const FrameOrder&)>;
+  using Decode = std::function<Tensor(const FrameRequest&)>;
+  using Describe = std::function<std::vector<PngText>(const FrameRequest&)>;
   using Written = std::function<void(const Frame&)>;  ///< called on the writing thread
 
   FrameWriter(FrameWorkers& workers, std::filesystem::path folder, Decode decode, Describe describe, Written written);
-  ~FrameWriter();  ///< drops the frames that wait; `finish` first to have them made
+  ~FrameWriter();  ///< drops the frames that wait; `finish` first to have them written
 
-  void submit(FrameOrder order);  ///< waits where too many do already
-  void finish();                  ///< until all that was submitted is written
-  void write_decoded(
-      std::chrono::milliseconds limit);  ///< waits so long until those that are decoded are written; from any thread
-  double waited_ms() const;              ///< how long `submit` and `finish` held their caller
+  void submit(FrameRequest request);  ///< waits where too many frames wait already
+  void finish();                      ///< waits until all submitted frames are written
+  /// Waits at most this long until all decoded frames are written. From any thread.
+  void write_decoded(std::chrono::milliseconds limit);
+  double waited_ms() const;  ///< the milliseconds that `submit` and `finish` took from their caller
 
  private:
   struct Frames;

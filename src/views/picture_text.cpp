@@ -13,17 +13,17 @@ namespace {
 
 using nlohmann::ordered_json;
 
-/// A value in A1111's comma-separated list is quoted where it would end the list or the line.
+/// A value for A1111's comma-separated list, quoted where it would otherwise end the list or the line.
 std::string listed(const std::string& value) {
   return value.find_first_of(",:\n\"") == std::string::npos ? value : ordered_json(value).dump();
 }
 
-/// Web UIs weigh brackets unless the text says otherwise.
+/// Whether a prompt has brackets. Web UIs read them as weights unless the text says otherwise.
 bool has_brackets(const Facts& facts) {
   return (facts.prompt + facts.negative_prompt.value_or("")).find_first_of("([") != std::string::npos;
 }
 
-/// In A1111's words, which has none for diffusers' three spacings.
+/// The schedule in A1111's words, which lack diffusers' three spacings.
 std::string schedule_type(const Facts& facts) {
   std::string text;
   const auto rule = std::find_if(schedules().begin(), schedules().end(),
@@ -36,12 +36,12 @@ std::string schedule_type(const Facts& facts) {
   return text;
 }
 
-/// Those that are not what the sampler has by itself.
+/// The options that differ from the sampler's defaults.
 std::string sampler_options(const Recipe& recipe) {
   const SamplerOptions usual{.eta = sampler_named(recipe.sampler).eta.value_or(0)};
   std::string text;
-  const auto add = [&](const char* name, double value, double unsaid) {
-    if (value != unsaid) text += std::string(", ") + name + ": " + plain(value);
+  const auto add = [&](const char* name, double value, double usual_value) {
+    if (value != usual_value) text += std::string(", ") + name + ": " + plain(value);
   };
   add("Eta", recipe.options.eta, usual.eta);
   add("Sigma churn", recipe.options.s_churn, usual.s_churn);
@@ -51,7 +51,7 @@ std::string sampler_options(const Recipe& recipe) {
   return text;
 }
 
-/// Where guidance is not everywhere, or not as it comes. Web UIs have no common words for it.
+/// The interval and the rescale of guidance, where they are used. Web UIs have no common words for them.
 std::string guidance_words(const Facts& facts) {
   const GuidanceRule& rule = facts.recipe.guidance;
   std::string text;
@@ -66,7 +66,7 @@ std::string guidance_words(const Facts& facts) {
   return text;
 }
 
-std::string parameters(const Manifest& manifest, const Facts& facts, const FrameOrder& order) {
+std::string parameters(const Manifest& manifest, const Facts& facts, const FrameRequest& frame) {
   const Recipe& recipe = facts.recipe;
   std::ostringstream text;
   text << facts.prompt << '\n';
@@ -80,7 +80,7 @@ std::string parameters(const Manifest& manifest, const Facts& facts, const Frame
   if (facts.prompt_syntax == "plain" && has_brackets(facts)) text << ", Emphasis: None";
   text << sampler_options(recipe);
   text << ", RNG: " << (recipe.rng == Rng::cpu ? "CPU" : "NV");
-  if (order.kind != "final") text << ", Step: " << order.step;
+  if (frame.kind != FrameKind::final) text << ", Step: " << frame.step;
   text << ", Version: steplapse " << STEPLAPSE_VERSION;
   return text.str();
 }
@@ -88,17 +88,17 @@ std::string parameters(const Manifest& manifest, const Facts& facts, const Frame
 }  // namespace
 
 std::vector<PngText> picture_texts(const Manifest& manifest, const Facts& facts, const std::string& decoder,
-                                   const FrameOrder& order) {
-  ordered_json about{{"version", STEPLAPSE_VERSION}, {"step", order.step}, {"kind", order.kind}, {"timestep", nullptr}};
-  if (order.level.timestep) about["timestep"] = *order.level.timestep;
-  about.update({{"alpha", order.level.alpha}, {"sigma", order.level.sigma}, {"decoder", decoder}});
+                                   const FrameRequest& frame) {
+  ordered_json about{
+      {"version", STEPLAPSE_VERSION}, {"step", frame.step}, {"kind", name_of(frame.kind)}, {"timestep", nullptr}};
+  if (frame.level.timestep) about["timestep"] = *frame.level.timestep;
+  about.update({{"alpha", frame.level.alpha}, {"sigma", frame.level.sigma}, {"decoder", decoder}});
   ordered_json settings = settings_json(facts);
   for (const char* of_the_model : {"clip_sample_range", "prediction_type"}) settings.erase(of_the_model);
-  settings.update({{"latents_given", facts.recipe.init_noise_given},
-                   {"model", manifest.name},
-                   {"model_sha256", manifest.sha256}});
+  settings.update(
+      {{"latents_given", facts.recipe.init_noise_given}, {"model", manifest.name}, {"model_sha256", manifest.sha256}});
   about["settings"] = settings;
-  return {{"parameters", parameters(manifest, facts, order)}, {"steplapse", about.dump()}};
+  return {{"parameters", parameters(manifest, facts, frame)}, {"steplapse", about.dump()}};
 }
 
 }  // namespace steplapse

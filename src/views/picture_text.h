@@ -10,10 +10,10 @@
 
 namespace steplapse {
 
-/// What a picture says about itself: `parameters`, the text that web UIs read (A1111's form), and `steplapse`, a JSON
-/// object with step, kind, timestep, alpha, sigma, decoder and the run's settings. No date and no duration: the same
-/// run gives the same bytes.
+/// The texts in a picture: `parameters`, which web UIs read (in A1111's form), and `steplapse`, a JSON object with
+/// step, kind, timestep, alpha, sigma, decoder and the run's settings. They have no date and no duration, so equal runs
+/// give equal bytes.
 std::vector<PngText> picture_texts(const Manifest& manifest, const Facts& facts, const std::string& decoder,
-                                   const FrameOrder& order);
+                                   const FrameRequest& frame);
 
 }  // namespace steplapse

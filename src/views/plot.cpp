@@ -27,7 +27,7 @@ struct Colour {
   int red, green, blue;
 };
 constexpr Colour kInk{40, 40, 40}, kGuide{130, 130, 130}, kGrid{220, 220, 220};
-// Okabe and Ito's, which are told apart with any kind of colour vision.
+// Okabe and Ito's colours, which people with any colour vision can distinguish.
 constexpr std::array<Colour, 7> kColours{
     {{0, 114, 178}, {213, 94, 0}, {0, 158, 115}, {204, 121, 167}, {230, 159, 0}, {86, 180, 233}, {0, 0, 0}}};
 
@@ -37,7 +37,7 @@ struct Point {
 enum class Anchor { start, middle, end };
 enum class Shape { circle, square, diamond };
 
-/// How a series looks: colours first, then shapes.
+/// The look of a series. Series differ in colour first; once the colours are used up, in shape.
 struct Style {
   Colour colour;
   Shape shape;
@@ -110,7 +110,7 @@ class SvgCanvas : public Canvas {
     text << "rgb(" << colour.red << ',' << colour.green << ',' << colour.blue << ')';
     return text.str();
   }
-  /// What is no visible character is shown as its code, as in messages.
+  /// Invisible characters are shown as their codes, as in messages.
   static std::string in_xml(const std::string& text) {
     std::string safe;
     for (const char character : escaped(text, 200)) {
@@ -143,7 +143,7 @@ class PngCanvas : public Canvas {
   void line(const std::vector<Point>& points, Colour colour, double width, bool dashed) override {
     constexpr double kDashes[] = {5, 4};
     set(colour);
-    cairo_new_path(cairo_.get());  // text leaves its end behind as the start of a line
+    cairo_new_path(cairo_.get());  // a text before leaves a current point, from which the line would start
     for (const Point& point : points) cairo_line_to(cairo_.get(), point.x, point.y);
     cairo_set_line_width(cairo_.get(), width);
     cairo_set_dash(cairo_.get(), kDashes, dashed ? 2 : 0, 0);
@@ -207,7 +207,7 @@ class PngCanvas : public Canvas {
 
 bool can_show(const Plot::Axis& axis, double value) { return std::isfinite(value) && (!axis.log || value > 0); }
 
-/// An axis over the numbers it has to show: where each comes, and where it has ticks.
+/// The range of an axis: the place of each number on it, and its ticks.
 class Range {
  public:
   Range(const Plot::Axis& axis, double low, double high) : log_(axis.log), low_(place(low)), high_(place(high)) {
@@ -273,8 +273,8 @@ void check_lengths(const Plot::Series& series) {
 
 double spread_at(const Plot::Series& series, size_t i) { return series.spread.empty() ? 0 : series.spread[i]; }
 
-/// The ranges of both axes: of all points that can be shown, up to their bars' upper ends. (The lower ones may be at nothing,
-/// which no logarithm shows: they are cut.)
+/// The ranges of both axes: over all points that can be shown and the upper ends of their bars. The lower ends may be
+/// at 0, which a logarithmic axis cannot show, so they are cut.
 std::pair<Range, Range> ranges_of(const Plot& plot) {
   std::vector<double> x = plot.x.ticks, y = plot.y.ticks;
   bool found = false;
@@ -305,7 +305,7 @@ double height_of(const Plot& plot) {
                           : kHeight;
 }
 
-/// A plot's axes on the canvas: where numbers come.
+/// The axes of a plot on the canvas, which turn numbers into places.
 struct Axes {
   Range x, y;
   double left, right, upper, lower;

@@ -6,36 +6,38 @@
 
 namespace steplapse {
 
-/// A diagram as data: lines over two axes.
+/// A line plot over two axes.
 struct Plot {
   struct Axis {
     std::string label;
     bool log = false;
-    std::vector<double> ticks = {};  ///< none: round numbers
+    std::vector<double> ticks = {};  ///< empty: round numbers are chosen
   };
   struct Series {
-    std::string name;  ///< into the legend, where there is more than one
-    std::vector<double> x, y;
-    std::vector<double> spread = {};  ///< half the height of each point's bar; none: no bars
-    bool dashed = false;              ///< and its dots hollow
-    bool guide = false;               ///< a line to read the others by: grey, without dots
+    std::string name;                 ///< for the legend, which a plot of several series has
+    std::vector<double> x, y;         ///< of equal length
+    std::vector<double> spread = {};  ///< half the height of each point's error bar, of x's length; empty: no bars
+    bool dashed = false;              ///< with hollow dots
+    bool guide = false;               ///< a grey line without dots, to compare the others with
   };
   std::string title;
   Axis x, y;
-  std::vector<Series>
-      series;  ///< a point that an axis can't show (not finite, 0 or less on a logarithmic one) is left out
+  /// A point that an axis cannot show is left out: one that is not finite, or not above 0 on a logarithmic axis.
+  std::vector<Series> series;
 };
 
-/// Draws the plots below each other. Same input, same bytes.
-/// @throws std::invalid_argument  a series whose x, y and spread differ in length, or a plot without a point that can be shown
+/// The plots, one below the other, as the bytes of an SVG or PNG file. Equal input gives equal bytes.
+/// @throws std::invalid_argument  the x, y and spread of a series differ in length, or a plot has no point to show
 std::string svg_of(const std::vector<Plot>& plots);
 std::string png_of(const std::vector<Plot>& plots);
 
-/// @throws UsageError  a name that does not end in .svg or .png
+/// Checks the name of a plot's file.
+/// @throws UsageError  it does not end in .svg or .png
 void check_plot_name(const std::filesystem::path& path);
 
-/// Writes FILE.svg or FILE.png, by its ending.
-/// @throws UsageError  another ending; OutputError  it can't be written
+/// Writes the plots as SVG or PNG, by the ending of the file's name.
+/// @throws UsageError   another ending
+/// @throws OutputError  the file cannot be written
 void write_plots(const std::filesystem::path& path, const std::vector<Plot>& plots);
 
 }  // namespace steplapse

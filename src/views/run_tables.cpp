@@ -20,12 +20,12 @@ std::string field(const std::optional<double>& value) {
   return nlohmann::json(*value).dump();
 }
 
-/// Which step has which frame file, of one kind.
-std::map<int64_t, std::string> frame_files(const nlohmann::json& facts, const std::string& kind) {
+/// The frame files of one kind, by step.
+std::map<int64_t, std::string> frame_files(const nlohmann::json& facts, FrameKind kind) {
   std::map<int64_t, std::string> files;
   if (!facts.contains("frame_steps")) return files;
-  const auto steps =
-      nlohmann::json::parse(facts.at("frame_steps").get<std::string>()).value(kind, std::vector<int64_t>());
+  const auto steps = nlohmann::json::parse(facts.at("frame_steps").get<std::string>())
+                         .value(std::string(name_of(kind)), std::vector<int64_t>());
   const bool counted = facts.at("number") == "frames";
   for (size_t i = 0; i < steps.size(); ++i) {
     files[steps[i]] = frame_file(kind, counted ? static_cast<int64_t>(i) + 1 : steps[i]);
@@ -35,7 +35,7 @@ std::map<int64_t, std::string> frame_files(const nlohmann::json& facts, const st
 
 std::string csv_of(const std::vector<StepRow>& rows, const nlohmann::json& facts) {
   std::ostringstream csv;
-  const auto x0_files = frame_files(facts, "x0"), xt_files = frame_files(facts, "xt");
+  const auto x0_files = frame_files(facts, FrameKind::x0), xt_files = frame_files(facts, FrameKind::xt);
   csv << "step,timestep,alpha,sigma,latents_rms_change,x0_rms_change,x0_rms_to_final,x0_mean_abs_change,x0_psnr_change,"
          "x0_compared_step,guidance_norm,denoiser_calls,denoiser_ms,decode_ms,encode_ms,write_ms,x0_file,xt_file\n";
   for (const StepRow& row : rows) {
@@ -57,7 +57,7 @@ std::string csv_of(const std::vector<StepRow>& rows, const nlohmann::json& facts
   return csv.str();
 }
 
-/// What people look for comes first, the long lists last, and between them all the rest by name.
+/// The keys of run.json that come first, and the long lists that come last. The others stand between, sorted by name.
 constexpr std::array kFirst{"prompt",   "negative_prompt", "seed",    "sampler",       "steps",
                             "schedule", "guidance_scale",  "width",   "height",        "model",
                             "ended",    "ended_reason",    "started", "total_seconds", "network_seconds"};
@@ -80,7 +80,7 @@ nlohmann::ordered_json for_people(nlohmann::json facts) {
 }
 
 std::string run_json(nlohmann::json facts) {
-  // What the log keeps as text for SQLite's sake becomes what it is.
+  // The log keeps these as text, since SQLite has no type for them.
   facts["seed"] = std::stoull(facts.at("seed").get<std::string>());
   for (const char* key : {"threads", "runs"}) {
     if (facts.contains(key)) facts[key] = std::stoi(facts.at(key).get<std::string>());

@@ -6,7 +6,8 @@
 
 namespace steplapse {
 
-/// Writes run.json and steps.csv from the log: docs/run-folder.md has their keys and columns.
+/// Writes run.json and steps.csv from a run's log. docs/run-folder.md has their keys and columns.
+/// @throws OutputError  a file cannot be written
 void write_tables(const RunLog& log, const std::filesystem::path& folder);
 
 }  // namespace steplapse

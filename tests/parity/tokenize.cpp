@@ -19,12 +19,9 @@ std::string read(const char* path) {
 
 int main(int count, char** arguments) try {
   if (count != 6) throw std::invalid_argument("wanted VOCAB MERGES BOS EOS PAD");
-  const steplapse::Manifest::Tokenizer spec{"clip_bpe",
-                                            {arguments[1], arguments[2]},
-                                            77,
-                                            std::stoll(arguments[3]),
-                                            std::stoll(arguments[4]),
-                                            std::stoll(arguments[5])};
+  const steplapse::Manifest::Tokenizer spec{
+      steplapse::TokenizerKind::clip_bpe, {arguments[1], arguments[2]}, 77,
+      std::stoll(arguments[3]),           std::stoll(arguments[4]),     std::stoll(arguments[5])};
   const steplapse::Tokenizer tokenizer(spec, {read(arguments[1]), read(arguments[2])});
   for (std::string line; std::getline(std::cin, line);) {
     nlohmann::json ids = nlohmann::json::array(), begins = ids;

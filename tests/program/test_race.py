@@ -281,7 +281,7 @@ def test_all_end_at_sigma_zero(race, tmp_path):
 # ---- what is refused
 
 CALLS = "expected an integer from 1 to 1000000"
-LEADING = "; a race wants one start for all, as karras, normal or trailing have"
+LEADING = "; a race needs one start for all, as karras, normal or trailing have"
 
 
 @pytest.mark.parametrize(
@@ -306,7 +306,7 @@ LEADING = "; a race wants one start for all, as karras, normal or trailing have"
         (["x", "--samplers", "euler", "--calls", "5,5"], "--calls: 5 is given twice"),
         (
             ["x", "--samplers", "euler", "--calls", "1001", "--reference", "dpmpp_2m:50"],
-            "--calls 1001: euler asks 1000 times in the 1000 steps there can be",
+            "--calls 1001: euler asks 1000 times in the 1000 steps that the schedule has",
         ),
         (
             ["x", "--samplers", "euler", "--calls", "501"],
@@ -350,7 +350,7 @@ LEADING = "; a race wants one start for all, as karras, normal or trailing have"
         (["x", "--samplers", "euler", "--reference", "heun:0"], f"--reference heun:0, calls '0': {CALLS}"),
         (
             ["x", "--samplers", "euler", "--reference", "heun:1200"],
-            "--reference heun:1200, doubled to know its own error: asks 1999 times in the 1000 steps there can be",
+            "--reference heun:1200, doubled to know its own error: asks 1999 times in the 1000 steps that the schedule has",
         ),
         (
             ["x", "--samplers", "euler", "--plot", "race.jpg"],

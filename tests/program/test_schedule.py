@@ -391,11 +391,11 @@ BAD_LEVELS = [
     (["--sigmas", "14,0", "--rho", "7"], "--sigmas has all levels already; leave out --rho"),
     (["--sigmas", "14,0", "--timesteps", "999"], "--timesteps and --sigmas both say which levels; leave one out"),
     (["--timesteps", "1000,500"], "--timesteps: 1000: the model was trained on timesteps 0 to 999"),
-    (["--timesteps", "500,600"], "--timesteps: 600 after 500: they must fall"),
+    (["--timesteps", "500,600"], "--timesteps: 600 after 500: expected numbers that fall"),
     (["--sigmas", "14,1"], "--sigmas: ends at 1, which would leave noise in the picture; expected 0 at the end"),
     (["--sigmas", "14,nan,0"], "--sigmas '14,nan,0': expected numbers with commas between, as 14.6,3.9,0.9,0"),
     (["--sigmas", "100,0"], f"--sigmas: 100: {RANGE}"),
-    (["--sigmas", "1,2,0"], "--sigmas: 2 after 1: they must fall"),
+    (["--sigmas", "1,2,0"], "--sigmas: 2 after 1: expected numbers that fall"),
     (["--sampler", "a1111:DPM+++ 9M"], "unknown sampler 'a1111:DPM+++ 9M', did you mean 'a1111:DPM++ 2M'?"),
     (
         ["--sampler", "invoke:euler"],

@@ -7,9 +7,9 @@
 namespace steplapse {
 namespace {
 
-/// Ancestral sampling, the way back through the noising that made x. Draws once a step but to sigma 0; clips x0, and
-/// with it the noise that x is told to have. Source: Ho et al. 2020 (arXiv:2006.11239), eq. 6 and 7, with that
-/// posterior's own variance (diffusers' "fixed_small"), between the levels listed.
+/// Ancestral sampling between the schedule's levels, with the posterior's own variance (diffusers' "fixed_small").
+/// Draws once per step, except to sigma 0. Clipping x0 changes the noise that is left in x too. Source: Ho et al. 2020
+/// (arXiv:2006.11239), eq. 6 and 7.
 Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
   const auto& levels = schedule.levels;
@@ -20,18 +20,18 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noi
     Tensor x0 = p.x0;
     if (options.clip_sample_range) x0 = x0.clamp(-*options.clip_sample_range, *options.clip_sample_range);
 
-    // Noising from `to` to `from` keeps a share of x and adds noise of a variance: theirs sqrt(alpha_t) and beta_t.
-    const double kept = from.alpha / to.alpha;
-    const double added = from.sigma * from.sigma - kept * kept * to.sigma * to.sigma;
+    // Noising from `to` to `from` multiplies x by sqrt(alpha_t) and adds noise of variance beta_t, in the paper's
+    // letters.
+    const double sqrt_alpha_t = from.alpha / to.alpha;
+    const double beta_t = from.sigma * from.sigma - sqrt_alpha_t * sqrt_alpha_t * to.sigma * to.sigma;
 
-    // Eq. 7 with the noise left in x after x0, which clipping changes, as the paper and diffusers have it (DDIM keeps
-    // eps).
+    // Eq. 7, with the noise x - alpha x0, which clipping changes, as in the paper and in diffusers. (DDIM keeps eps.)
     const double shrunk = (to.sigma / from.sigma) * (to.sigma / from.sigma);
-    const double fresh = options.s_noise * (to.sigma / from.sigma) * std::sqrt(added);
+    const double sigma_up = options.s_noise * (to.sigma / from.sigma) * std::sqrt(beta_t);
 
-    Tensor next = to.alpha * x0 + shrunk * kept * (x - from.alpha * x0);
-    if (fresh > 0) next = next + fresh * noise.like(x);
-    x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, x0);
+    Tensor next = to.alpha * x0 + shrunk * sqrt_alpha_t * (x - from.alpha * x0);
+    if (sigma_up > 0) next = next + sigma_up * noise.like(x);
+    x = co_await step_done(i + 1, to, next, x0);
   }
   co_return x;
 }

@@ -8,8 +8,9 @@
 namespace steplapse {
 namespace {
 
-/// DEIS: eps extrapolated from two steps as linear in log(sigma / alpha), integrated exactly. Draws nothing. Source:
-/// Zhang & Chen 2022 (arXiv:2204.13902), rho-AB-DEIS with polynomials in log rho, diffusers' "logrho".
+/// DEIS of order 2: takes eps as linear in log(sigma / alpha) through its last two values, and integrates it exactly.
+/// Draws nothing. Source: Zhang & Chen 2022 (arXiv:2204.13902), rho-AB-DEIS with polynomials in log rho (diffusers'
+/// "logrho").
 Trajectory sample(Tensor x, Schedule schedule, SamplerOptions, Noise) {
   check_levels(schedule);
   const auto& levels = schedule.levels;
@@ -19,17 +20,16 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions, Noise) {
     const Prediction p = co_await predict(x, from);
     eps.add(from, p.eps);
 
-    // x / alpha moves by the integral of eps over rho = sigma / alpha. With eps as it is now, that is DDIM; the line in
-    // log rho through the last eps adds their difference times the integral of log(rho / rho_now) / log(rho_last /
-    // rho_now). diffusers ends at its own last level, with order 1 where there are fewer than 15 steps; here order is 1
-    // to sigma 0.
+    // x / alpha moves by the integral of eps over rho = sigma / alpha. Constant eps gives DDIM. The line in log rho
+    // through the last eps adds the difference of the two times the integral of log(rho / rho_now) / log(rho_last /
+    // rho_now). The step to sigma 0 is of order 1. (diffusers ends at its own last level, with order 1 below 15 steps.)
     Tensor next = to.alpha * p.x0 + to.sigma * p.eps;
     if (eps.size() == 2 && to.sigma > 0) {
       const double rho = noise_ratio(from), rho_next = noise_ratio(to);
       const double integral = rho_next * (std::log(rho_next / rho) - 1) + rho;
       next = next + to.alpha * integral / (eps[0].lambda - eps[1].lambda) * (eps[1].value - eps[0].value);
     }
-    x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, p.x0);
+    x = co_await step_done(i + 1, to, next, p.x0);
   }
   co_return x;
 }

@@ -6,10 +6,10 @@
 namespace steplapse {
 namespace {
 
-/// The slope of the whole step is asked half way, in log sigma. Source: DPM-Solver-2, Lu et al. 2022 (arXiv:2206.00927),
-/// algorithm 1, with the midpoint rule in place of its last line and the churn of Karras et al. 2022, as k-diffusion's
-/// sample_dpm_2 has it. Asks twice a step; noise as for Euler. Web UIs give it a list of one level more and leave out
-/// the last but one; that is their schedule's matter.
+/// DPM-Solver-2 with the midpoint rule: the slope of the whole step is that at its middle in log sigma. Asks twice per
+/// step; draws as `euler` does. Source: Lu et al. 2022 (arXiv:2206.00927), algorithm 1, with the midpoint rule in place
+/// of its last line, and the churn of Karras et al. 2022 (arXiv:2206.00364), as in k-diffusion's sample_dpm_2. (Web UIs
+/// give it a schedule of one step more without the last level but one: ScheduleRequest::drops_penultimate.)
 Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
   const Path path(schedule);
@@ -25,7 +25,7 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noi
       const Prediction half_way = co_await predict(straight_to(middle, p), middle);
       next = path.follow(x, from, to, path.slope(half_way));
     }
-    x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, p.x0);
+    x = co_await step_done(i + 1, to, next, p.x0);
   }
   co_return x;
 }
@@ -37,7 +37,7 @@ Sampler sampler_rows::dpm2() {
           .label = "DPM2",
           .start = sample,
           .order = 2,
-          .calls_a_step = 2,
+          .calls_per_step = 2,
           .churns = true,
           .usual_schedule = "karras",
           .aliases = {"k-diffusion:sample_dpm_2", "diffusers:KDPM2DiscreteScheduler", "a1111:DPM2", "a1111:k_dpm_2",

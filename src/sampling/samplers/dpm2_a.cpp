@@ -7,8 +7,9 @@
 namespace steplapse {
 namespace {
 
-/// DPM2 to below the next level, and fresh noise up to it; eta, draws and flow as for Euler ancestral. Asks twice a
-/// step. Source: k-diffusion's sample_dpm_2_ancestral.
+/// Ancestral DPM2: a step of `dpm2` to below the next level, then fresh noise up to it. eta, draws and flow levels are
+/// as in `euler_a`. Asks twice per step. Source: k-diffusion's sample_dpm_2_ancestral; Lu et al. 2022
+/// (arXiv:2206.00927), algorithm 1.
 Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
   check_eta(options);
@@ -17,15 +18,15 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noi
   for (size_t i = 0; i + 1 < levels.size(); ++i) {
     const NoiseLevel from = levels[i], to = levels[i + 1];
     const Prediction p = co_await predict(x, from);
-    const Renewal up = ancestral(schedule, from, to, options);
-    Tensor below = straight_to(up.down, p);
-    if (!is_first_order(from, up.down)) {
-      const NoiseLevel middle = path.at(std::sqrt(path.sigma(from) * path.sigma(up.down)));
+    const AncestralStep step = ancestral_step(schedule, from, to, options);
+    Tensor below = straight_to(step.down, p);
+    if (!is_first_order(from, step.down)) {
+      const NoiseLevel middle = path.at(std::sqrt(path.sigma(from) * path.sigma(step.down)));
       const Prediction half_way = co_await predict(straight_to(middle, p), middle);
-      below = path.follow(x, from, up.down, path.slope(half_way));
+      below = path.follow(x, from, step.down, path.slope(half_way));
     }
-    const Tensor next = up(below, noise);
-    x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, p.x0);
+    const Tensor next = step.up(below, noise);
+    x = co_await step_done(i + 1, to, next, p.x0);
   }
   co_return x;
 }
@@ -37,7 +38,7 @@ Sampler sampler_rows::dpm2_a() {
           .label = "DPM2 a",
           .start = sample,
           .order = 2,
-          .calls_a_step = 2,
+          .calls_per_step = 2,
           .eta = 1,
           .usual_schedule = "karras",
           .aliases = {"k-diffusion:sample_dpm_2_ancestral", "diffusers:KDPM2AncestralDiscreteScheduler", "a1111:DPM2 a",

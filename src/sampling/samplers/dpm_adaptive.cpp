@@ -6,29 +6,29 @@
 namespace steplapse {
 namespace {
 
-constexpr double kAbsolute = 0.0078, kRelative = 0.05;  // of x / alpha, where pixels are from -1 to 1
-constexpr double kFirstRise = 0.05;
-constexpr double kLeastFactor = 0.81;  // a step that asks for a shorter one than this share of itself is made again
+constexpr double kAbsolute = 0.0078, kRelative = 0.05;  // tolerances of x / alpha (atol and rtol)
+constexpr double kFirstRise = 0.05;                     // of lambda, in the first step tried
+constexpr double kLeastFactor = 0.81;  // a step whose factor is below this is tried again with a shorter h
 
-/// How far apart two solutions are, in units of what is allowed: the root of the mean square.
+/// The difference of two solutions in units of the tolerance: the root mean square.
 double error_of(const Tensor& low, const Tensor& high, const Tensor& before) {
   const Tensor allowed = at::maximum(low.abs(), before.abs()).mul(kRelative).clamp_min(kAbsolute);
   return ((low - high) / allowed).square().mean().sqrt().item<double>();
 }
 
-/// What to multiply h by: the error falls with h^order. Bounded, as k-diffusion does it.
+/// The factor for the next h, since the error falls with h^order. Bounded as in k-diffusion.
 double factor_for(double error, double order) { return 1 + std::atan(std::pow(1 / (error + 1e-8), 1 / order) - 1); }
 
-/// DPM-Solver-23: steps in log(sigma / alpha) as long as solutions of order 2 and 3 agree to atol 0.0078 and rtol 0.05
-/// (of x / alpha). Of the schedule it takes the range alone, as DPM-Solver-fast; how many steps it makes shows at the end.
-/// Three calls a step, two more for each that was too long. eta and draws as for DPM-Solver-fast. Source: Lu et al. 2022
-/// (arXiv:2206.00927), appendix C, with the tolerances and the controller of k-diffusion's sample_dpm_adaptive.
+/// DPM-Solver-23: chooses the length of each step in log(sigma / alpha) so that solutions of order 2 and 3 agree within
+/// the tolerances. It uses only the range of the schedule, as `dpm_fast` does; the number of steps is known at the end.
+/// Three calls per step, and two more for each step tried again. eta and draws are as in `dpm_fast`. Source: Lu et al.
+/// 2022 (arXiv:2206.00927), appendix C, with the tolerances and the controller of k-diffusion's sample_dpm_adaptive.
 Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
   check_eta(options);
   const auto& levels = schedule.levels;
   const SolverRange range(levels);
-  int64_t number = 0;
+  size_t number = 0;
   for (size_t i = 0; i < range.first; ++i) {
     const Prediction p = co_await predict(x, levels[i]);
     const Tensor next = straight_to(levels[i + 1], p);
@@ -44,8 +44,8 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noi
     const Prediction p = co_await predict(x, from);
     for (bool accepted = false; !accepted;) {
       const NoiseLevel to = h < rise(from, end) ? between(schedule, from, 1, h) : end;
-      const Renewal up = renewal(schedule, from, to, options, noise_ratio(end));
-      const NoiseLevel down = up.down;
+      const AncestralStep step = posterior_step(schedule, from, to, options, noise_ratio(end));
+      const NoiseLevel down = step.down;
 
       const double r1 = 1.0 / 3, r2 = 2.0 / 3, rises = rise(from, down);
       const NoiseLevel s1 = between(schedule, from, r1, rises), s2 = between(schedule, from, r2, rises);
@@ -58,7 +58,7 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noi
       h *= factor;
       accepted = factor >= kLeastFactor;
       if (accepted) {
-        const Tensor next = up(high, noise);
+        const Tensor next = step.up(high, noise);
         ++number;
         x = co_await step_done(number, to, next, p.x0);
         before = low;
@@ -84,7 +84,7 @@ Sampler sampler_rows::dpm_adaptive() {
       .label = "DPM adaptive",
       .start = sample,
       .order = 3,
-      .calls_a_step = 3,
+      .calls_per_step = 3,
       .eta = 0,
       .picks_levels = true,
       .adaptive = true,

@@ -6,12 +6,13 @@
 namespace steplapse {
 namespace {
 
-struct Leg {
+/// A step with the order of its solver.
+struct SolverStep {
   NoiseLevel from, to;
   int order;
 };
 
-/// Orders that ask n times in all, section 3.4.
+/// The orders of the steps that make n calls in all (section 3.4).
 std::vector<int> orders_for(int64_t n) {
   if (n == 0) return {};
   std::vector<int> orders(static_cast<size_t>(n / 3), 3);
@@ -24,11 +25,11 @@ std::vector<int> orders_for(int64_t n) {
   return orders;
 }
 
-std::vector<Leg> make_legs(const Schedule& schedule) {
+std::vector<SolverStep> make_steps(const Schedule& schedule) {
   const auto& levels = schedule.levels;
   const SolverRange range(levels);
-  std::vector<Leg> legs;
-  for (size_t i = 0; i < range.first; ++i) legs.push_back({levels[i], levels[i + 1], 1});
+  std::vector<SolverStep> steps;
+  for (size_t i = 0; i < range.first; ++i) steps.push_back({levels[i], levels[i + 1], 1});
 
   const std::vector<int> orders = orders_for(static_cast<int64_t>(range.last - range.first));
   NoiseLevel from = levels[range.first];
@@ -36,44 +37,44 @@ std::vector<Leg> make_legs(const Schedule& schedule) {
     const double share = static_cast<double>(i + 1) / static_cast<double>(orders.size());
     NoiseLevel to = levels[range.last];
     if (i + 1 < orders.size()) to = between(schedule, levels[range.first], share, rise(levels[range.first], to));
-    legs.push_back({from, to, orders[i]});
+    steps.push_back({from, to, orders[i]});
     from = to;
   }
 
-  for (size_t i = range.last; i + 1 < levels.size(); ++i) legs.push_back({levels[i], levels[i + 1], 1});
-  return legs;
+  for (size_t i = range.last; i + 1 < levels.size(); ++i) steps.push_back({levels[i], levels[i + 1], 1});
+  return steps;
 }
 
-/// DPM-Solver-fast: DPM-Solver-3 steps evenly spaced in log(sigma / alpha), the last ones of lower order so that n listed
-/// steps are n calls of the denoiser; the steps it makes are about a third of that. Between the first level with alpha
-/// above 0 and the last with sigma above 0, the ends beyond are plain steps of one call each. Draws once a step while eta > 0,
-/// none at the end of the range. Source: Lu et al. 2022 (arXiv:2206.00927), section 3.4 and algorithm 2; eta (0 unless
-/// given; A1111 gives 1) is k-diffusion's. A1111 and ComfyUI spend all n calls above sigma 0 and show x as it is there, with
-/// the noise that is left in it.
+/// DPM-Solver-fast: steps of DPM-Solver-3, evenly spaced in log(sigma / alpha). The last steps are of lower order, so
+/// that a schedule of n steps takes n calls; the steps made are about a third of n. This holds between the first level
+/// with alpha above 0 and the last with sigma above 0; steps beyond are of first order with one call each. Draws once
+/// per step where eta is above 0, except at the end of the range. Source: Lu et al. 2022 (arXiv:2206.00927), section
+/// 3.4 and algorithm 2; eta is k-diffusion's (default 0; A1111 uses 1). (A1111 and ComfyUI spend all n calls above
+/// sigma 0 and show x there, with some noise left in it.)
 Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
   check_eta(options);
   const double lowest = noise_ratio(schedule.levels[SolverRange(schedule.levels).last]);
-  const std::vector<Leg> legs = make_legs(schedule);
-  for (size_t i = 0; i < legs.size(); ++i) {
-    const NoiseLevel from = legs[i].from, to = legs[i].to;
+  const std::vector<SolverStep> steps = make_steps(schedule);
+  for (size_t i = 0; i < steps.size(); ++i) {
+    const NoiseLevel from = steps[i].from, to = steps[i].to;
     const Prediction p = co_await predict(x, from);
-    const Renewal up = renewal(schedule, from, to, options, lowest);
-    Tensor below = straight_to(up.down, p);
-    if (legs[i].order == 2) {
+    const AncestralStep step = posterior_step(schedule, from, to, options, lowest);
+    Tensor below = straight_to(step.down, p);
+    if (steps[i].order == 2) {
       const double r1 = 1.0 / 2;
-      const NoiseLevel s1 = between(schedule, from, r1, rise(from, up.down));
+      const NoiseLevel s1 = between(schedule, from, r1, rise(from, step.down));
       const Prediction p1 = co_await predict(dpm_solver_1(x, from, s1, p.eps), s1);
-      below = dpm_solver_2(x, from, up.down, r1, p.eps, p1.eps);
-    } else if (legs[i].order == 3) {
-      const double r1 = 1.0 / 3, r2 = 2.0 / 3, h = rise(from, up.down);
+      below = dpm_solver_2(x, from, step.down, r1, p.eps, p1.eps);
+    } else if (steps[i].order == 3) {
+      const double r1 = 1.0 / 3, r2 = 2.0 / 3, h = rise(from, step.down);
       const NoiseLevel s1 = between(schedule, from, r1, h), s2 = between(schedule, from, r2, h);
       const Prediction p1 = co_await predict(dpm_solver_1(x, from, s1, p.eps), s1);
       const Prediction p2 = co_await predict(dpm_solver_3(x, from, s2, r2 / r1, p.eps, p1.eps), s2);
-      below = dpm_solver_3(x, from, up.down, 1 / r2, p.eps, p2.eps);
+      below = dpm_solver_3(x, from, step.down, 1 / r2, p.eps, p2.eps);
     }
-    const Tensor next = up(below, noise);
-    x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, p.x0);
+    const Tensor next = step.up(below, noise);
+    x = co_await step_done(i + 1, to, next, p.x0);
   }
   co_return x;
 }

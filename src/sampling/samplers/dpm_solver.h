@@ -9,38 +9,39 @@
 
 namespace steplapse {
 
-// DPM-Solver, Lu et al. 2022 (arXiv:2206.00927), in its letters: lambda = log(alpha / sigma), h its rise from s to t,
-// s1 and s2 the levels where it has risen by r1 h and r2 h, and eps, eps1, eps2 the noise in x at s, s1 and s2.
+// DPM-Solver, Lu et al. 2022 (arXiv:2206.00927), in the paper's letters: lambda = log(alpha / sigma); h is its rise
+// from s to t; s1 and s2 are the levels where it has risen by r1 h and r2 h; eps, eps1 and eps2 are the predictions at
+// s, s1, s2.
 
-/// h, above 0.
+/// h = lambda(t) - lambda(s), above 0.
 inline double rise(const NoiseLevel& s, const NoiseLevel& t) { return std::log(noise_ratio(s) / noise_ratio(t)); }
 
-/// The level r h above s.
+/// The level where lambda has risen by r h from s.
 inline NoiseLevel between(const Schedule& schedule, const NoiseLevel& s, double r, double h) {
   return schedule.at(noise_ratio(s) * std::exp(-r * h));
 }
 
-/// Eq. 3.7.
+/// x at t by DPM-Solver-1: eq. 3.7.
 inline Tensor dpm_solver_1(const Tensor& x, const NoiseLevel& s, const NoiseLevel& t, const Tensor& eps) {
   return t.alpha / s.alpha * x - t.sigma * std::expm1(rise(s, t)) * eps;
 }
 
-/// Algorithm 1, which has r1 = 1/2, with any r1.
+/// x at t by DPM-Solver-2: algorithm 1 with any r1 in place of 1/2.
 inline Tensor dpm_solver_2(const Tensor& x, const NoiseLevel& s, const NoiseLevel& t, double r1, const Tensor& eps,
                            const Tensor& eps1) {
   const double grown = std::expm1(rise(s, t));
   return t.alpha / s.alpha * x - t.sigma * grown * eps - t.sigma / (2 * r1) * grown * (eps1 - eps);
 }
 
-/// Algorithm 2: to s2 with r = r2 / r1 and eps1, and to t with r = 1 / r2 and eps2.
+/// A line of DPM-Solver-3, algorithm 2: x at s2 with r = r2 / r1 and eps1, or x at t with r = 1 / r2 and eps2.
 inline Tensor dpm_solver_3(const Tensor& x, const NoiseLevel& s, const NoiseLevel& t, double r, const Tensor& eps,
                            const Tensor& later) {
   const double h = rise(s, t), grown = std::expm1(h);
   return t.alpha / s.alpha * x - t.sigma * grown * eps - t.sigma * r * (grown / h - 1) * (later - eps);
 }
 
-/// The levels that it can go between: the first with alpha above 0 and the last with sigma above 0, none where there is no
-/// way down from one to the other (first == last).
+/// The part of a schedule where lambda is finite: from the first level with alpha above 0 to the last with sigma above
+/// 0. Empty (first == last) where lambda does not rise between them.
 struct SolverRange {
   size_t first = 0, last = 0;
   explicit SolverRange(const std::vector<NoiseLevel>& levels) : last(levels.size() - 1) {

@@ -8,8 +8,8 @@
 namespace steplapse {
 namespace {
 
-/// DPM-Solver++(2M): x0 extrapolated to the middle of the step from two. Draws nothing. Source: Lu et al. 2022
-/// (arXiv:2211.01095), algorithm 2.
+/// DPM-Solver++(2M): extrapolates x0 from its last two values to the middle of the step. Asks once per step; draws
+/// nothing. Source: Lu et al. 2022 (arXiv:2211.01095), algorithm 2.
 Trajectory sample(Tensor x, Schedule schedule, SamplerOptions, Noise) {
   check_levels(schedule);
   const auto& levels = schedule.levels;
@@ -22,15 +22,15 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions, Noise) {
     // Infinite from alpha 0 and to sigma 0, where exp(-h) is 0.
     const double h = lambda_of(to) - lambda_of(from);
 
-    // Of order 1 only to sigma 0, as k-diffusion does. diffusers lowers the order of every last step when there are
-    // fewer than 15; on lists that end at sigma 0 that is the same.
+    // The step to sigma 0 is of order 1, as in k-diffusion. (diffusers lowers the order of the last step where there
+    // are fewer than 15 steps, which gives the same on schedules that end at sigma 0.)
     Tensor d = p.x0;
     if (x0s.size() == 2 && to.sigma > 0) {
       const double r = (x0s[0].lambda - x0s[1].lambda) / h;
       d = (1 + 1 / (2 * r)) * x0s[0].value - 1 / (2 * r) * x0s[1].value;
     }
     const Tensor next = to.sigma / from.sigma * x - to.alpha * std::expm1(-h) * d;
-    x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, p.x0);
+    x = co_await step_done(i + 1, to, next, p.x0);
   }
   co_return x;
 }

@@ -11,10 +11,10 @@ namespace {
 
 enum class Variant { midpoint, heun };
 
-/// SDE-DPM-Solver++(2M): 2M with `eta` share of fresh noise (0 or more; 0 is 2M). Draws once a step while eta > 0, none
-/// in a step to sigma 0. Source: Lu et al. 2022 (arXiv:2211.01095), section 5; eta and the names of the variants are
-/// k-diffusion's. `midpoint` is k-diffusion's default; at eta 1 both are what diffusers calls sde-dpmsolver++ of order
-/// 2 with its solver_type.
+/// SDE-DPM-Solver++(2M): `dpmpp_2m` with a share `eta` of fresh noise, 0 or more; 0 is `dpmpp_2m`. Draws once per step
+/// where eta is above 0, except to sigma 0. Source: Lu et al. 2022 (arXiv:2211.01095), section 5; eta and the names of
+/// the variants are k-diffusion's, whose default is `midpoint`. (At eta 1 both variants are diffusers' sde-dpmsolver++
+/// of order 2 with the solver_type of that name.)
 template <Variant variant>
 Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
@@ -27,17 +27,17 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noi
     x0s.add(from, p.x0);
 
     const SdeStep step(from, to, options);
-    Tensor next = to.sigma / from.sigma * step.kept * x + to.alpha * (1 - step.kept * step.decay) * p.x0;
+    Tensor next = to.sigma / from.sigma * step.exp_eta_h * x + to.alpha * (1 - step.exp_eta_h * step.exp_h) * p.x0;
     const double h = lambda_of(to) - lambda_of(from);
     if (x0s.size() == 2 && to.sigma > 0 && h > 0) {
-      // h times the derivative of x0, weighted for x0 in the middle of the step, or as it moves along.
+      // d is h times the derivative of x0. Its weight takes x0 at the middle of the step, or integrates its change.
       const double h_eta = (1 + options.eta) * h, r = (x0s[0].lambda - x0s[1].lambda) / h;
       const Tensor d = (x0s[0].value - x0s[1].value) / r;
       const double weight = variant == Variant::midpoint ? -std::expm1(-h_eta) / 2 : std::expm1(-h_eta) / h_eta + 1;
       next = next + to.alpha * weight * d;
     }
-    if (step.fresh > 0) next = next + step.fresh * noise.like(x);
-    x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, p.x0);
+    if (step.sigma_up > 0) next = next + step.sigma_up * noise.like(x);
+    x = co_await step_done(i + 1, to, next, p.x0);
   }
   co_return x;
 }

@@ -7,10 +7,11 @@
 namespace steplapse {
 namespace {
 
-/// DPM-Solver++ for the SDE: 2S whose middle is noisy as well. The noise of the whole step goes on from that of its first
-/// half. Asks twice a step; draws twice a step while eta > 0, once from alpha 0 and never to sigma 0. Source: k-diffusion's
-/// sample_dpmpp_sde (r = 1/2), after Lu et al. 2022 (arXiv:2211.01095). k-diffusion and diffusers (DPMSolverSDEScheduler) draw
-/// from a Brownian tree with a seed of its own: the same law, other numbers.
+/// DPM-Solver++ for the SDE: DPM-Solver++(2S) with fresh noise at the middle of the step too. The noise of the whole
+/// step continues that of its first half. Asks twice per step; draws twice per step where eta is above 0, once from
+/// alpha 0, and never to sigma 0. Source: k-diffusion's sample_dpmpp_sde (r = 1/2), after Lu et al. 2022
+/// (arXiv:2211.01095). (k-diffusion and diffusers' DPMSolverSDEScheduler draw from a Brownian tree with its own seed:
+/// other numbers of the same distribution.)
 Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
   check_eta(options);
@@ -19,29 +20,30 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noi
   for (size_t i = 0; i + 1 < levels.size(); ++i) {
     const NoiseLevel from = levels[i], to = levels[i + 1];
     const Prediction p = co_await predict(x, from);
-    const Renewal up = renewal(schedule, from, to, options);
+    const AncestralStep step = posterior_step(schedule, from, to, options);
     Tensor next;
     if (is_first_order(from, to)) {
-      next = up(towards(p.x0, x, from, up.down), noise);
+      next = step.up(towards(p.x0, x, from, step.down), noise);
     } else {
       const NoiseLevel middle = schedule.at(std::sqrt(noise_ratio(from) * noise_ratio(to)));
-      const Renewal up_half = renewal(schedule, from, middle, options);
-      Tensor x_half = up_half.scale * towards(p.x0, x, from, up_half.down);
+      const AncestralStep half_step = posterior_step(schedule, from, middle, options);
+      Tensor x_half = half_step.scale * towards(p.x0, x, from, half_step.down);
       Tensor first;
-      if (up_half.fresh > 0) {
+      if (half_step.sigma_up > 0) {
         first = noise.like(x);
-        x_half = x_half + up_half.fresh * first;
+        x_half = x_half + half_step.sigma_up * first;
       }
       const Prediction half_way = co_await predict(x_half, middle);
 
-      next = up.scale * towards(half_way.x0, x, from, up.down);
-      if (up_half.fresh > 0) {
-        // One Brownian path, in sigma as k-diffusion's: what the first half drew is part of the whole.
+      next = step.scale * towards(half_way.x0, x, from, step.down);
+      if (half_step.sigma_up > 0) {
+        // One Brownian path over sigma, as in k-diffusion: the noise of the first half is part of that of the whole
+        // step.
         const double share = (path.sigma(from) - path.sigma(middle)) / (path.sigma(from) - path.sigma(to));
-        next = next + up.fresh * (std::sqrt(share) * first + std::sqrt(1 - share) * noise.like(x));
+        next = next + step.sigma_up * (std::sqrt(share) * first + std::sqrt(1 - share) * noise.like(x));
       }
     }
-    x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, p.x0);
+    x = co_await step_done(i + 1, to, next, p.x0);
   }
   co_return x;
 }
@@ -53,7 +55,7 @@ Sampler sampler_rows::dpmpp_sde() {
           .label = "DPM++ SDE",
           .start = sample,
           .order = 2,
-          .calls_a_step = 2,
+          .calls_per_step = 2,
           .eta = 1,
           .usual_schedule = "karras",
           .aliases = {"k-diffusion:sample_dpmpp_sde", "diffusers:DPMSolverSDEScheduler", "a1111:DPM++ SDE",

@@ -8,6 +8,7 @@
 namespace steplapse {
 namespace {
 
+/// The noise scale of ER SDE 5.
 double phi(double k) { return k * (std::exp(std::pow(k, 0.3)) + 10); }
 
 struct Integrals {
@@ -15,7 +16,7 @@ struct Integrals {
   double of_line = 0;  ///< of (k - upper) / phi
 };
 
-/// From `lower` to `upper` by Simpson's rule over log k, where dk / phi(k) is smooth: dk = k dlog(k).
+/// The integrals from `lower` to `upper`, by Simpson's rule over log k, where dk / phi(k) is smooth: dk = k dlog(k).
 Integrals integrate(double lower, double upper) {
   constexpr int kParts = 64;
   const double part = std::log(upper / lower) / kParts;
@@ -29,9 +30,9 @@ Integrals integrate(double lower, double upper) {
   return sum;
 }
 
-/// ER-SDE-Solver-3: a reverse-time SDE whose noise is set by phi(k) = k (exp(k^0.3) + 10), with k = sigma / alpha.
-/// Draws once a step while s_noise > 0, none to sigma 0. Source: Cui et al. 2023 (arXiv:2309.06169), the third-order
-/// solver for variance preserving data with the noise scale of its ER SDE 5.
+/// ER-SDE-Solver-3: solves a reverse-time SDE whose noise is given by phi(k) = k (exp(k^0.3) + 10), with k = sigma /
+/// alpha. Draws once per step where s_noise is above 0, except to sigma 0. Source: Cui et al. 2023 (arXiv:2309.06169),
+/// the third-order solver for variance preserving data, with the noise scale of ER SDE 5.
 Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
   const auto& levels = schedule.levels;
@@ -41,14 +42,13 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noi
     const Prediction p = co_await predict(x, from);
     x0s.add(from, p.x0);
 
-    // Their lambda is k here. From alpha 0 the ratio of phi is 0, and k_next what is left under the root.
+    // k is the paper's lambda. From alpha 0 the ratio of phi is 0, and only k_next is left under the root.
     const double k = noise_ratio(from), k_next = noise_ratio(to);
     const double ratio = from.alpha > 0 ? phi(k_next) / phi(k) : 0;
     const double carried = from.alpha > 0 ? k * ratio : 0;
-    const double fresh = options.s_noise * to.alpha * std::sqrt(k_next * k_next - carried * carried);
+    const double sigma_up = options.s_noise * to.alpha * std::sqrt(k_next * k_next - carried * carried);
 
-    // x / alpha shrinks by the ratio and turns to x0: alpha_from x0 in x, and with it sigma_from / alpha_from times
-    // eps.
+    // x / alpha is multiplied by the ratio, and the rest is x0. In x / alpha = x0 + k eps that leaves x0 + ratio k eps.
     Tensor next = to.alpha * (p.x0 + carried * p.eps);
     if (x0s.size() > 1 && to.sigma > 0 && k_next < k) {
       const Integrals integrals = integrate(k_next, k);
@@ -63,8 +63,8 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noi
         next = next + to.alpha * (dk * dk / 2 + phi(k_next) * integrals.of_line) * bend;
       }
     }
-    if (fresh > 0) next = next + fresh * noise.like(x);
-    x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, p.x0);
+    if (sigma_up > 0) next = next + sigma_up * noise.like(x);
+    x = co_await step_done(i + 1, to, next, p.x0);
   }
   co_return x;
 }

@@ -4,8 +4,9 @@
 namespace steplapse {
 namespace {
 
-/// Euler steps. Source: Karras et al. 2022 (arXiv:2206.00364), algorithm 2 without its correction. `s_churn` above 0 adds
-/// noise before a step: one draw where sigma / alpha lies in [s_tmin, s_tmax]; at 0 it draws nothing and is DDIM with eta 0.
+/// Euler's method. With s_churn above 0 it adds noise before a step: one draw where sigma / alpha lies in [s_tmin,
+/// s_tmax]. With s_churn 0 it draws nothing and equals `ddim` with eta 0. Source: Karras et al. 2022
+/// (arXiv:2206.00364), algorithm 2 without its correction.
 Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
   const auto& levels = schedule.levels;
@@ -15,7 +16,7 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noi
     churn(x, from, schedule, options, noise);
     const Prediction p = co_await predict(x, from);
     const Tensor next = straight_to(to, p);
-    x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, p.x0);
+    x = co_await step_done(i + 1, to, next, p.x0);
   }
   co_return x;
 }

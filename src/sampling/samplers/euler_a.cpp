@@ -5,9 +5,10 @@
 namespace steplapse {
 namespace {
 
-/// Euler steps to below the next level, and fresh noise up to it, as `eta` says: 0 is Euler. One draw a step while eta > 0,
-/// none to sigma 0. Source: Song et al. 2021 (arXiv:2011.13456), appendix F, at eta 1; eta is k-diffusion's
-/// (sample_euler_ancestral). diffusers has eta 1 alone. For flow levels, ComfyUI's sample_euler_ancestral_RF.
+/// Ancestral Euler: an Euler step to below the next level, then fresh noise up to it. eta 0 is `euler`. Draws once per
+/// step where eta is above 0, except to sigma 0. Source: Song et al. 2021 (arXiv:2011.13456), appendix F, for eta 1;
+/// k-diffusion's sample_euler_ancestral for eta (diffusers has only eta 1); ComfyUI's sample_euler_ancestral_RF for
+/// flow levels.
 Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
   check_eta(options);
@@ -15,9 +16,9 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noi
   for (size_t i = 0; i + 1 < levels.size(); ++i) {
     const NoiseLevel from = levels[i], to = levels[i + 1];
     const Prediction p = co_await predict(x, from);
-    const Renewal up = ancestral(schedule, from, to, options);
-    const Tensor next = up(straight_to(up.down, p), noise);
-    x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, p.x0);
+    const AncestralStep step = ancestral_step(schedule, from, to, options);
+    const Tensor next = step.up(straight_to(step.down, p), noise);
+    x = co_await step_done(i + 1, to, next, p.x0);
   }
   co_return x;
 }

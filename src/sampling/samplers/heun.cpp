@@ -4,8 +4,8 @@
 namespace steplapse {
 namespace {
 
-/// Heun's method: each step again with the mean of the slopes at its ends. Source: Karras et al. 2022 (arXiv:2206.00364),
-/// algorithm 2. Asks twice a step; noise as for Euler.
+/// Heun's method: an Euler step, made again with the mean of the slopes at its two ends. Asks twice per step; draws as
+/// `euler` does. Source: Karras et al. 2022 (arXiv:2206.00364), algorithm 2.
 Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
   const Path path(schedule);
@@ -20,7 +20,7 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noi
       const Prediction ahead = co_await predict(next, to);
       next = path.follow(x, from, to, (path.slope(p) + path.slope(ahead)) / 2);
     }
-    x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, p.x0);
+    x = co_await step_done(i + 1, to, next, p.x0);
   }
   co_return x;
 }
@@ -32,7 +32,7 @@ Sampler sampler_rows::heun() {
           .label = "Heun",
           .start = sample,
           .order = 2,
-          .calls_a_step = 2,
+          .calls_per_step = 2,
           .churns = true,
           .usual_schedule = "karras",
           .aliases = {"k-diffusion:sample_heun", "diffusers:HeunDiscreteScheduler", "a1111:Heun", "a1111:k_heun",

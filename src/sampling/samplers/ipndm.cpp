@@ -6,8 +6,8 @@
 namespace steplapse {
 namespace {
 
-/// The same with lower orders at the start in place of a second call. Draws nothing. Source: Zhang & Chen 2022
-/// (arXiv:2204.13902), which names it iPNDM.
+/// iPNDM: pseudo linear multistep (`pndm`) without the extra first call; the first steps use lower orders. Asks once
+/// per step; draws nothing. Source: Zhang & Chen 2022 (arXiv:2204.13902), which names it.
 Trajectory sample(Tensor x, Schedule schedule, SamplerOptions, Noise) {
   check_levels(schedule);
   const auto& levels = schedule.levels;
@@ -18,13 +18,13 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions, Noise) {
     past.push_front(p.eps);
     if (past.size() > 4) past.pop_back();
 
-    // diffusers goes on with four values to sigma 0, and takes x0 for 0 at a first level with alpha 0; here both steps
-    // are of first order, and k-diffusion's heirs do likewise at the end.
+    // From alpha 0 and to sigma 0 the step is of first order; k-diffusion's forks do so to sigma 0. (diffusers uses
+    // four values to sigma 0, and takes x0 as 0 at alpha 0.)
     Tensor next = to.alpha * p.x0 + to.sigma * p.eps;
     if (from.alpha > 0 && to.sigma > 0) {
       next = to.alpha * (x / from.alpha + (noise_ratio(to) - noise_ratio(from)) * adams_bashforth(past));
     }
-    x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, p.x0);
+    x = co_await step_done(i + 1, to, next, p.x0);
   }
   co_return x;
 }

@@ -7,9 +7,9 @@
 namespace steplapse {
 namespace {
 
-/// For latent consistency models: their x0, then fresh noise up to the next level. Draws once a step but to sigma 0.
-/// Source: Luo et al. 2023 (arXiv:2310.04378), its multistep sampling, with the boundary conditions in the
-/// timestep that the network is told.
+/// Sampling of latent consistency models: the model's x0, then fresh noise up to the next level. Draws once per step,
+/// except to sigma 0. Source: Luo et al. 2023 (arXiv:2310.04378), multistep sampling, with the boundary conditions in
+/// the network's timestep.
 Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
   const auto& levels = schedule.levels;
@@ -17,17 +17,17 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noi
     const NoiseLevel from = levels[i], to = levels[i + 1];
     const Prediction p = co_await predict(x, from);
 
-    // The consistency function: x itself at timestep 0, and x0 alone from a few timesteps on. The scale of the
-    // timestep, 10, and sigma_data are those that latent consistency models were distilled with.
+    // The consistency function is x at timestep 0, and nearly x0 from a few timesteps on. The scale of the timestep,
+    // 10, and sigma_data are those of the models' distillation.
     const double t = 10 * from.timestep.value_or(0), sigma_data = 0.5;
     const double c_skip = sigma_data * sigma_data / (t * t + sigma_data * sigma_data);
     const double c_out = t / std::hypot(t, sigma_data);
     const Tensor x0 = c_skip * x + c_out * p.x0;
 
-    const double fresh = options.s_noise * to.sigma;
+    const double sigma_up = options.s_noise * to.sigma;
     Tensor next = to.alpha * x0;
-    if (fresh > 0) next = next + fresh * noise.like(x);
-    x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, x0);
+    if (sigma_up > 0) next = next + sigma_up * noise.like(x);
+    x = co_await step_done(i + 1, to, next, x0);
   }
   co_return x;
 }

@@ -13,8 +13,8 @@ struct Slope {
   Tensor value;
 };
 
-/// The integral from a to b of the polynomial that is 1 at the j-th of these and 0 at the others. Its degree is 3 at most,
-/// and up to that Simpson's rule is exact.
+/// The integral from a to b of the polynomial that is 1 at the j-th sigma and 0 at the others. Its degree is at most 3,
+/// for which Simpson's rule is exact.
 double weight(const std::deque<Slope>& slopes, size_t j, double a, double b) {
   const auto basis = [&](double sigma) {
     double product = 1;
@@ -26,10 +26,11 @@ double weight(const std::deque<Slope>& slopes, size_t j, double a, double b) {
   return (b - a) / 6 * (basis(a) + 4 * basis((a + b) / 2) + basis(b));
 }
 
-/// Linear multistep: the polynomial through the slopes of up to four levels, integrated exactly. Asks once a step, draws
-/// nothing. The first steps have fewer slopes, which makes it of order 2 from end to end; where they are among levels of much
-/// noise their errors are small, and down to about 1e-6 it looks like order 4. Source: k-diffusion's sample_lms,
-/// after Adams and Bashforth. The step to sigma 0 is x0, as in ComfyUI; k-diffusion and diffusers extrapolate there too.
+/// Linear multistep: integrates the polynomial through the slopes of up to four levels exactly. Asks once per step;
+/// draws nothing. The first steps have fewer slopes, so the order of the whole run is 2. Where these steps are at
+/// levels of much noise, their errors are small, and the order looks like 4 down to errors of about 1e-6. Source:
+/// k-diffusion's sample_lms, after Adams and Bashforth. The step to sigma 0 gives x0, as in ComfyUI. (k-diffusion and
+/// diffusers extrapolate there.)
 Trajectory sample(Tensor x, Schedule schedule, SamplerOptions, Noise) {
   check_levels(schedule);
   const Path path(schedule);
@@ -53,7 +54,7 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions, Noise) {
       }
       next = path.follow(x, from, to, mean);
     }
-    x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, p.x0);
+    x = co_await step_done(i + 1, to, next, p.x0);
   }
   co_return x;
 }

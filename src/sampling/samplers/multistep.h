@@ -12,12 +12,12 @@
 
 namespace steplapse {
 
-/// log(alpha / sigma), the lambda of Lu et al. 2022 (arXiv:2206.00927): rises from step to step; minus infinity at
-/// alpha 0, infinity at sigma 0.
+/// lambda = log(alpha / sigma) of Lu et al. 2022 (arXiv:2206.00927). It rises from step to step; it is minus infinity
+/// at alpha 0 and infinity at sigma 0.
 inline double lambda_of(const NoiseLevel& level) { return std::log(level.alpha) - std::log(level.sigma); }
 
-/// What the model said at the last levels, newest first. No lambda in it is infinite, and none is there twice, so that
-/// differences may be divided by: a first level with alpha 0 is left out, and of equal levels the last one stays.
+/// The model's predictions at the last levels, the newest first. All lambdas are finite and different, so that one may
+/// divide by their differences: a first level with alpha 0 is left out, and of equal levels only the last is kept.
 class History {
  public:
   struct Past {
@@ -43,19 +43,21 @@ class History {
   std::deque<Past> past_;
 };
 
-/// A step of the SDE that DPM-Solver++ solves, as far as it is exact: sigma / alpha decays by exp(-h), of which fresh noise
-/// takes exp(-eta h). To sigma 0 and from alpha 0 the one is 0, and the other where eta is above 0.
+/// The exact part of a step of the SDE that SDE-DPM-Solver++ solves (Lu et al. 2022, arXiv:2211.01095, section 5), with
+/// k-diffusion's eta. h is the rise of lambda. From alpha 0 and to sigma 0 h is infinite, and exp_h is 0.
 struct SdeStep {
-  double decay, kept, fresh;
+  double exp_h;      ///< exp(-h)
+  double exp_eta_h;  ///< exp(-eta h)
+  double sigma_up;   ///< the standard deviation of the fresh noise
 
   SdeStep(const NoiseLevel& from, const NoiseLevel& to, const SamplerOptions& options)
-      : decay((to.sigma * from.alpha) / (to.alpha * from.sigma)),
-        kept(std::pow(decay, options.eta)),
-        fresh(options.s_noise * to.sigma * std::sqrt(1 - kept * kept)) {}
+      : exp_h((to.sigma * from.alpha) / (to.alpha * from.sigma)),
+        exp_eta_h(std::pow(exp_h, options.eta)),
+        sigma_up(options.s_noise * to.sigma * std::sqrt(1 - exp_eta_h * exp_eta_h)) {}
 };
 
-/// The mean of what changes over a step to come, from its values at up to four evenly spaced times, newest first:
-/// the formulas of Adams and Bashforth, of the order of their number.
+/// The mean of eps over the next step, extrapolated from one to four values at evenly spaced times, the newest first.
+/// The order is the number of values. Source: Adams and Bashforth; Liu et al. 2022 (arXiv:2202.09778), eq. 9 and 12.
 inline at::Tensor adams_bashforth(const std::deque<at::Tensor>& e) {
   switch (e.size()) {
     case 1: return e[0];

@@ -6,10 +6,10 @@
 namespace steplapse {
 namespace {
 
-/// Pseudo linear multistep, "PLMS" as Stable Diffusion used it: eps as Adams and Bashforth extrapolate it from four
-/// steps. The first step asks twice (its second call is at its end, after Heun; diffusers lists that timestep twice): n
-/// steps are n steps, with n + 1 calls. Draws nothing. Source: Liu et al. 2022 (arXiv:2202.09778), eq. 9 and 12,
-/// without Runge-Kutta steps.
+/// Pseudo linear multistep (PLMS), as Stable Diffusion used it: extrapolates eps from its last four values by the
+/// formulas of Adams and Bashforth. The first step asks a second time at its end, as Heun's method does, so n steps
+/// take n + 1 calls. (diffusers lists that timestep twice.) Draws nothing. Source: Liu et al. 2022 (arXiv:2202.09778),
+/// eq. 9 and 12, without the Runge-Kutta steps.
 Trajectory sample(Tensor x, Schedule schedule, SamplerOptions, Noise) {
   check_levels(schedule);
   const auto& levels = schedule.levels;
@@ -17,7 +17,7 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions, Noise) {
   for (size_t i = 0; i + 1 < levels.size(); ++i) {
     const NoiseLevel from = levels[i], to = levels[i + 1];
     const Prediction p = co_await predict(x, from);
-    past.push_front(p.eps);  // as the paper has it; diffusers keeps what the model said, which may be v
+    past.push_front(p.eps);  // as in the paper; diffusers keeps the model's output, which may be v
     if (past.size() > 4) past.pop_back();
 
     Tensor next = to.alpha * p.x0 + to.sigma * p.eps;
@@ -27,10 +27,10 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions, Noise) {
         const Prediction end = co_await predict(next, to);
         e = (p.eps + end.eps) / 2;
       }
-      // Eq. 9, the transfer, is DDIM's step along e: x / alpha moves by e times what sigma / alpha moves by.
+      // Eq. 9 is DDIM's step along e: x / alpha changes by e times the change of sigma / alpha.
       next = to.alpha * (x / from.alpha + (noise_ratio(to) - noise_ratio(from)) * e);
     }
-    x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, p.x0);
+    x = co_await step_done(i + 1, to, next, p.x0);
   }
   co_return x;
 }

@@ -8,8 +8,9 @@
 namespace steplapse {
 namespace {
 
-/// RES in its multistep form: x0 followed with one derivative, by exponential integrator. Draws nothing. Source: Zhang
-/// et al. 2023 (arXiv:2308.02157), its second-order multistep scheme: DPM-Solver++(2M) in k-diffusion's "heun" form.
+/// RES, multistep: an exponential integrator that follows x0 with one derivative. Asks once per step; draws nothing.
+/// Source: Zhang et al. 2023 (arXiv:2308.02157), the second-order multistep scheme, which equals DPM-Solver++(2M) in
+/// k-diffusion's "heun" form.
 Trajectory sample(Tensor x, Schedule schedule, SamplerOptions, Noise) {
   check_levels(schedule);
   const auto& levels = schedule.levels;
@@ -23,13 +24,13 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions, Noise) {
     const double h = lambda_of(to) - lambda_of(from);
     Tensor next = to.sigma / from.sigma * x - to.alpha * std::expm1(-h) * p.x0;
     if (x0s.size() == 2 && to.sigma > 0 && h > 0) {
-      // Node c2 of the second-order scheme is the last level, behind this one: b2 = phi_2(-h) / c2, b1 = phi_1(-h) -
-      // b2.
+      // The node c2 of the second-order scheme is the last level, before this one: b2 = phi_2(-h) / c2 and
+      // b1 = phi_1(-h) - b2.
       const double c2 = (x0s[1].lambda - x0s[0].lambda) / h;
       const double phi_1 = std::expm1(-h) / -h, phi_2 = (phi_1 - 1) / -h;
       next = next + to.alpha * h * (phi_2 / c2) * (x0s[1].value - x0s[0].value);
     }
-    x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, p.x0);
+    x = co_await step_done(i + 1, to, next, p.x0);
   }
   co_return x;
 }

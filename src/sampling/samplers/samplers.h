@@ -2,19 +2,20 @@
 
 #include "steplapse/sampler.h"
 
-// The samplers, a file each: its doc with the paper, its coroutine and its row of samplers(). All of them
+// One file per sampler has its doc with the paper, its coroutine and its row of samplers(). Each sampler
 //
-// - take x = [1, C, h, w] float32 on the CPU, unit noise times schedule.init_scale, and the image's own stream;
-// - throw std::invalid_argument when first resumed, where check_levels does or `eta` is outside its range, 0..1 unless
-//   another is named;
-// - draw at most once a step unless they say more, noise scaled by `s_noise`, and nothing where its amount is 0;
-// - take the first-order step, to.alpha * x0 + to.sigma * eps, from alpha 0 and to sigma 0, whatever their order.
+// - takes x = [1, C, h, w] float32 on the CPU, unit noise times schedule.init_scale, and the image's own stream;
+// - throws std::invalid_argument when first resumed, where check_levels does or eta is outside its range (0 to 1 unless
+// its doc says otherwise);
+// - draws at most once per step unless its doc says otherwise; the noise is multiplied by s_noise, and none is drawn
+// where its amount is 0;
+// - takes the first-order step, to.alpha * x0 + to.sigma * eps, from alpha 0 and to sigma 0, whatever its order.
 //
-// With training noise they walk in k = sigma / alpha and x / alpha, which k-diffusion calls sigma and x. With flow levels
-// euler, heun, dpm2, dpm2_a, lms and restart walk in sigma and x, where a step is along the network's own answer, as
-// ComfyUI and diffusers do; the others are the same in both.
+// With training noise the samplers work in k = sigma / alpha and x / alpha, which k-diffusion calls sigma and x. With
+// flow levels euler, heun, dpm2, dpm2_a, lms and restart work in sigma and x, where a step follows the network's
+// output, as in ComfyUI and diffusers. The formulas of the others hold for both.
 //
-// lambda = log(alpha / sigma) is infinite at alpha 0, so a first level there stays out of their history.
+// lambda = log(alpha / sigma) is infinite at alpha 0, so a multistep sampler keeps no prediction of such a first level.
 namespace steplapse::sampler_rows {
 
 Sampler ddim();

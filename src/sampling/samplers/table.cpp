@@ -23,17 +23,17 @@ const Sampler& sampler_named(std::string_view name) {
 
 SamplerOutline outline(const Sampler& sampler, const SamplerOptions& options, const Schedule& schedule) {
   Trajectory trajectory = sampler.start(at::zeros({1, 1, 1, 1}), schedule, options, Noise(Rng::cpu, 0));
-  SamplerOutline walk;
+  SamplerOutline outline;
   for (trajectory.resume(); !trajectory.finished(); trajectory.resume()) {
     if (const auto* question = trajectory.question()) {
       const Tensor x = question->x;
-      walk.questions.push_back({walk.steps + 1, question->level});
+      outline.questions.push_back({outline.steps + 1, question->level});
       trajectory.answer({x, x});
     } else {
-      walk.steps = trajectory.step()->number;
+      outline.steps = trajectory.step()->number;
     }
   }
-  return walk;
+  return outline;
 }
 
 }  // namespace steplapse

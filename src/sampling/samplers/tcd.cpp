@@ -9,8 +9,8 @@
 namespace steplapse {
 namespace {
 
-/// The level of timestep (1 - gamma) t, rounded down as diffusers does, where `level` has t. Flow models have no table:
-/// there timesteps are 1000 sigma.
+/// The level at timestep (1 - gamma) t, where t is that of `level`. The timestep is rounded down, as in diffusers. For
+/// flow models the timestep is 1000 sigma.
 NoiseLevel below(const Schedule& schedule, const NoiseLevel& level, double gamma) {
   if (gamma == 0 || !level.timestep) return level;
   const auto& table = schedule.alphas_cumprod;
@@ -23,10 +23,10 @@ NoiseLevel below(const Schedule& schedule, const NoiseLevel& level, double gamma
   return {t, std::sqrt(alpha_squared), std::sqrt(1 - alpha_squared)};
 }
 
-/// For models of trajectory consistency distillation: a DDIM step to timestep (1 - gamma) t, then fresh noise up to t,
-/// the next level's. Their gamma, 0 to 1, is `eta` here, as in diffusers: 0 is DDIM, 1 gives up all of x but x0. Draws
-/// once a step while eta > 0, none to sigma 0 or timestep 0. Source: Zheng et al. 2024 (arXiv:2402.19159), strategic
-/// stochastic sampling.
+/// Sampling of models made by trajectory consistency distillation: a step of `ddim` to timestep (1 - gamma) t, then
+/// fresh noise up to t, the timestep of the next level. `eta`, 0 to 1, is the paper's gamma, as in diffusers: 0 is
+/// `ddim`; 1 keeps only x0. Draws once per step where eta is above 0, except to sigma 0 or timestep 0. Source: Zheng et
+/// al. 2024 (arXiv:2402.19159), strategic stochastic sampling.
 Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
   check_eta(options);
@@ -38,13 +38,13 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noi
 
     // Denoise to s, then diffuse from there to the next level.
     const NoiseLevel s = below(schedule, to, gamma);
-    const double kept = to.alpha / s.alpha;
-    const double added = to.sigma * to.sigma - kept * kept * s.sigma * s.sigma;
-    const double fresh = options.s_noise * std::sqrt(std::max(0.0, added));
+    const double scale = to.alpha / s.alpha;
+    const double variance = to.sigma * to.sigma - scale * scale * s.sigma * s.sigma;
+    const double sigma_up = options.s_noise * std::sqrt(std::max(0.0, variance));
 
-    Tensor next = kept * (s.alpha * p.x0 + s.sigma * p.eps);
-    if (fresh > 0) next = next + fresh * noise.like(x);
-    x = co_await step_done(static_cast<int64_t>(i) + 1, to, next, p.x0);
+    Tensor next = scale * (s.alpha * p.x0 + s.sigma * p.eps);
+    if (sigma_up > 0) next = next + sigma_up * noise.like(x);
+    x = co_await step_done(i + 1, to, next, p.x0);
   }
   co_return x;
 }

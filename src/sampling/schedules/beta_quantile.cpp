@@ -5,8 +5,8 @@
 namespace steplapse {
 namespace {
 
-/// The continued fraction of the incomplete beta function with both shapes a, for x up to 1/2, by Lentz's method: NIST's
-/// DLMF, 8.17.22.
+/// The continued fraction of the incomplete beta function with both shapes a, for x up to 1/2, by Lentz's method.
+/// Source: NIST's DLMF, 8.17.22.
 double continued_fraction(double a, double x) {
   constexpr double kTiny = 1e-300;
   const auto not_zero = [&](double value) { return std::abs(value) < kTiny ? kTiny : value; };
@@ -22,7 +22,7 @@ double continued_fraction(double a, double x) {
     value *= change;
     if (std::abs(change - 1) < 1e-16) break;
   }
-  return value - 1;  // Lentz began with 1 in place of 0
+  return value - 1;  // Lentz's method starts from 1, not 0
 }
 
 double share_below(double a, double x) {
@@ -39,7 +39,11 @@ double beta_quantile(double shape, double share) {
   for (int halvings = 0; halvings < 200; ++halvings) {
     const double middle = (low + high) / 2;
     if (middle == low || middle == high) break;
-    (share_below(shape, middle) < share ? low : high) = middle;
+    if (share_below(shape, middle) < share) {
+      low = middle;
+    } else {
+      high = middle;
+    }
   }
   return high;
 }

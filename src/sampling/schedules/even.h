@@ -7,8 +7,8 @@
 
 namespace steplapse {
 
-/// n numbers from first to last at even distances, in the order of numpy.linspace's own arithmetic, so that halves round as
-/// they do there; `first` alone where n is 1.
+/// n evenly spaced numbers from first to last; only `first` where n is 1. The order of the arithmetic is
+/// numpy.linspace's, so that halves round as in numpy.
 inline std::vector<double> even(double first, double last, int64_t n) {
   std::vector<double> numbers;
   for (int64_t i = 0; i < n; ++i) {
@@ -30,10 +30,11 @@ inline std::vector<NoiseLevel> at_timesteps(const NoiseScale& scale, const std::
   return levels;
 }
 
-/// Where the beta distribution of two equal shapes has this share of its mass below.
+/// The quantile of the beta distribution with two equal shapes.
+/// @param share  the share of the mass below it, 0 to 1
 double beta_quantile(double shape, double share);
 
-/// The beta schedules' shape (Lee et al. 2024, arXiv:2407.12173), as all tools have it.
+/// The shape of the beta schedules (Lee et al. 2024, arXiv:2407.12173) in all tools.
 inline constexpr double kBetaShape = 0.6;
 
 }  // namespace steplapse

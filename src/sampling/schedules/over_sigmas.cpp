@@ -1,5 +1,4 @@
-// Schedules that spread their steps over a function of sigma, and end at 0. None asks the network about timesteps of its own
-// choice: these are found from the sigmas.
+// Schedules that spread their steps over a function of sigma and end at sigma 0. The timesteps follow from the sigmas.
 
 #include <algorithm>
 #include <cmath>
@@ -10,7 +9,7 @@
 namespace steplapse {
 namespace {
 
-/// `steps` sigmas from the largest to the smallest, even in function(sigma).
+/// request.steps sigmas from the largest to the smallest, evenly spaced in function(sigma).
 template <typename Function, typename Inverse>
 std::vector<double> even_in(const NoiseScale& scale, const ScheduleRequest& request, Function function,
                             Inverse inverse) {
@@ -81,8 +80,8 @@ ScheduleRule schedule_rows::polyexponential() {
           .aliases = {"a1111:Polyexponential", "k-diffusion:get_sigmas_polyexponential"}};
 }
 
-// Sabour et al. 2024 (arXiv:2404.14507), theorem 3.1: even in arctan sigma is the best in KL divergence
-// for normal data. ComfyUI's kl_optimal.
+// ComfyUI's kl_optimal. Sabour et al. 2024 (arXiv:2404.14507), theorem 3.1: for normal data, sigmas even in arctan
+// sigma minimize the KL divergence.
 static std::vector<NoiseLevel> kl_optimal_levels(const NoiseScale& scale, const ScheduleRequest& request) {
   return at_sigmas(scale, even_in(
                               scale, request, [](double sigma) { return std::atan(sigma); },
@@ -99,8 +98,8 @@ ScheduleRule schedule_rows::kl_optimal() {
           .aliases = {"a1111:KL Optimal", "comfyui:kl_optimal", "sd.cpp:kl_optimal"}};
 }
 
-// Hang et al. 2024 (arXiv:2407.03297): log sigma at the quantiles of a Laplace distribution about mu. ComfyUI's numbers:
-// mu 0, beta 0.5, and a little inside the logarithm, which else is infinite at both ends.
+// Hang et al. 2024 (arXiv:2407.03297): log sigma at the quantiles of a Laplace distribution around mu. With ComfyUI's
+// mu 0 and beta 0.5, and its small number inside the logarithm, which would otherwise be infinite at both ends.
 static std::vector<NoiseLevel> laplace_levels(const NoiseScale& scale, const ScheduleRequest& request) {
   constexpr double kMu = 0, kBeta = 0.5, kLittle = 1e-5;
   std::vector<double> sigmas;
@@ -124,7 +123,7 @@ ScheduleRule schedule_rows::laplace() {
           .aliases = {"comfyui:laplace"}};
 }
 
-// The same quantiles as `beta`, but of sigma: diffusers' use_beta_sigmas and A1111's Beta.
+// The quantiles of `beta`, taken for sigma instead of the timestep: diffusers' use_beta_sigmas and A1111's Beta.
 static std::vector<NoiseLevel> beta_sigma_levels(const NoiseScale& scale, const ScheduleRequest& request) {
   const double largest = request.sigma_max.value_or(scale.sigma_max());
   const double smallest = request.sigma_min.value_or(scale.sigma_min());
@@ -138,15 +137,15 @@ static std::vector<NoiseLevel> beta_sigma_levels(const NoiseScale& scale, const 
 ScheduleRule schedule_rows::beta_sigma() {
   return {.name = "beta_sigma",
           .label = "Beta",
-          .about = "sigmas at the same quantiles",
+          .about = "sigmas at a beta distribution's quantiles",
           .source = "diffusers' use_beta_sigmas; A1111's Beta",
           .levels = beta_sigma_levels,
           .honours = {.sigma_min = true, .sigma_max = true},
           .aliases = {"a1111:Beta", "diffusers:use_beta_sigmas"}};
 }
 
-// Genmo's Mochi, and ComfyUI's linear_quadratic: down from the largest sigma first evenly, by 2.5 % of it in half of the
-// steps, then along the parabola that goes on with the same slope and reaches 0 with the last step.
+// Genmo's Mochi and ComfyUI's linear_quadratic. The first half of the steps takes sigma evenly down by 2.5 % of the
+// largest sigma. The second half follows the parabola that continues with this slope and reaches 0 with the last step.
 static std::vector<NoiseLevel> linear_quadratic_levels(const NoiseScale& scale, const ScheduleRequest& request) {
   constexpr double kSlowPart = 0.025;
   const auto steps = static_cast<double>(request.steps), slow = std::floor(steps / 2), fast = steps - slow;

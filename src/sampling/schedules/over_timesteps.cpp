@@ -26,15 +26,15 @@ void refuse_leading_that_starts_late(const NoiseScale& scale, int64_t steps) {
   }
 }
 
-/// Evenly from the noisiest to 0, in numpy's arithmetic the other way round; one alone is 0.
+/// Timesteps evenly from the noisiest to 0; 0 alone for one step. The arithmetic is numpy's, which goes upwards.
 std::vector<double> linspace(const NoiseScale& scale, int64_t steps) {
   std::vector<double> timesteps = even(0, static_cast<double>(scale.timesteps() - 1), steps);
   std::reverse(timesteps.begin(), timesteps.end());
   return timesteps;
 }
 
-/// What the tools with a sigma call the first and last timestep. (For flow models theirs are shifted once, and shifted
-/// again with the levels between them.)
+/// The first and last timestep of the tools that write schedules in sigma. (For flow models these are shifted already,
+/// and the levels between them are shifted again, as in those tools.)
 struct Ends {
   double first, last;
 };
@@ -45,8 +45,8 @@ Ends ends_of(const NoiseScale& scale, const ScheduleRequest& request) {
 
 }  // namespace
 
-// The three of Lin et al. 2023 (arXiv:2305.08891), table 2, as diffusers computes them. nearbyint rounds halves to even,
-// as numpy's round does.
+// The three spacings of Lin et al. 2023 (arXiv:2305.08891), table 2, as diffusers computes them. nearbyint rounds
+// halves to even, as numpy's round does.
 
 static std::vector<NoiseLevel> normal_levels(const NoiseScale& scale, const ScheduleRequest& request);
 
@@ -63,16 +63,18 @@ static std::vector<NoiseLevel> leading_levels(const NoiseScale& scale, const Sch
 ScheduleRule schedule_rows::leading() {
   return {.name = "leading",
           .label = "",
-          .about = "whole strides up from the model's offset; starts a little below the noisiest",
+          .about = "integer strides up from the model's offset; starts a little below the noisiest timestep",
           .source = "Lin et al. 2023, arXiv:2305.08891, table 2; diffusers' timestep_spacing",
           .levels = leading_levels,
           .start = StartScale::unit,
           .own_last_level = true,
+          .unit_start_in_euler = true,
           .aliases = {"diffusers:leading"}};
 }
 
 static std::vector<NoiseLevel> linspace_levels(const NoiseScale& scale, const ScheduleRequest& request) {
-  if (scale.is_flow()) return normal_levels(scale, request);  // as FlowMatchEulerDiscreteScheduler, which never rounds
+  if (scale.is_flow())
+    return normal_levels(scale, request);  // as in FlowMatchEulerDiscreteScheduler, which does not round
   std::vector<double> timesteps = linspace(scale, request.steps);
   for (double& timestep : timesteps) timestep = std::nearbyint(timestep);
   return at_timesteps(scale, timesteps);
@@ -90,7 +92,7 @@ ScheduleRule schedule_rows::linspace() {
 }
 
 static std::vector<NoiseLevel> trailing_levels(const NoiseScale& scale, const ScheduleRequest& request) {
-  // In the order of numpy.arange's own arithmetic, so that halves round as they do there.
+  // The order of the arithmetic is numpy.arange's, so that halves round as in numpy.
   const auto all = static_cast<double>(scale.timesteps());
   const double down = (all - all / static_cast<double>(request.steps)) - all;
   std::vector<double> timesteps;
@@ -112,7 +114,7 @@ ScheduleRule schedule_rows::trailing() {
           .aliases = {"diffusers:trailing"}};
 }
 
-// What other schedulers of diffusers make of the same two names.
+// What other schedulers of diffusers do for `linspace` and `leading`.
 
 static std::vector<NoiseLevel> linspace_sigma_levels(const NoiseScale& scale, const ScheduleRequest& request) {
   if (scale.is_flow()) return normal_levels(scale, request);
@@ -209,7 +211,7 @@ ScheduleRule schedule_rows::sgm_uniform() {
           .aliases = {"a1111:SGM Uniform", "a1111:SGMUniform", "comfyui:sgm_uniform", "sd.cpp:sgm_uniform"}};
 }
 
-// ComfyUI's simple: every so manyth entry of the table, from its noisiest.
+// ComfyUI's simple: entries of the table at equal strides, from the noisiest down.
 static std::vector<NoiseLevel> simple_levels(const NoiseScale& scale, const ScheduleRequest& request) {
   const double between = static_cast<double>(scale.timesteps()) / static_cast<double>(request.steps);
   std::vector<double> timesteps;
@@ -222,14 +224,14 @@ static std::vector<NoiseLevel> simple_levels(const NoiseScale& scale, const Sche
 ScheduleRule schedule_rows::simple() {
   return {.name = "simple",
           .label = "Simple",
-          .about = "every so manyth timestep, from the noisiest",
+          .about = "equal strides down the table, from the noisiest timestep",
           .source = "ComfyUI",
           .levels = simple_levels,
           .aliases = {"a1111:Simple", "comfyui:simple", "sd.cpp:simple"}};
 }
 
-// CompVis's DDIM, `make_ddim_timesteps` with uniform: from timestep 1 in whole strides, as far as the table goes. Of 80
-// steps it makes 84.
+// CompVis's DDIM, `make_ddim_timesteps` with uniform: timesteps from 1 upwards at integer strides, to the end of the
+// table. For 80 steps there are 84.
 static std::vector<NoiseLevel> ddim_uniform_levels(const NoiseScale& scale, const ScheduleRequest& request) {
   const int64_t stride = std::max<int64_t>(1, scale.timesteps() / request.steps);
   std::vector<double> timesteps;
@@ -243,14 +245,14 @@ static std::vector<NoiseLevel> ddim_uniform_levels(const NoiseScale& scale, cons
 ScheduleRule schedule_rows::ddim_uniform() {
   return {.name = "ddim_uniform",
           .label = "DDIM",
-          .about = "whole strides up from timestep 1; of some numbers of steps it makes more",
+          .about = "integer strides up from timestep 1; for some numbers of steps it makes more",
           .source = "CompVis' latent-diffusion, make_ddim_timesteps; ComfyUI",
           .levels = ddim_uniform_levels,
           .own_last_level = true,
           .aliases = {"a1111:DDIM", "comfyui:ddim_uniform"}};
 }
 
-// Lee et al. 2024 (arXiv:2407.12173): more steps near both ends. As ComfyUI computes it; equal timesteps are one.
+// Lee et al. 2024 (arXiv:2407.12173): more steps near both ends. As computed by ComfyUI; equal timesteps are merged.
 static std::vector<NoiseLevel> beta_levels(const NoiseScale& scale, const ScheduleRequest& request) {
   std::vector<double> timesteps;
   for (int64_t i = 0; i < request.steps; ++i) {
@@ -270,8 +272,8 @@ ScheduleRule schedule_rows::beta() {
           .aliases = {"comfyui:beta"}};
 }
 
-// Luo et al. 2023 (arXiv:2310.04378): some of the 50 timesteps that latent consistency models were distilled at, as
-// diffusers' LCMScheduler picks them.
+// Luo et al. 2023 (arXiv:2310.04378): some of the 50 timesteps of the distillation of latent consistency models, chosen
+// as by diffusers' LCMScheduler.
 static std::vector<NoiseLevel> lcm_levels(const NoiseScale& scale, const ScheduleRequest& request) {
   constexpr int64_t kDistilled = 50;
   const int64_t most = std::min(kDistilled, scale.timesteps());
@@ -291,7 +293,7 @@ static std::vector<NoiseLevel> lcm_levels(const NoiseScale& scale, const Schedul
 ScheduleRule schedule_rows::lcm() {
   return {.name = "lcm",
           .label = "LCM",
-          .about = "some of the 50 timesteps that latent consistency models were distilled at",
+          .about = "some of the 50 timesteps at which latent consistency models were distilled",
           .source = "Luo et al. 2023, arXiv:2310.04378; diffusers' LCMScheduler",
           .levels = lcm_levels,
           .start = StartScale::unit,

@@ -1,4 +1,4 @@
-// Schedules that are lists from papers.
+// Schedules that papers publish as lists.
 
 #include <algorithm>
 #include <array>
@@ -11,8 +11,8 @@
 namespace steplapse {
 namespace {
 
-// Align Your Steps, Sabour et al. 2024 (arXiv:2404.14507): the sigmas for 10 steps that the authors give for each model, to
-// three places. For other numbers of steps they interpolate log sigma; the last is replaced by 0.
+// Align Your Steps, Sabour et al. 2024 (arXiv:2404.14507): the authors' sigmas for 10 steps of each model, to three
+// places. For other numbers of steps the authors interpolate log sigma. The last sigma is replaced by 0.
 constexpr std::array<double, 11> kStableDiffusion1{14.615, 6.475, 3.861, 2.697, 1.886, 1.396,
                                                    0.963,  0.652, 0.399, 0.152, 0.029};
 constexpr std::array<double, 11> kStableDiffusionXl{14.615, 6.315, 3.771, 2.181, 1.342, 0.862,

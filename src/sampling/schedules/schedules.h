@@ -2,8 +2,8 @@
 
 #include "steplapse/schedule.h"
 
-// The rows of schedules(), each beside its rule, in the files of this folder by what they spread evenly: timesteps, a
-// function of sigma, or what a paper published as a list.
+// The rows of schedules(). Each stands beside its rule, in one of three files: rules that spread steps over timesteps,
+// rules that spread them over a function of sigma, and lists that papers published.
 namespace steplapse::schedule_rows {
 
 ScheduleRule leading();

@@ -127,16 +127,17 @@ TEST_F(Safetensors, WhoseOffsetsLieAreRefused) {
   EXPECT_EQ(refusal(one("\"F32\"", "[4]", "[0,18446744073709551616]")),
             "tensor \"t\"'s end is 1.8446744073709552e+19, expected an integer, not negative");
   EXPECT_EQ(refusal(one("\"F32\"", "[4]", "[0]")),
-            "tensor \"t\" is not described by dtype, shape and data_offsets of begin and end alone");
+            "tensor \"t\" must have dtype, shape and data_offsets [begin, end], and nothing else");
 }
 
 TEST_F(Safetensors, WhoseShapesLieAreRefused) {
   EXPECT_EQ(refusal(one("\"F32\"", "[3]", "[0,16]")), "tensor \"t\" has 16 bytes, its dtype and shape ask for 12");
   EXPECT_EQ(refusal(one("\"F16\"", "[4]", "[0,16]")), "tensor \"t\" has 16 bytes, its dtype and shape ask for 8");
   EXPECT_EQ(refusal(one("\"F32\"", "[-4]", "[0,16]")), "tensor \"t\"'s shape is -4, expected an integer, not negative");
-  EXPECT_EQ(refusal(one("\"F32\"", "[4294967296,4294967296]", "[0,0]")), "tensor \"t\" has a shape beyond all memory");
+  EXPECT_EQ(refusal(one("\"F32\"", "[4294967296,4294967296]", "[0,0]")),
+            "tensor \"t\" has a shape of more than 2^63 bytes");
   EXPECT_EQ(refusal(one("\"F32\"", "[0,9223372036854775807,9223372036854775807]", "[0,0]")),
-            "tensor \"t\" has a shape beyond all memory");
+            "tensor \"t\" has a shape of more than 2^63 bytes");
   EXPECT_THAT(refusal(one("\"F8_E4M3\"", "[16]", "[0,16]")),
               StartsWith("tensor \"t\" has dtype \"F8_E4M3\", expected"));
   EXPECT_THAT(refusal(one("7", "[16]", "[0,16]")), StartsWith("tensor \"t\" has dtype 7, expected"));

@@ -61,7 +61,7 @@ json vocabulary() {
 }
 
 Manifest::Tokenizer spec(int64_t pad = kEnd) {
-  return {"clip_bpe", {"vocab.json", "merges.txt"}, 77, kStart, kEnd, pad};
+  return {TokenizerKind::clip_bpe, {"vocab.json", "merges.txt"}, 77, kStart, kEnd, pad};
 }
 
 std::vector<Piece> pieces(std::string_view text, int64_t pad = kEnd) {

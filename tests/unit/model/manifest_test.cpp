@@ -70,7 +70,7 @@ TEST(Manifest, IsReadAsItsPageShowsIt) {
   EXPECT_EQ(manifest.decoders.at("linear").weights, std::vector<std::string>{"decoder_linear.safetensors"});
   EXPECT_EQ(manifest.decoders.size(), 2u);
   ASSERT_EQ(manifest.tokenizers.size(), 1u);
-  EXPECT_EQ(manifest.tokenizers[0].kind, "sentencepiece");
+  EXPECT_EQ(manifest.tokenizers[0].kind, TokenizerKind::sentencepiece);
   EXPECT_EQ(manifest.tokenizers[0].files, std::vector<std::string>{"tokenizer.model"});
   EXPECT_EQ(manifest.tokenizers[0].length, 20);
   EXPECT_EQ(manifest.tokenizers[0].bos, 1);
@@ -83,7 +83,7 @@ TEST(Manifest, IsReadAsItsPageShowsIt) {
   EXPECT_EQ(manifest.max_chunks, 32);
   EXPECT_EQ(manifest.clip_skip, 1);
   EXPECT_EQ(manifest.verified.chunks, (std::vector<int64_t>{1, 2}));
-  EXPECT_EQ(manifest.no_negative_prompt, "encode_empty");
+  EXPECT_EQ(manifest.no_negative_prompt, NoNegativePrompt::encode_empty);
   EXPECT_EQ(manifest.training_noise.alphas_cumprod, (std::vector<double>{0.99915, 0.99831}));
   EXPECT_EQ(manifest.training_noise.prediction_type, PredictionType::epsilon);
   EXPECT_EQ(manifest.training_noise.timestep_spacing, "leading");
@@ -176,6 +176,8 @@ TEST(Manifest, SaysWhatIsWrongWithAValue) {
   EXPECT_EQ(refusal_of("/modules/denoiser/tensors",
                        json{{"w", {{"dtype", "F32"}, {"shape", {int64_t{1} << 40, int64_t{1} << 40}}}}}),
             "'modules.denoiser.tensors.w.shape' is a list of 2, expected at most 2^53 elements");
+  EXPECT_EQ(refusal_of("/tokenizers/0/kind", "word_piece"),
+            "'tokenizers[0].kind' is \"word_piece\", expected sentencepiece or clip_bpe");
   EXPECT_EQ(refusal_of("/tokenizers/0/length", 2),
             "'tokenizers[0].length' is 2, expected room for a token beside bos and eos");
   EXPECT_EQ(refusal_of("/sizes/default", {16, 18}),

@@ -31,7 +31,7 @@ Manifest toy() {
   manifest.allowed_sizes = std::vector<Manifest::Size>{{16, 16}, {24, 16}};
   manifest.max_chunks = 1;
   manifest.clip_skip = 1;
-  manifest.no_negative_prompt = "encode_empty";
+  manifest.no_negative_prompt = NoNegativePrompt::encode_empty;
   for (int t = 0; t < 1000; ++t) manifest.training_noise.alphas_cumprod.push_back(std::exp(-0.005 * (t + 1)));
   manifest.training_noise.prediction_type = PredictionType::v_prediction;
   manifest.training_noise.timestep_spacing = "trailing";

@@ -15,7 +15,9 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 
 /// The handmade model with room for this many pieces in a chunk, bos 1, eos 2, pad 40.
-Tokenizer tokenizer(int64_t room) { return {{"sentencepiece", {"tokenizer.model"}, room + 2, 1, 2, 40}, {kModel}}; }
+Tokenizer tokenizer(int64_t room) {
+  return {{TokenizerKind::sentencepiece, {"tokenizer.model"}, room + 2, 1, 2, 40}, {kModel}};
+}
 
 std::vector<PromptPart> parts(const std::string& prompt) {
   return parse_syntax(prompt, PromptSyntax::weights, "PROMPT").parts;
@@ -57,11 +59,12 @@ TEST(Chunks, APromptStandsBetweenBosAndEos) {
   ASSERT_EQ(prompt.chunks.size(), 1u);
   EXPECT_THAT(ids_of(four.spec(), prompt.chunks[0]), ElementsAre(1, 3, 3, 2, 40, 40));
   EXPECT_THAT(weights_of(four.spec(), prompt.chunks[0]), ElementsAre(1, 1, 1.5f, 1, 1, 1));
-  EXPECT_THAT(prompt.cut, IsEmpty());
+  EXPECT_THAT(prompt.dropped_words, IsEmpty());
 }
 
 TEST(Chunks, BosAndEosMayBeMissing) {
-  const Tokenizer bare({"sentencepiece", {"tokenizer.model"}, 2, std::nullopt, std::nullopt, 40}, {kModel});
+  const Tokenizer bare({TokenizerKind::sentencepiece, {"tokenizer.model"}, 2, std::nullopt, std::nullopt, 40},
+                       {kModel});
   EXPECT_THAT(ids_of(bare.spec(), chunked(bare, parts("red"), 1).chunks[0]), ElementsAre(3, 40));
   EXPECT_THAT(ids_of(bare.spec(), chunked(bare, parts(reds(3)), 1).chunks[0]), ElementsAre(3, 3));
 }
@@ -96,7 +99,7 @@ TEST(Chunks, WhatDoesNotFitGoesToFurtherChunksAndIsThenCut) {
   EXPECT_THAT(texts(dealt(reds(6), 3, 3)), ElementsAre(red_pieces(3), red_pieces(3)));
   const ChunkedPrompt cut = dealt(reds(4) + " (apples pie:1.2) BREAK red", 3, 2);
   EXPECT_THAT(texts(cut), ElementsAre(red_pieces(3), _ + "red" + _ + "apple"));
-  EXPECT_EQ(cut.cut, "s pie red");
+  EXPECT_EQ(cut.dropped_words, "s pie red");
 }
 
 // ---- commas
@@ -127,10 +130,10 @@ TEST(Chunks, ACommaAtTheStartOfAChunkIsPassedOver) {
 
 TEST(Chunks, NoWordIsLostForAComma) {
   EXPECT_THAT(texts(dealt("red, red red red", 3, 1)), ElementsAre(_ + "red," + _ + "red"));
-  EXPECT_EQ(dealt("red, red red red", 3, 1).cut, "red red");
+  EXPECT_EQ(dealt("red, red red red", 3, 1).dropped_words, "red red");
   // With the rule six pieces take three chunks of three.
   EXPECT_THAT(texts(dealt("red, red red red red", 3, 2)), ElementsAre(_ + "red," + _ + "red", red_pieces(3)));
-  EXPECT_THAT(dealt("red, red red red red", 3, 2).cut, IsEmpty());
+  EXPECT_THAT(dealt("red, red red red red", 3, 2).dropped_words, IsEmpty());
   EXPECT_THAT(texts(dealt("red, red red red red", 3, 3)), ElementsAre(_ + "red,", red_pieces(3), red_pieces(1)));
 }
 
@@ -148,9 +151,9 @@ TEST(Chunks, BreakStartsAChunk) {
 TEST(Chunks, InTheLastChunkBreakIsPassedOver) {
   const ChunkedPrompt one = dealt("red BREAK red", 5, 1);
   EXPECT_THAT(texts(one), ElementsAre(red_pieces(2)));
-  EXPECT_TRUE(one.passed_break);
-  EXPECT_FALSE(dealt("red BREAK", 5, 1).passed_break);
-  EXPECT_FALSE(dealt("red BREAK red", 5, 2).passed_break);
+  EXPECT_TRUE(one.break_ignored);
+  EXPECT_FALSE(dealt("red BREAK", 5, 1).break_ignored);
+  EXPECT_FALSE(dealt("red BREAK red", 5, 2).break_ignored);
 }
 
 // ---- nothing is lost
@@ -184,8 +187,8 @@ TEST(Chunks, PiecesAndWhatIsCutAreThePrompt) {
       all += text_of(chunk);
     }
     ASSERT_LE(found.chunks.size(), static_cast<size_t>(most)) << prompt;
-    ASSERT_EQ(letters(all + found.cut), letters(steplapse::text_of(parts(prompt)))) << prompt;
-    if (!found.cut.empty()) {
+    ASSERT_EQ(letters(all + found.dropped_words), letters(steplapse::text_of(parts(prompt)))) << prompt;
+    if (!found.dropped_words.empty()) {
       ASSERT_EQ(found.chunks.back().pieces.size(), static_cast<size_t>(room)) << prompt;
     }
   }

@@ -52,8 +52,8 @@ TokenizedPrompts tokenize_twice(const Settings& settings, int64_t max_chunks) {
   maker.manifest["max_chunks"] = max_chunks;
   const Manifest manifest = read_manifest(maker.write());
   std::vector<Tokenizer> tokenizers;
-  tokenizers.emplace_back(Manifest::Tokenizer{"sentencepiece", {"a"}, 4, 1, 2, 0}, std::vector{kModel});
-  tokenizers.emplace_back(Manifest::Tokenizer{"sentencepiece", {"a"}, 7, 1, 2, 9}, std::vector{kModel});
+  tokenizers.emplace_back(Manifest::Tokenizer{TokenizerKind::sentencepiece, {"a"}, 4, 1, 2, 0}, std::vector{kModel});
+  tokenizers.emplace_back(Manifest::Tokenizer{TokenizerKind::sentencepiece, {"a"}, 7, 1, 2, 9}, std::vector{kModel});
   return tokenize_prompts(manifest, tokenizers, make_plan(manifest, settings).prompts);
 }
 

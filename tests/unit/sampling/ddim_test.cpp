@@ -153,10 +153,9 @@ TEST(Prediction, InvertsFlow) {
 
 TEST(Prediction, NamesTheLevelItCantBeToldAt) {
   const Tensor x = at::ones({1});
-  EXPECT_THAT(
-      [&] { prediction_of(PredictionType::epsilon, x, x, {999.0, 0, 1}); },
-      ThrowsMessage<std::domain_error>(StrEq("a model of epsilon can't be asked at alpha 0, sigma 1 (timestep 999): "
-                                             "what is in x can't be told there")));
+  EXPECT_THAT([&] { prediction_of(PredictionType::epsilon, x, x, {999.0, 0, 1}); },
+              ThrowsMessage<std::domain_error>(StrEq("x0 is undefined at alpha 0, sigma 1 (timestep 999) "
+                                                     "for a model that predicts epsilon")));
   EXPECT_THROW(prediction_of(PredictionType::sample, x, x, {0.0, 1, 0}), std::domain_error);
 }
 

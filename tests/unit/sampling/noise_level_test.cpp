@@ -14,7 +14,7 @@ using testing::ThrowsMessage;
 
 TEST(Levels, MustBeFiniteAndFall) {
   EXPECT_THAT([] { check_levels({{{1.0, 1, 1}}, 1}); },
-              ThrowsMessage<std::invalid_argument>(StrEq("a schedule of 1 noise levels, at least 2 expected")));
+              ThrowsMessage<std::invalid_argument>(StrEq("a schedule of 1 noise levels, expected at least 2")));
   EXPECT_THAT([] { check_levels({{{1.0, 1, NAN}, {0.0, 1, 0}}, 1}); },
               ThrowsMessage<std::invalid_argument>(
                   StrEq("noise level 0 has alpha 1 and sigma nan, expected finite numbers of 0 or more, not both 0")));

@@ -92,7 +92,7 @@ TEST(Noise, IsKnownByName) {
   EXPECT_EQ(rng_named("philox"), Rng::philox);
   EXPECT_EQ(name_of(Rng::philox), "philox");
   EXPECT_THAT([] { rng_named("cuda"); },
-              ThrowsMessage<std::invalid_argument>(StrEq("unknown rng 'cuda', expected cpu or philox")));
+              ThrowsMessage<std::invalid_argument>(StrEq("unknown rng 'cuda'; choose from cpu, philox")));
 }
 
 }  // namespace

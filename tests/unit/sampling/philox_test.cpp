@@ -1,9 +1,11 @@
 #include "sampling/philox.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/PhiloxRNGEngine.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <numbers>
 #include <vector>
@@ -18,6 +20,16 @@ using Words = std::array<uint32_t, 4>;
 
 std::vector<float> values(const Tensor& tensor) {
   return {tensor.const_data_ptr<float>(), tensor.const_data_ptr<float>() + tensor.numel()};
+}
+
+uint64_t joined(uint32_t low, uint32_t high) { return uint64_t{high} << 32 | low; }
+
+/// The four random words of a counter and key from the engine that philox_randn uses.
+Words philox4x32_10(Words counter, std::array<uint32_t, 2> key) {
+  at::Philox4_32 engine(joined(key[0], key[1]), joined(counter[2], counter[3]), joined(counter[0], counter[1]));
+  Words words;
+  for (uint32_t& word : words) word = engine();
+  return words;
 }
 
 // Random123, examples/kat_vectors, the lines of philox4x32 with 10 rounds.

@@ -261,7 +261,7 @@ TEST(Schedule, OfLevelsThatTheModelCantBeAskedAtIsRefused) {
   EXPECT_EQ(schedule_of_levels(noise, {{noisy, clean}, 1}).alphas_cumprod, noise.alphas_cumprod);
   EXPECT_EQ(said({{middle, noisy, clean}, 1}),
             "noise levels do not fall: sigma 0.992899 at level 1, after 0.850686 at level 0");
-  EXPECT_EQ(said({{noisy, clean, clean}, 1}), "level 1 has no timestep, and the network is asked there");
+  EXPECT_EQ(said({{noisy, clean, clean}, 1}), "level 1 has no timestep, but the network is asked there");
   EXPECT_EQ(said({{noisy, {0.0, 1, 0}, clean}, 1}), "level 1 has sigma 0, which only the last may have");
   EXPECT_EQ(said({{{1000.0, 0.1, 0.995}, clean}, 1}),
             "level 0 has timestep 1000: the model was trained on timesteps 0 to 999");
@@ -284,12 +284,12 @@ TEST(Schedule, RefusesNumbersThatAreNotTheModels) {
   refusal([&] { made(noise, "normal", 1, RunEnd::last_listed); },
           "the run would end at its only level; use at least 2 steps");
   refusal([&] { schedule_of_timesteps(noise, {1000, 1}); }, "1000: the model was trained on timesteps 0 to 999");
-  refusal([&] { schedule_of_timesteps(noise, {10, 10}); }, "10 after 10: they must fall");
+  refusal([&] { schedule_of_timesteps(noise, {10, 10}); }, "10 after 10: expected numbers that fall");
   refusal([&] { schedule_of_sigmas(noise, {14, 1}); },
           "ends at 1, which would leave noise in the picture; expected 0 at the end");
   refusal([&] { schedule_of_sigmas(noise, {14.9, 0}); },
           "14.9: the model was trained at sigmas from 0.0291672 to 14.6146");
-  refusal([&] { schedule_of_sigmas(noise, {0}); }, "at least 2 numbers expected, the last 0");
+  refusal([&] { schedule_of_sigmas(noise, {0}); }, "expected at least 2 numbers, the last 0");
 }
 
 // ---- the table --------------------------------------------------------------------------------------------------------

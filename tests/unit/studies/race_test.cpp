@@ -46,7 +46,7 @@ Tensor denoise(const Tensor& x, const Tensor& timesteps, const std::vector<Tenso
 /// A picture of small numbers, which no clamp cuts.
 Tensor decode(const Tensor& latents) { return 0.1 * latents.narrow(1, 0, 3); }
 
-Lane lane(uint64_t seed) {
+RaceLane lane(uint64_t seed) {
   Recipe recipe;
   recipe.seed = seed;
   recipe.init_noise = Noise(Rng::cpu, seed).draw({1, 3, 4, 4});
@@ -100,8 +100,8 @@ TEST(Race, TakesTheMostStepsWithinItsCalls) {
       const auto count = [&](int64_t steps) {
         return static_cast<int64_t>(outline(sampler, contender.options, levels(steps)).questions.size());
       };
-      EXPECT_LE(contender.denoiser_calls, calls) << sampler.name;
-      EXPECT_EQ(contender.denoiser_calls, count(contender.schedule.steps())) << sampler.name;
+      EXPECT_LE(contender.calls_total, calls) << sampler.name;
+      EXPECT_EQ(contender.calls_total, count(contender.schedule.steps())) << sampler.name;
       EXPECT_GT(count(contender.schedule.steps() + 1), calls) << sampler.name;
     }
   }
@@ -121,10 +121,10 @@ TEST(Race, SaysWhichCallsCantBeSpent) {
               ThrowsMessage<std::invalid_argument>(StrEq("asks 3 times in a single step")));
   EXPECT_EQ(within("euler", 1000).schedule.steps(), 1000);
   EXPECT_THAT([] { within("euler", 1001); },
-              ThrowsMessage<std::invalid_argument>(StrEq("asks 1000 times in the 1000 steps there can be")));
+              ThrowsMessage<std::invalid_argument>(StrEq("asks 1000 times in the 1000 steps that the schedule has")));
   EXPECT_EQ(within("heun", 1999).schedule.steps(), 1000);
   EXPECT_THAT([] { within("heun", 2001); },
-              ThrowsMessage<std::invalid_argument>(StrEq("asks 1999 times in the 1000 steps there can be")));
+              ThrowsMessage<std::invalid_argument>(StrEq("asks 1999 times in the 1000 steps that the schedule has")));
 }
 
 // ---- one start --------------------------------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ TEST(Race, DistanceIsWhatTheMethodsTheorySays) {
   for (const RaceRun& run : result.runs) {
     const int64_t steps = run.contender == 0 ? 10 : 40;
     EXPECT_EQ(run.steps, steps);
-    EXPECT_EQ(run.denoiser_calls, steps);
+    EXPECT_EQ(run.calls_total, steps);
     const double wanted = std::abs(multiplied(steps, false) / multiplied(steps, true) - 1);
     EXPECT_NEAR(run.distance.latents, wanted, 3e-5);
     EXPECT_GT(wanted, 3e-3);
@@ -205,7 +205,7 @@ TEST(Race, AdaptiveSamplersSpendWhatTheyLike) {
   const RaceResult result = run_race(race, denoise, decode, 16, [&] { ++told; });
   EXPECT_EQ(told, calls_in(race));
   EXPECT_EQ(told, 2 * (10 + 400 + 800));
-  EXPECT_GT(result.runs[2].denoiser_calls, result.runs[2].steps);
+  EXPECT_GT(result.runs[2].calls_total, result.runs[2].steps);
   EXPECT_LT(result.runs[2].distance.latents, 0.05);  // its tolerance
 }
 

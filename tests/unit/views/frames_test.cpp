@@ -175,22 +175,24 @@ TEST(CheckFrames, WantsAtLeastEveryFirst) {
 
 // ---- the worker ---------------------------------------------------------------------------------------------------
 
-/// Frames of one colour: the decoder paints the order's one latent.
+/// Frames of one colour: the decoder paints the request's one latent.
 class Frames : public testing::Test {
  protected:
   Frames() { fs::create_directories(folder_); }
   ~Frames() override { fs::remove_all(folder_); }
 
-  static FrameOrder order(const std::string& kind, int64_t step, double brightness) {
+  static FrameRequest request(FrameKind kind, int64_t step, double brightness) {
     return {kind, step, {500.0, 0.6, 0.8}, at::full({1, 1, 1, 1}, brightness, at::kFloat)};
   }
-  static Tensor paint(const FrameOrder& order) { return order.latents.expand({1, 3, 4, 4}); }
-  static std::vector<PngText> describe(const FrameOrder& order) { return {{"kind", order.kind}}; }
+  static Tensor paint(const FrameRequest& request) { return request.latents.expand({1, 3, 4, 4}); }
+  static std::vector<PngText> describe(const FrameRequest& request) {
+    return {{"kind", std::string(name_of(request.kind))}};
+  }
 
-  void write(const std::vector<FrameOrder>& orders, FrameWriter::Decode decode = paint) {
+  void write(const std::vector<FrameRequest>& requests, FrameWriter::Decode decode = paint) {
     FrameWriter writer(workers_, folder_, std::move(decode), describe,
                        [this](const Frame& frame) { written_.push_back(frame); });
-    for (const auto& order : orders) writer.submit(order);
+    for (const auto& request : requests) writer.submit(request);
     writer.finish();
   }
 
@@ -205,18 +207,20 @@ class Frames : public testing::Test {
 };
 
 TEST_F(Frames, LieWhereTheirKindAndStepSay) {
-  write({order("xt", 0, 0), order("x0", 1, 0), order("x0", 12345, 0), order("final", 12345, 0)});
+  write({request(FrameKind::xt, 0, 0), request(FrameKind::x0, 1, 0), request(FrameKind::x0, 12345, 0),
+         request(FrameKind::final, 12345, 0)});
   std::vector<std::string> files;
   for (const Frame& frame : written_) {
     files.push_back(frame.file);
     EXPECT_TRUE(fs::exists(folder_ / frame.file)) << frame.file;
-    EXPECT_THAT(contents(frame.file), HasSubstr("tEXtkind" + std::string(1, '\0') + frame.kind));
+    EXPECT_THAT(contents(frame.file), HasSubstr("tEXtkind" + std::string(1, '\0') + std::string(name_of(frame.kind))));
   }
   EXPECT_THAT(files, ElementsAre("frames/xt/0000.png", "frames/x0/0001.png", "frames/x0/12345.png", "final.png"));
 }
 
 TEST_F(Frames, OfX0AreComparedWithTheLastOneBefore) {
-  write({order("x0", 2, -1), order("xt", 2, 0.3), order("x0", 5, 1), order("final", 5, 0.3), order("x0", 6, 1)});
+  write({request(FrameKind::x0, 2, -1), request(FrameKind::xt, 2, 0.3), request(FrameKind::x0, 5, 1),
+         request(FrameKind::final, 5, 0.3), request(FrameKind::x0, 6, 1)});
   ASSERT_EQ(written_.size(), 5u);
   for (const size_t other : {0, 1, 3}) EXPECT_FALSE(written_[other].change) << other;
   ASSERT_TRUE(written_[2].change && written_[4].change);
@@ -229,14 +233,15 @@ TEST_F(Frames, OfX0AreComparedWithTheLastOneBefore) {
 TEST_F(Frames, AreDecodedOneAtATimeInTheirOrder) {
   std::mutex busy;
   std::vector<int64_t> decoded;
-  std::vector<FrameOrder> orders;
-  for (int64_t step = 1; step <= 30; ++step) orders.push_back(order("x0", step, 0));  // more than the queue holds
-  write(orders, [&](const FrameOrder& order) {
+  std::vector<FrameRequest> requests;
+  for (int64_t step = 1; step <= 30; ++step)
+    requests.push_back(request(FrameKind::x0, step, 0));  // more than the queue holds
+  write(requests, [&](const FrameRequest& request) {
     EXPECT_TRUE(busy.try_lock());
-    decoded.push_back(order.step);
-    EXPECT_EQ(order.latents.size(0), 1);
+    decoded.push_back(request.step);
+    EXPECT_EQ(request.latents.size(0), 1);
     busy.unlock();
-    return paint(order);
+    return paint(request);
   });
   ASSERT_EQ(decoded.size(), 30u);
   EXPECT_TRUE(std::is_sorted(decoded.begin(), decoded.end()));
@@ -244,27 +249,28 @@ TEST_F(Frames, AreDecodedOneAtATimeInTheirOrder) {
 }
 
 TEST_F(Frames, ADecoderThatFailsIsHeardOf) {
-  const auto fails = [](const FrameOrder& order) {
-    if (order.step == 2) throw std::runtime_error("the decoder broke");
-    return paint(order);
+  const auto fails = [](const FrameRequest& request) {
+    if (request.step == 2) throw std::runtime_error("the decoder broke");
+    return paint(request);
   };
-  EXPECT_THAT([&] { write({order("x0", 1, 0), order("x0", 2, 0), order("x0", 3, 0)}, fails); },
-              ThrowsMessage<std::runtime_error>(StrEq("the decoder broke")));
+  EXPECT_THAT(
+      [&] { write({request(FrameKind::x0, 1, 0), request(FrameKind::x0, 2, 0), request(FrameKind::x0, 3, 0)}, fails); },
+      ThrowsMessage<std::runtime_error>(StrEq("the decoder broke")));
   EXPECT_FALSE(fs::exists(folder_ / "frames/x0/0002.png"));
 }
 
 TEST_F(Frames, OfARunWhoseDecoderFailsLeaveAnotherRunsAlone) {
   const auto nothing = [](const Frame&) {};
   FrameWriter broken(
-      workers_, folder_ / "broken", [](const FrameOrder&) -> Tensor { throw std::runtime_error("broke"); }, describe,
+      workers_, folder_ / "broken", [](const FrameRequest&) -> Tensor { throw std::runtime_error("broke"); }, describe,
       nothing);
   FrameWriter whole(workers_, folder_ / "whole", paint, describe, nothing);
   for (int64_t step = 1; step <= 3; ++step) {
     try {
-      broken.submit(order("x0", step, 0));
+      broken.submit(request(FrameKind::x0, step, 0));
     } catch (const std::runtime_error&) {  // as soon as it is known
     }
-    whole.submit(order("x0", step, 0));
+    whole.submit(request(FrameKind::x0, step, 0));
   }
   EXPECT_THROW(broken.finish(), std::runtime_error);
   EXPECT_NO_THROW(whole.finish());
@@ -277,13 +283,13 @@ TEST_F(Frames, ThatWaitAreDroppedWithTheirWriter) {
   std::jthread later;
   int64_t decoded = 0;
   {
-    const auto when_open = [&, open = gate.get_future().share()](const FrameOrder& order) {
+    const auto when_open = [&, open = gate.get_future().share()](const FrameRequest& request) {
       open.wait();
       ++decoded;
-      return paint(order);
+      return paint(request);
     };
     FrameWriter writer(workers_, folder_, when_open, describe, [](const Frame&) {});
-    for (int64_t step = 1; step <= 5; ++step) writer.submit(order("x0", step, 0));
+    for (int64_t step = 1; step <= 5; ++step) writer.submit(request(FrameKind::x0, step, 0));
     later = std::jthread([&] {
       std::this_thread::sleep_for(std::chrono::milliseconds(100));
       gate.set_value();
@@ -293,14 +299,14 @@ TEST_F(Frames, ThatWaitAreDroppedWithTheirWriter) {
 }
 
 TEST_F(Frames, APictureThatIsNotFiniteIsNamed) {
-  EXPECT_THAT([&] { write({order("xt", 4, std::nan(""))}); },
+  EXPECT_THAT([&] { write({request(FrameKind::xt, 4, std::nan(""))}); },
               ThrowsMessage<std::runtime_error>(StrEq("step 4, xt: the decoded picture is not finite")));
 }
 
 TEST_F(Frames, AFolderThatCantBeWrittenToIsNamed) {
   std::ofstream(folder_ / "frames") << "a file where the folder should be";
   EXPECT_THAT(
-      [&] { write({order("x0", 1, 0)}); },
+      [&] { write({request(FrameKind::x0, 1, 0)}); },
       ThrowsMessage<OutputError>(StrEq((folder_ / "frames/x0/0001.png").string() + ": cannot write: Not a directory")));
 }
 

@@ -1,10 +1,10 @@
-#include "sampling/levels_json.h"
+#include "sampling/schedule_json.h"
 
 #include <nlohmann/json.hpp>
 
 namespace steplapse {
 
-nlohmann::json levels_json(const Schedule& schedule) {
+nlohmann::json schedule_to_json(const Schedule& schedule) {
   nlohmann::json levels = nlohmann::json::array();
   for (const NoiseLevel& level : schedule.levels) {
     nlohmann::json timestep = level.timestep ? nlohmann::json(*level.timestep) : nlohmann::json();
