@@ -350,7 +350,8 @@ LEADING = "; a race needs one start for all, as karras, normal or trailing have"
         (["x", "--samplers", "euler", "--reference", "heun:0"], f"--reference heun:0, calls '0': {CALLS}"),
         (
             ["x", "--samplers", "euler", "--reference", "heun:1200"],
-            "--reference heun:1200, doubled to know its own error: asks 1999 times in the 1000 steps that the schedule has",
+            "--reference heun:1200, doubled to know its own error: "
+            "asks 1999 times in the 1000 steps that the schedule has",
         ),
         (
             ["x", "--samplers", "euler", "--plot", "race.jpg"],
