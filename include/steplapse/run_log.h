@@ -16,20 +16,20 @@ namespace steplapse {
 
 struct Facts;
 
-/// The log of a run: one SQLite file, the only source; docs/run-folder.md has its tables. A kill at any moment leaves
-/// a valid log of everything up to some call: what was last committed. One writer; not thread-safe.
+/// The log of a run: one SQLite file, the only source of all else in a run folder; docs/run-folder.md has its tables. A kill
+/// at any moment leaves a valid log of everything up to some call: what was last committed. One writer; not thread-safe.
 ///
-/// Everything that fails on disk is OutputError with the path and SQLite's reason.
+/// A failure of the disk is OutputError with the path and SQLite's reason.
 class RunLog {
  public:
-  /// A new log at `path`, which must not exist. `texts` are further facts for people and views (versions, model).
+  /// Makes a new log at `path`, which must not exist. @param texts  further facts, such as versions and the model
   static RunLog create(const std::filesystem::path& path, const Facts& facts,
                        const std::map<std::string, std::string>& texts);
 
-  /// An existing log, to be read. @throws OutputError  no log there, or of a newer version (named)
+  /// Opens a log for reading. @throws OutputError  there is none, or it is of a newer version, which the text names
   static RunLog open(const std::filesystem::path& path);
 
-  void commit_when_due();  ///< what was added, if the last commit is some 0.2 s ago; call it after every addition
+  void commit_when_due();  ///< commits if the last commit is 0.2 s ago; call it after every addition
   void commit();
 
   void add_call(const Question& question, const Answer& answer);
@@ -40,13 +40,13 @@ class RunLog {
   void add_stop(int64_t step, const std::string& reason);
   /// A watcher changed the latents that the run went on with after this step, and why.
   void add_latents(int64_t step, const Tensor& x, const std::string& reason);
-  /// Seconds and the like, for people and views.
+  /// Seconds and other numbers, for people and views.
   void set_totals(const std::map<std::string, double>& totals);
   void set_texts(const std::map<std::string, std::string>& texts);
   /// The last row: `done`, `stopped`, `interrupted`, `failed`, with a reason for people. Commits.
   void end(const std::string& status, const std::string& reason);
 
-  std::string facts_json() const;  ///< table `run` but its blobs, as one JSON object
+  std::string facts_json() const;  ///< the table `run` without its blobs, as one JSON object
   Recipe recipe() const;
   std::vector<StepRow> steps() const;
   std::optional<int64_t> stopped_at() const;  ///< the step after which a watcher ended the run

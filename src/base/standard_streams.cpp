@@ -12,6 +12,7 @@
 #include <mutex>
 #include <streambuf>
 #include <string>
+#include <utility>
 
 namespace steplapse {
 namespace {

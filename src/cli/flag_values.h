@@ -12,7 +12,7 @@
 
 namespace steplapse {
 
-// What the flags' texts stand for. Each is a UsageError that says the flag, what was found and what was wanted.
+// Values of flags, read from their texts. All throw UsageError: the flag, what was found, what was expected.
 
 inline constexpr int64_t kAnyNumber = std::numeric_limits<int64_t>::max();  // the plan knows what its model allows
 

@@ -5,19 +5,18 @@
 
 namespace steplapse {
 
-// The parts of a plan that are about sampling. All throw UsageError: the flag, what was found, what was wanted.
+// The parts of a plan that are about sampling. All throw UsageError: the setting, what was found, what was expected.
 
-/// Ours by its name, or another tool's with what that tool does by itself. What a name without its tool is taken for is a
-/// warning.
+/// The sampler of this name, or what another tool does for its name. Warns what a name without its tool is taken for.
 Preset planned_preset(const std::string& name, std::vector<std::string>& warnings);
 
-/// Eta, churn and scale of fresh noise: what is asked of a sampler that does not know it is refused.
+/// Eta, churn and the scale of fresh noise. Refuses a setting that the sampler does not honour.
 SamplerOptions planned_options(const Sampler& sampler, const Settings& settings);
 
-/// @param steps  that the run makes; none: nobody knows yet
+/// @param steps  the number that the run will make; none: not known yet
 GuidanceRule planned_guidance(const Manifest& manifest, const Settings& settings, std::optional<int64_t> steps);
 
-/// A schedule's rule and all that it is asked for but the number of steps.
+/// A schedule's rule, and its request without the number of steps.
 struct PlannedRule {
   const ScheduleRule& rule;
   TrainingNoise noise;  ///< the model's, with the user's shift
@@ -26,7 +25,7 @@ struct PlannedRule {
 };
 PlannedRule planned_rule(const Manifest& manifest, const Settings& settings, const Preset& preset);
 
-/// The levels; `plan` gets the schedule's name, the user's sigmas and rho, and warnings.
+/// The noise levels of a run. Puts the schedule's name, the user's sigmas and rho, and warnings into `plan`.
 Schedule planned_schedule(const Manifest& manifest, const Settings& settings, const Preset& preset, Plan& plan);
 
 }  // namespace steplapse

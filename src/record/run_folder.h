@@ -6,15 +6,16 @@
 
 namespace steplapse {
 
-/// The folder of one run: docs/run-folder.md says what lies in it. Held (flock on run.lock) by its one writer.
+/// The folder of one run; docs/run-folder.md lists its files. Its one writer holds it (flock on run.lock).
 class RunFolder {
  public:
-  /// Makes the folder ready for a new run, and holds it.
-  /// @throws OutputError  it holds a run already, or files named like one's (with `overwrite` the files of a run, told
-  ///                      by its log, are deleted, and no other), another process writes there, or it can't be made.
+  /// Makes the folder ready for a new run, and holds it. With `overwrite` the files of a run that is there are deleted, and
+  /// no others; a run is known by its log.
+  /// @throws OutputError  it holds a run already, or files named like one's; another process writes there; or the folder
+  ///                      can't be made
   static RunFolder create(const std::filesystem::path& path, bool overwrite);
 
-  /// For a run that could not begin: takes its files away, and the folder if it was made for it.
+  /// For a run that could not begin: deletes its files, and the folder if it was made for this run.
   void discard() noexcept;
 
   const std::filesystem::path& path() const { return path_; }
@@ -29,7 +30,7 @@ class RunFolder {
   bool made_;
 };
 
-/// @throws OutputError  what RunFolder::create would say of a run already there, before anything is loaded.
+/// Does the checks of RunFolder::create for a run that is there, before anything is loaded. @throws OutputError
 void refuse_existing_run(const std::filesystem::path& path, bool overwrite);
 
 /// runs/20261123-151200-red-apple-948574399; a number is added where that exists.

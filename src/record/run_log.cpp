@@ -23,10 +23,10 @@ namespace {
 using sqlite::Blob;
 using sqlite::Statement;
 
-// 2 has where guidance is, churn, scale of fresh noise, and the training noise for levels between the listed ones: without
-// them such a run would be fed in vain.
-// 3 has guidance scales below 1 as the formula says; before, such a run's answer was cond. cond may be NULL.
-// 4 has the latents that a watcher changed.
+// Version 2 has the guidance interval, churn, the scale of fresh noise, and the training noise for levels between the listed
+// ones: without them, replaying such a run could not reproduce it.
+// Version 3 has guidance scales below 1 by the formula; before, such a run's answer was cond. cond may be NULL.
+// Version 4 has the latents that a watcher changed.
 constexpr int64_t kLogVersion = 4;
 
 constexpr const char* kTables = R"(

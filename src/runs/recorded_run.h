@@ -24,14 +24,14 @@ namespace steplapse {
 /// What a log says of where its run was made.
 std::map<std::string, std::string> provenance_of(const Bundle& bundle, const Options& options);
 
-/// One run and its folder, from before the first denoiser call to the closed log.
+/// One run and its folder: from before the first denoiser call until the log is closed.
 class RecordedRun {
  public:
   /// @param number      among the runs made together, from 1
   /// @param provenance  goes into the log beside the plan
-  /// @param own         watches it too, and may end it or change its latents; null: nobody does
+  /// @param own         a further watcher, which may end the run or change its latents; null: none
   /// The bundle, the workers and the progress must outlive it.
-  /// @throws OutputError  the folder can't be made ready; nothing is left of it then
+  /// @throws OutputError  the folder can't be made ready; then nothing of it is left
   RecordedRun(int64_t number, const Options& options, const Bundle& bundle, Plan plan,
               const std::filesystem::path& folder, const std::map<std::string, std::string>& provenance,
               FrameWorkers& workers, Progress& progress, Watcher* own = nullptr);
@@ -55,7 +55,7 @@ class RecordedRun {
   void log_frame_steps();
   void mark_ended(const Summary& summary, const std::string& reason);
   std::vector<std::string> left_undone() const;
-  /// visit(kind, step, file, is_written) for those that were asked for, in the order of their files.
+  /// Calls visit(kind, step, file, is_written) for each frame that was asked for, in the order of the files.
   template <typename Visit>
   void each_frame(Visit visit) const;
   void warn_of_a_broken_picture();
