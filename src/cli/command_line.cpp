@@ -28,9 +28,8 @@ int print_overview() {
 
 )" << grouped_command_lines(commands())
             << R"(A prompt that is a command's name needs generate: steplapse generate schedule
-Exit codes: 0 done, 1 run failed, 2 usage, 3 bundle refused, 4 output or disk,
-5 memory, 130 ended by Ctrl-C, 143 by another signal.
-)";
+)" << wrapped("Exit codes: " + exit_codes_text(kAllExitCodes) + ".", 80)
+            << '\n';
   return 0;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iomanip>
+#include <map>
 #include <sstream>
 
 #include "base/text.h"
@@ -97,6 +98,20 @@ int run_command(const Command& command, const std::vector<std::string>& argument
     if (command.name == "generate" || name > 1) throw;
     throw UsageError(std::string(error.what()) + " " + way_to_draw(arguments));
   }
+}
+
+std::string exit_codes_text(const std::vector<int>& codes) {
+  static const std::map<int, std::string> meanings{{0, "done"},
+                                                   {1, "run failed"},
+                                                   {2, "usage"},
+                                                   {3, "bundle refused"},
+                                                   {4, "output or disk"},
+                                                   {5, "memory"},
+                                                   {130, "ended by Ctrl-C"},
+                                                   {143, "by another signal"}};
+  std::vector<std::string> texts;
+  for (const int code : codes) texts.push_back(std::to_string(code) + " " + meanings.at(code));
+  return joined(texts, ", ");
 }
 
 std::string command_lines(const std::vector<Command>& commands, std::string_view beginning) {

@@ -21,6 +21,7 @@ struct Command {
   CommandGroup group = CommandGroup::know;
   std::vector<std::string> common =
       {};  ///< the flags that --help shows, and --help-all the others too; empty: it shows all
+  std::vector<int> exit_codes = {0, 2};  ///< with which it may end, beside 4 where its output can't be written
   /// Runs it with the arguments after its name. @return the exit code
   std::function<int(const std::vector<std::string>& arguments)> run = {};
   /// Shows its flags to a visitor, and runs nothing.
@@ -54,6 +55,11 @@ const Command* command_of(const std::vector<Command>& commands, const std::vecto
 /// Runs the command that the arguments begin with. A MisfitArguments of it becomes a UsageError that also says how to draw
 /// the words.
 int run_command(const Command& command, const std::vector<std::string>& arguments);
+
+/// "0 done, 2 usage": what exit codes mean.
+std::string exit_codes_text(const std::vector<int>& codes);
+
+inline const std::vector<int> kAllExitCodes{0, 1, 2, 3, 4, 5, 130, 143};
 
 /// A line for each command; of those alone whose name has this beginning.
 std::string command_lines(const std::vector<Command>& commands, std::string_view beginning = "");

@@ -54,10 +54,12 @@ auto json_errors(const CLI::App& command, Make make) {
 template <typename Flags>
 Command with_flags(Command command, void (*add_flags)(CLI::App&, Flags&), int (*act)(const CLI::App&, Flags&)) {
   const std::string title = "steplapse " + command.name;
-  command.run = [=, common = command.common](const std::vector<std::string>& arguments) {
+  command.run = [=, common = command.common, codes = command.exit_codes](const std::vector<std::string>& arguments) {
     CLI::App app("", title);
     Flags flags;
     add_flags(app, flags);
+    const std::string footer = app.get_footer();
+    app.footer("Exit codes: " + exit_codes_text(codes) + (footer.empty() ? "" : "\n\n" + footer));
     const bool is_parsed = json_errors(asks_for_json(arguments), [&] { return parse(app, arguments, common); });
     return is_parsed ? act(app, flags) : 0;
   };

@@ -288,7 +288,8 @@ Command generate_command() {
        .about = "Draw a picture; the word generate may be left out",
        .group = CommandGroup::draw,
        .common = {"--prompts", "--seed", "--count", "--negative-prompt", "--size", "--steps", "--sampler", "--schedule",
-                  "--guidance-scale", "--frames", "--every", "--out", "--model", "--device"}},
+                  "--guidance-scale", "--frames", "--every", "--out", "--model", "--device"},
+       .exit_codes = kAllExitCodes},
       add_flags, run_generate);
 }
 

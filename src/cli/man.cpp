@@ -43,6 +43,7 @@ void print_command(std::ostream& page, const Command& command) {
   command.show_flags([&](const CLI::App& app) {
     for (const CLI::Option* option : app.get_options()) print_flag(page, *option);
   });
+  page << ".PP\nExit status: " << roff(exit_codes_text(command.exit_codes)) << ".\n";
 }
 
 std::string man_page() {
@@ -65,7 +66,8 @@ a run folder: a PNG of each step, the numbers of every step, and a log from whic
 )";
   for (const Command& command : commands()) print_command(page, command);
   page << R"(.SH EXIT STATUS
-0 done, 1 run failed, 2 usage, 3 bundle refused, 4 output or disk, 5 memory, 130 ended by SIGINT, 143 by another signal.
+)" << exit_codes_text(kAllExitCodes)
+       << R"(.
 .SH ENVIRONMENT
 .TP
 .B STEPLAPSE_MODEL

@@ -104,7 +104,8 @@ Command model_inspect_command() {
   return with_flags<InspectFlags>({.name = "model inspect",
                                    .arguments = "[DIR]",
                                    .about = "Show what is in a bundle, which is a model on disk",
-                                   .group = CommandGroup::know},
+                                   .group = CommandGroup::know,
+                                   .exit_codes = {0, 2, 3}},
                                   add_flags, inspect);
 }
 
@@ -112,7 +113,8 @@ Command model_verify_command() {
   return with_flags<VerifyFlags>({.name = "model verify",
                                   .arguments = "[DIR]",
                                   .about = "Check a bundle and run each of its modules",
-                                  .group = CommandGroup::know},
+                                  .group = CommandGroup::know,
+                                  .exit_codes = {0, 2, 3, 5}},
                                  add_flags, verify);
 }
 
@@ -120,7 +122,8 @@ Command model_prompts_command() {
   return with_flags<PromptsFlags>({.name = "model prompts",
                                    .arguments = "[WORD]",
                                    .about = "List what a model was taught",
-                                   .group = CommandGroup::know},
+                                   .group = CommandGroup::know,
+                                   .exit_codes = {0, 2, 3}},
                                   add_flags, list_prompts);
 }
 

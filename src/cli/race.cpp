@@ -149,7 +149,8 @@ Command race_command() {
                                 .about = "Compare samplers at an equal number of denoiser calls",
                                 .group = CommandGroup::experiments,
                                 .common = {"--samplers", "--calls", "--reference", "--seed", "--count", "--schedule",
-                                           "--csv", "--plot", "--json", "--model", "--device"}},
+                                           "--csv", "--plot", "--json", "--model", "--device"},
+                                .exit_codes = kAllExitCodes},
                                add_flags, run_race);
 }
 

@@ -128,7 +128,8 @@ int show_schedule(const CLI::App&, ShowScheduleFlags& flags) {
 Command schedule_command() {
   return with_flags<ShowScheduleFlags>({.name = "schedule",
                                         .about = "Show the noise levels of a run; --list: the schedules",
-                                        .group = CommandGroup::know},
+                                        .group = CommandGroup::know,
+                                        .exit_codes = {0, 2, 3, 4}},
                                        add_flags, show_schedule);
 }
 

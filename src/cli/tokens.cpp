@@ -184,7 +184,8 @@ Command tokens_command() {
   return with_flags<TokensFlags>({.name = "tokens",
                                   .arguments = "PROMPT",
                                   .about = "Show what the network is given in place of the words",
-                                  .group = CommandGroup::know},
+                                  .group = CommandGroup::know,
+                                  .exit_codes = {0, 1, 2, 3, 4, 5}},
                                  add_flags, show_tokens);
 }
 

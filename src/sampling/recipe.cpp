@@ -1,5 +1,7 @@
 #include "steplapse/recipe.h"
 
+#include <ATen/ATen.h>
+
 namespace steplapse {
 
 Trajectory start(const Recipe& recipe) {
