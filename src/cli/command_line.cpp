@@ -3,7 +3,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <iostream>
-#include <regex>
 #include <set>
 
 #include "base/text.h"
@@ -125,16 +124,22 @@ bool asks_for_help(const std::string& argument) {
 
 std::string with_flag_names(const std::string& message) {
   static const std::set<std::string> flags = drawing_flags();
-  static const std::regex setting("`([a-z_]+)`");
   std::string text;
-  auto rest = message.begin();
-  for (std::sregex_iterator found(message.begin(), message.end(), setting), end; found != end; ++found) {
-    const std::string flag = with_dashes("--" + (*found)[1].str());
-    text.append(rest, (*found)[0].first);
-    text += flag == "--prompt" ? "PROMPT" : flags.contains(flag) ? flag : (*found)[0].str();
-    rest = (*found)[0].second;
+  size_t rest = 0;
+  for (size_t open = message.find('`'); open != std::string::npos; open = message.find('`', rest)) {
+    const size_t close = message.find('`', open + 1);
+    if (close == std::string::npos) break;
+    const std::string flag = with_dashes("--" + message.substr(open + 1, close - open - 1));
+    text += message.substr(rest, open - rest);
+    if (flag == "--prompt" || flags.contains(flag)) {
+      text += flag == "--prompt" ? "PROMPT" : flag;
+      rest = close + 1;
+    } else {
+      text += '`';  // perhaps one of the user's own
+      rest = open + 1;
+    }
   }
-  return text.append(rest, message.end());
+  return text + message.substr(rest);
 }
 
 int run_command_line(std::vector<std::string> arguments) {
