@@ -9,7 +9,6 @@
 #include "cli/commands.h"
 #include "cli/flag_words.h"
 #include "cli/flags.h"
-#include "runs/progress.h"
 #include "steplapse/bundle.h"
 #include "steplapse/error.h"
 #include "steplapse/version.h"
@@ -108,9 +107,8 @@ std::set<std::string> drawing_flags() {
   std::set<std::string> flags;
   for (const Command& command : {generate_command(), race_command()}) {
     command.show_flags([&](const CLI::App& app) {
-      for (const CLI::Option* option : app.get_options()) {
-        for (const std::string& name : option->get_lnames()) flags.insert("--" + name);
-      }
+      const std::vector<std::string> own = flags_of(app);
+      flags.insert(own.begin(), own.end());
     });
   }
   return flags;
@@ -151,12 +149,7 @@ int run_command_line(std::vector<std::string> arguments) {
       !command_lines(commands(), arguments.front() + " ").empty()) {
     return command_of(commands(), {"help"})->run({arguments.front()});
   }
-  try {
-    refuse_near_command(commands(), arguments);
-  } catch (const UsageError& error) {
-    if (asks_for_json(arguments)) make_progress(ProgressMode::json)->failed(failure_of(error));
-    throw;
-  }
+  json_errors(asks_for_json(arguments), [&] { refuse_near_command(commands(), arguments); });
   return commands().front().run(arguments);
 }
 

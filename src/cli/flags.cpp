@@ -12,6 +12,7 @@
 #include "base/strict_json.h"
 #include "base/terminal.h"
 #include "base/text.h"
+#include "base/wording.h"
 #include "cli/commands.h"
 #include "cli/flag_words.h"
 #include "runs/progress.h"
@@ -19,13 +20,6 @@
 #include "steplapse/error.h"
 
 namespace steplapse {
-namespace {
-
-namespace fs = std::filesystem;
-
-constexpr size_t kLongestInput = 1 << 20;   // bytes of standard input that are read for a prompt; the plan refuses less
-constexpr size_t kLargestLevels = 4 << 20;  // bytes of a file of levels
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 std::vector<std::string> flags_of(const CLI::App& command) {
   std::vector<std::string> flags;
@@ -34,6 +28,14 @@ std::vector<std::string> flags_of(const CLI::App& command) {
   }
   return flags;
 }
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kLongestInput = 1 << 20;   // bytes of standard input that are read for a prompt; the plan refuses less
+constexpr size_t kLargestLevels = 4 << 20;  // bytes of a file of levels
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 /// As the user would quote them: steplapse tokens "of love".
 std::string with_quotes(const CLI::App& command, const std::vector<std::string>& words) {
@@ -227,6 +229,8 @@ bool asks_for_json(const std::vector<std::string>& arguments) {
   return std::count(arguments.begin(), arguments.end(), "--progress=json") > 0 ||
          (flag != arguments.end() && flag + 1 != arguments.end() && *(flag + 1) == "json");
 }
+
+void warn(const std::string& text) { std::cerr << "steplapse: warning: " << worded(text) << std::endl; }
 
 void say_in_json(const std::exception& error) { make_progress(ProgressMode::json)->failed(failure_of(error)); }
 

@@ -25,6 +25,12 @@ std::filesystem::path default_model();
 /// @return false where --help or --help-all was asked and answered
 bool parse(CLI::App& command, std::vector<std::string> arguments, const std::vector<std::string>& common = {});
 
+/// --steps, --sampler, ...: the long names of a command's flags.
+std::vector<std::string> flags_of(const CLI::App& command);
+
+/// A warning for people, on stderr; settings are named by their flags.
+void warn(const std::string& text);
+
 /// Whether arguments hold --progress json: who reads JSON gets the errors of the command line so too.
 bool asks_for_json(const std::vector<std::string>& arguments);
 

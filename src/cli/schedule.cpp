@@ -6,7 +6,6 @@
 
 #include "base/file_io.h"
 #include "base/text.h"
-#include "base/wording.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "cli/listing.h"
@@ -113,7 +112,7 @@ int show_schedule(const CLI::App&, ShowScheduleFlags& flags) {
   const Manifest manifest = read_manifest(flags.model.empty() ? default_model() : fs::path(flags.model));
   read(flags.readers);
   const Plan plan = make_plan(manifest, flags.settings);
-  for (const auto& warning : plan.warnings) std::cerr << "steplapse: warning: " << worded(warning) << '\n';
+  for (const auto& warning : plan.warnings) warn(warning);
   if (!flags.plot.empty()) write_plots(flags.plot, plots_of(plan));
   if (flags.json) {
     std::cout << schedule_to_json(plan.recipe.schedule).dump(2) << '\n';

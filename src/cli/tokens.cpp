@@ -8,7 +8,6 @@
 #include "base/safetensors.h"
 #include "base/shape_text.h"
 #include "base/text.h"
-#include "base/wording.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "model/bundle_folder.h"
@@ -119,8 +118,6 @@ void print_json(const Manifest& manifest, const Plan& plan, const TokenizedPromp
   for (const auto& [name, tensor] : embeddings) json["embeddings"][name] = tensor.sizes().vec();
   std::cout << json.dump(2, ' ', false, ordered_json::error_handler_t::replace) << '\n';
 }
-
-void warn(const std::string& text) { std::cerr << "steplapse: warning: " << worded(text) << std::endl; }
 
 struct TokensFlags {
   Settings settings;

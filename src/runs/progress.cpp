@@ -14,7 +14,6 @@
 #include "base/terminal.h"
 #include "base/text.h"
 #include "base/wording.h"
-#include "sampling/schedule_json.h"
 
 namespace steplapse {
 namespace {
