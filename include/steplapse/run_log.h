@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -47,7 +48,8 @@ class RunLog {
   void end(const std::string& status, const std::string& reason);
 
   std::string facts_json() const;  ///< the table `run` without its blobs, as one JSON object
-  Recipe recipe() const;
+  Facts facts() const;             ///< the settings, with the recipe; for the library itself
+  Recipe recipe() const;           ///< what the trajectory was made from
   std::vector<StepRow> steps() const;
   std::optional<int64_t> stopped_at() const;  ///< the step after which a watcher ended the run
   Tensor latents_after(int64_t step) const;   ///< what a watcher made of them; undefined: they stayed as they were
@@ -67,8 +69,34 @@ class RunLog {
   std::unique_ptr<Database> database_;
 };
 
-/// Feeds a log to its own sampler and gives the latents it ends with, asking no network.
-/// @throws std::runtime_error  the log ends before its sampler does, or is of another run, at the first mismatch.
+/// Gives a trajectory what a log has for it: the answers, and the latents that a watcher put in place of the sampler's.
+/// Beyond the log's end it gives nothing, so the network is asked.
+class LogReader : public Watcher {
+ public:
+  /// @param last_step  after this step it gives nothing
+  explicit LogReader(const RunLog& log, int64_t last_step = std::numeric_limits<int64_t>::max())
+      : log_(log), last_step_(last_step) {}
+  std::optional<Answer> recall(const Question& question) override;  ///< @throws as RunLog::recall
+  Verdict stepped(const Step& step) override;
+
+ private:
+  const RunLog& log_;
+  int64_t last_step_;
+};
+
+/// How much of its run a log gave when it was fed to its sampler again.
+struct Refed {
+  Tensor latents;     ///< the run's result; undefined where the log ends before its run does
+  int64_t steps = 0;  ///< that were made
+};
+
+/// Feeds a log to its own sampler, asking no network. Where a watcher ended the run, it ends again.
+/// @param watcher  is told each answer and each step, as when the run was made
+/// @throws std::runtime_error  the log is of another run, at the first mismatch; and what the watcher throws
+Refed refeed(const RunLog& log, Watcher& watcher);
+
+/// The run's result: latents, [1, C, h, w].
+/// @throws std::runtime_error  as above, and where the log ends before its run does
 Tensor refeed(const RunLog& log);
 
 }  // namespace steplapse

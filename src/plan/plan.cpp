@@ -52,13 +52,16 @@ void warn_of_other_noise(const Tensor& latents, std::vector<std::string>& warnin
   warnings.push_back(text.str());
 }
 
+std::optional<int64_t> made_steps(const Sampler& sampler, const Schedule& schedule) {
+  if (sampler.adaptive) return std::nullopt;
+  return sampler.picks_levels ? outline(sampler, {}, schedule).steps : schedule.steps();
+}
+
 /// Samplers with steps of their own: how many they make, and what they make of the levels, is said before.
 void plan_own_steps(const Sampler& sampler, const Settings& settings, const Schedule& schedule, Plan& plan) {
-  plan.made_steps = schedule.steps();
+  plan.made_steps = made_steps(sampler, schedule);
   if (!sampler.picks_levels) return;
   const std::string name(sampler.name);
-  plan.made_steps.reset();
-  if (!sampler.adaptive) plan.made_steps = outline(sampler, {}, schedule).steps;
   if (sampler.adaptive && settings.steps) {
     plan.warnings.push_back("the sampler " + name + " chooses how many steps it makes, whatever `steps` says");
   } else if (plan.made_steps && *plan.made_steps != schedule.steps()) {
@@ -151,6 +154,18 @@ void plan_size(const Manifest& manifest, const Settings& settings, Plan& plan) {
 }
 
 }  // namespace
+
+Plan plan_of(const Facts& facts) {
+  Plan plan;
+  static_cast<Facts&>(plan) = facts;
+  const PromptSyntax syntax = prompt_syntax_named(facts.prompt_syntax);
+  plan.prompts.prompt = parse_syntax(facts.prompt, syntax, kPrompt).parts;
+  plan.prompts.has_negative = facts.negative_prompt.has_value();
+  plan.prompts.negative = parse_syntax(facts.negative_prompt.value_or(""), syntax, kNegativePrompt).parts;
+  plan.prompts.is_guided = facts.recipe.guidance.guides();
+  plan.made_steps = made_steps(sampler_named(facts.recipe.sampler), facts.recipe.schedule);
+  return plan;
+}
 
 Plan make_plan(const Manifest& manifest, const Settings& settings) {
   Plan plan;

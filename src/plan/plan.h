@@ -24,4 +24,7 @@ struct Plan : Facts {
 /// @throws UsageError  one line: the setting, what was found, what was expected.
 Plan make_plan(const Manifest& manifest, const Settings& settings);
 
+/// The plan of a run that was made, from what its log says of it. It has no warnings: they were given then.
+Plan plan_of(const Facts& facts);
+
 }  // namespace steplapse

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 namespace steplapse {
@@ -51,31 +52,76 @@ ordered_json settings_json(const Facts& facts) {
           {"height", facts.height}};
 }
 
-Recipe recipe_of(const nlohmann::json& facts, int64_t log_version) {
-  // What a log of version 1 lacks, its program did not know either.
-  const auto since_version_2 = [&](const char* key, const nlohmann::json& before) {
-    return log_version < 2 ? facts.value(key, before) : facts.at(key);
-  };
-  Recipe recipe;
-  recipe.sampler = facts.at("sampler");
-  recipe.options.eta = facts.at("eta");
-  recipe.options.s_churn = since_version_2("s_churn", 0);
-  recipe.options.s_tmin = since_version_2("s_tmin", 0);
-  if (const auto s_tmax = since_version_2("s_tmax", nullptr); !s_tmax.is_null()) recipe.options.s_tmax = s_tmax;
-  recipe.options.s_noise = since_version_2("s_noise", 1);
-  if (!facts.at("clip_sample_range").is_null()) recipe.options.clip_sample_range = facts.at("clip_sample_range");
-  recipe.prediction_type = prediction_type_named(facts.at("prediction_type").get<std::string>());
-  GuidanceRule& guidance = recipe.guidance;
-  guidance.scale = facts.at("guidance_scale");
-  if (log_version < 3) guidance.scale = std::max(1.0, guidance.scale);
-  guidance.first_step = since_version_2("guidance_first_step", 1);
-  if (const auto last = since_version_2("guidance_last_step", nullptr); !last.is_null()) guidance.last_step = last;
-  guidance.sigma_low = since_version_2("guidance_sigma_low", 0);
-  if (const auto high = since_version_2("guidance_sigma_high", nullptr); !high.is_null()) guidance.sigma_high = high;
-  guidance.rescale = since_version_2("guidance_rescale", 0);
-  recipe.rng = rng_named(facts.at("rng").get<std::string>());
-  recipe.seed = std::stoull(facts.at("seed").get<std::string>());
-  return recipe;
+namespace {
+
+template <typename Value>
+std::optional<Value> value_or_none(const nlohmann::json& value) {
+  return value.is_null() ? std::nullopt : std::optional(value.get<Value>());
+}
+
+/// What a log of version 1 lacks, its program did not know either.
+class LoggedSettings {
+ public:
+  LoggedSettings(const nlohmann::json& settings, int64_t log_version) : settings_(settings), version_(log_version) {}
+  const nlohmann::json& at(const char* key) const { return settings_.at(key); }
+  nlohmann::json since_version_2(const char* key, const nlohmann::json& before) const {
+    return version_ < 2 ? settings_.value(key, before) : settings_.at(key);
+  }
+  /// A setting that is null where it is infinite.
+  double or_infinity(const char* key) const {
+    return value_or_none<double>(since_version_2(key, nullptr)).value_or(std::numeric_limits<double>::infinity());
+  }
+  int64_t version() const { return version_; }
+
+ private:
+  const nlohmann::json& settings_;
+  int64_t version_;
+};
+
+SamplerOptions sampler_options_of(const LoggedSettings& settings) {
+  return {.eta = settings.at("eta"),
+          .s_churn = settings.since_version_2("s_churn", 0),
+          .s_tmin = settings.since_version_2("s_tmin", 0),
+          .s_tmax = settings.or_infinity("s_tmax"),
+          .s_noise = settings.since_version_2("s_noise", 1),
+          .clip_sample_range = value_or_none<double>(settings.at("clip_sample_range"))};
+}
+
+GuidanceRule guidance_of(const LoggedSettings& settings) {
+  GuidanceRule guidance{.scale = settings.at("guidance_scale"),
+                        .first_step = settings.since_version_2("guidance_first_step", 1),
+                        .last_step = value_or_none<int64_t>(settings.since_version_2("guidance_last_step", nullptr))
+                                         .value_or(GuidanceRule::kNoLastStep),
+                        .sigma_low = settings.since_version_2("guidance_sigma_low", 0),
+                        .sigma_high = settings.or_infinity("guidance_sigma_high"),
+                        .rescale = settings.since_version_2("guidance_rescale", 0)};
+  if (settings.version() < 3) guidance.scale = std::max(1.0, guidance.scale);
+  return guidance;
+}
+
+}  // namespace
+
+Facts facts_of(const nlohmann::json& logged, int64_t log_version) {
+  const LoggedSettings settings(logged, log_version);
+  Facts facts;
+  facts.prompt = settings.at("prompt");
+  facts.negative_prompt = value_or_none<std::string>(settings.at("negative_prompt"));
+  facts.prompt_syntax = settings.at("prompt_syntax");
+  facts.width = settings.at("width");
+  facts.height = settings.at("height");
+  facts.schedule = settings.at("schedule");
+  facts.sigma_min = value_or_none<double>(settings.since_version_2("sigma_min", nullptr));
+  facts.sigma_max = value_or_none<double>(settings.since_version_2("sigma_max", nullptr));
+  facts.rho = value_or_none<double>(settings.since_version_2("rho", nullptr));
+  facts.shift = value_or_none<double>(settings.since_version_2("shift", nullptr));
+  Recipe& recipe = facts.recipe;
+  recipe.sampler = settings.at("sampler");
+  recipe.options = sampler_options_of(settings);
+  recipe.prediction_type = prediction_type_named(settings.at("prediction_type").get<std::string>());
+  recipe.guidance = guidance_of(settings);
+  recipe.rng = rng_named(settings.at("rng").get<std::string>());
+  recipe.seed = std::stoull(settings.at("seed").get<std::string>());
+  return facts;
 }
 
 }  // namespace steplapse

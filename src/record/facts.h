@@ -30,9 +30,8 @@ struct Facts {
 /// Every setting under its name, in the order for people: a new setting is a row here. Infinity is null.
 nlohmann::ordered_json settings_json(const Facts& facts);
 
-/// The other way: what these settings, as a log of this version has them, fix of a recipe. Its levels and its noise are not
-/// among them.
+/// The other way, from the settings as a log of this version has them. The recipe's levels and noise are not among them.
 /// @throws nlohmann::json::exception, std::invalid_argument  a key that is missing or no setting's value
-Recipe recipe_of(const nlohmann::json& facts, int64_t log_version);
+Facts facts_of(const nlohmann::json& settings, int64_t log_version);
 
 }  // namespace steplapse

@@ -4,6 +4,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -136,6 +137,37 @@ RunFolder::RunFolder(RunFolder&& other) noexcept
 
 RunFolder::~RunFolder() {
   if (lock_ >= 0) ::close(lock_);
+}
+
+fs::path log_in(const fs::path& run_folder) { return run_folder / "run.sqlite"; }
+
+std::vector<fs::path> runs_in(const fs::path& path) {
+  std::error_code error;
+  if (fs::exists(log_in(path), error)) return {path};
+  std::vector<fs::path> runs;
+  for (fs::directory_iterator entry(path, error), end; !error && entry != end; entry.increment(error)) {
+    std::error_code unreadable;  // perhaps the user's own
+    if (fs::exists(log_in(entry->path()), unreadable)) runs.push_back(entry->path());
+  }
+  if (error) throw UsageError(in_quotes(path.string()) + ": cannot read: " + error.message());
+  std::sort(runs.begin(), runs.end());
+  return runs;
+}
+
+fs::path existing_run(const fs::path& path) {
+  if (path.filename() == "run.sqlite" && fs::is_regular_file(path))
+    return path.parent_path().empty() ? "." : path.parent_path();
+  const std::vector<fs::path> runs = runs_in(path);
+  if (runs == std::vector{path}) return path;
+  if (runs.empty())
+    throw UsageError(in_quotes(path.string()) + ": holds no run (no run.sqlite); expected a run folder");
+  throw UsageError(in_quotes(path.string()) + ": holds " + counted(static_cast<int64_t>(runs.size()), "run") +
+                   "; name one of them, such as " + shell_quoted(escaped(runs.front().string(), 200)));
+}
+
+bool is_being_written(const fs::path& run_folder) {
+  const Descriptor file(::open((run_folder / "run.lock").c_str(), O_RDONLY | O_CLOEXEC));
+  return file.is_open() && ::flock(file.number(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
 }
 
 fs::path default_run_folder(const std::string& prompt, uint64_t seed) {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 namespace steplapse {
 
@@ -32,6 +33,19 @@ class RunFolder {
 
 /// Does the checks of RunFolder::create for a run that is there, before anything is loaded. @throws OutputError
 void refuse_existing_run(const std::filesystem::path& path, bool overwrite);
+
+/// The folder of a run that the user names: the run's folder itself, or its run.sqlite.
+/// @throws UsageError  no run is there; where runs lie in it, the text names them
+std::filesystem::path existing_run(const std::filesystem::path& path);
+
+/// The folders of runs at this path, by name: the path itself, or those directly in it. Empty where there is none.
+/// @throws UsageError  the path cannot be read
+std::vector<std::filesystem::path> runs_in(const std::filesystem::path& path);
+
+std::filesystem::path log_in(const std::filesystem::path& run_folder);  ///< its run.sqlite
+
+/// Whether a program is writing this run now.
+bool is_being_written(const std::filesystem::path& run_folder);
 
 /// runs/20261123-151200-red-apple-948574399; a number is added where that exists.
 std::filesystem::path default_run_folder(const std::string& prompt, uint64_t seed);

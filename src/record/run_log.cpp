@@ -241,24 +241,27 @@ std::string RunLog::facts_json() const {
   return facts.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-Recipe RunLog::recipe() const {
-  const nlohmann::json facts = nlohmann::json::parse(facts_json());
+Facts RunLog::facts() const {
+  const nlohmann::json logged = nlohmann::json::parse(facts_json());
   Statement noise(*database_, "SELECT value FROM run WHERE key = 'init_noise'");
   if (!noise.next()) throw OutputError(database_->path().string() + ": the log has no 'init_noise'");
   Statement alphas(*database_, "SELECT value FROM run WHERE key = 'alphas_cumprod'");
   const bool has_alphas = alphas.next();
   try {
-    Recipe recipe = recipe_of(facts, version());
-    recipe.schedule = schedule_from_json(nlohmann::json::parse(facts.at("levels").get<std::string>()));
+    Facts facts = facts_of(logged, version());
+    Recipe& recipe = facts.recipe;
+    recipe.schedule = schedule_from_json(nlohmann::json::parse(logged.at("levels").get<std::string>()));
     if (has_alphas) recipe.schedule.alphas_cumprod = numbers_of(alphas.text(0));
-    recipe.init_noise = tensor_of(noise.text(0), facts.at("init_noise_shape"));
-    recipe.init_noise_given = facts.at("init_noise_given") == 1;
-    return recipe;
+    recipe.init_noise = tensor_of(noise.text(0), logged.at("init_noise_shape"));
+    recipe.init_noise_given = logged.at("init_noise_given") == 1;
+    return facts;
   } catch (const std::exception& error) {
     throw OutputError(database_->path().string() +
                       ": table 'run' is not as this program writes it: " + failure_of(error).message);
   }
 }
+
+Recipe RunLog::recipe() const { return facts().recipe; }
 
 std::vector<StepRow> RunLog::steps() const {
   std::vector<StepRow> all;
@@ -324,29 +327,64 @@ std::optional<Answer> RunLog::recall(const Question& question) const {
   return answer;
 }
 
+std::optional<Answer> LogReader::recall(const Question& question) {
+  return question.step > last_step_ ? std::nullopt : log_.recall(question);
+}
+
+Verdict LogReader::stepped(const Step& step) {
+  return {.x = step.number > last_step_ ? Tensor() : log_.latents_after(step.number)};
+}
+
 namespace {
 
-struct LogReader : Watcher {
-  explicit LogReader(const RunLog& log) : log(log), stopped_at(log.stopped_at()) {}
-  std::optional<Answer> recall(const Question& question) override { return log.recall(question); }
+/// The log has no answer to a question, and there is no network.
+struct LogEnds : std::runtime_error {
+  LogEnds() : std::runtime_error("the log ends before its run does") {}
+};
+
+/// The log's own verdicts, and whoever else wants to know.
+class Refeeding : public LogReader {
+ public:
+  Refeeding(const RunLog& log, Watcher& watcher) : LogReader(log), watcher_(watcher), stopped_at_(log.stopped_at()) {}
+
+  void answered(const Question& question, const Answer& answer) override { watcher_.answered(question, answer); }
   Verdict stepped(const Step& step) override {
-    return {.stop = stopped_at == step.number, .x = log.latents_after(step.number)};
+    watcher_.stepped(step);
+    steps_ = step.number;
+    Verdict verdict = LogReader::stepped(step);
+    verdict.stop = stopped_at_ == step.number;
+    return verdict;
   }
-  const RunLog& log;
-  std::optional<int64_t> stopped_at;
+  void decided(const Step& step, const Verdict& verdict) override { watcher_.decided(step, verdict); }
+  int64_t steps() const { return steps_; }
+
+ private:
+  Watcher& watcher_;
+  std::optional<int64_t> stopped_at_;
+  int64_t steps_ = 0;
 };
 
 }  // namespace
 
-Tensor refeed(const RunLog& log) {
+Refed refeed(const RunLog& log, Watcher& watcher) {
   const Recipe recipe = log.recipe();
-  LogReader reader(log);
-  const auto no_network = [](auto&&...) -> Tensor { throw std::runtime_error("the log ends before its run does"); };
+  Refeeding refeeding(log, watcher);
+  const auto no_network = [](auto&&...) -> Tensor { throw LogEnds(); };
   Engine engine(no_network, recipe.prediction_type);
-  engine.add(start(recipe), {{}, {}, recipe.guidance}, &reader);
+  engine.add(start(recipe), {{}, {}, recipe.guidance}, &refeeding);
   const Outcome outcome = engine.run().front();
-  if (outcome.error) std::rethrow_exception(outcome.error);
-  return outcome.latents;
+  try {
+    if (outcome.error) std::rethrow_exception(outcome.error);
+  } catch (const LogEnds&) {
+  }
+  return {outcome.latents, refeeding.steps()};
+}
+
+Tensor refeed(const RunLog& log) {
+  Watcher nobody;
+  const Refed refed = refeed(log, nobody);
+  if (!refed.latents.defined()) throw LogEnds();
+  return refed.latents;
 }
 
 }  // namespace steplapse

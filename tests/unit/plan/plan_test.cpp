@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "plan/plan_levels.h"
@@ -97,6 +98,23 @@ TEST(Plan, WhatIsSaidStands) {
   EXPECT_EQ(plan.width, 24);
   EXPECT_EQ(plan.height, 16);
   EXPECT_EQ(plan.recipe.rng, Rng::philox);
+}
+
+TEST(Plan, IsMadeAgainFromItsFacts) {
+  for (const char* sampler : {"ddim", "dpm_fast", "dpm_adaptive"}) {
+    for (const auto& negative : {std::optional<std::string>(), std::optional<std::string>("")}) {
+      const Plan plan = make_plan(toy(), with([&](Settings& s) {
+                                    s.prompt = "a (red:1.2) apple";
+                                    s.negative_prompt = negative;
+                                    s.sampler = sampler;
+                                    s.steps = 10;
+                                  }));
+      const Plan again = plan_of(plan);
+      EXPECT_EQ(settings_json(again), settings_json(plan));
+      EXPECT_EQ(again.prompts, plan.prompts);
+      EXPECT_EQ(again.made_steps, plan.made_steps) << sampler;
+    }
+  }
 }
 
 TEST(Plan, AnEmptyNegativePromptIsNotNone) {

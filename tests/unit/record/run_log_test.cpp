@@ -13,6 +13,7 @@
 
 #include "base/sha256.h"
 #include "record/facts.h"
+#include "record/history.h"
 #include "steplapse/error.h"
 #include "support/toy_denoiser.h"
 
@@ -196,6 +197,49 @@ TEST_F(Log, GivesItsRecipeBackToTheBit) {
   EXPECT_EQ(found.seed, recipe.seed);
   EXPECT_TRUE(at::equal(found.init_noise, recipe.init_noise));
   EXPECT_FALSE(found.init_noise_given);
+}
+
+TEST_F(Log, GivesItsFactsBack) {
+  fs::remove(path_);
+  Facts facts{"red apple", "", "weights", 24, 16, "karras", 0.03, 14.6, 7.5, {}, recipe_of(0.7, 7.5)};
+  RunLog::create(path_, facts, {});
+  EXPECT_EQ(settings_json(RunLog::open(path_).facts()), settings_json(facts));
+  facts.negative_prompt.reset();
+  facts.sigma_min = facts.sigma_max = facts.rho = {};
+  facts.shift = 3;
+  fs::remove(path_);
+  RunLog::create(path_, facts, {});
+  EXPECT_EQ(settings_json(RunLog::open(path_).facts()), settings_json(facts));
+}
+
+TEST_F(Log, GivesTheHistoryOfItsRun) {
+  const Recipe recipe = recipe_of(0.7, 7.5);
+  const Tensor latents = record(recipe);
+  const History history = history_of(RunLog::open(path_));
+  EXPECT_TRUE(at::equal(history.start, recipe.init_noise));
+  ASSERT_EQ(history.steps.size(), static_cast<size_t>(kSteps));
+  for (size_t i = 0; i < history.steps.size(); ++i) {
+    const HistoryStep& step = history.steps[i];
+    EXPECT_EQ(step.step.number, static_cast<int64_t>(i) + 1);
+    EXPECT_EQ(step.level(), recipe.schedule.levels[i]);
+    EXPECT_TRUE(at::equal(step.questions.at(0).x, asked_[i]));
+    const Answer& answer = step.answers.at(0);
+    const Tensor guided = recipe.guidance.combined(answer.cond, answer.uncond);
+    EXPECT_TRUE(at::equal(step.step.x0, prediction_of(recipe.prediction_type, asked_[i], guided, step.level()).x0));
+  }
+  EXPECT_TRUE(at::equal(history.steps.back().step.x, latents));
+  EXPECT_TRUE(at::equal(history.last_estimate(), latents));
+}
+
+TEST_F(Log, OfACutOffRunHasTheHistoryUpToThere) {
+  record(recipe_of(0.7, 7.5));
+  edit("DELETE FROM calls WHERE call > 3");
+  const History history = history_of(RunLog::open(path_));
+  EXPECT_EQ(history.steps.size(), 3u);
+  EXPECT_FALSE(history.latents.defined());
+  EXPECT_TRUE(at::equal(history.last_estimate(), history.steps.back().step.x0));
+  edit("DELETE FROM calls");
+  EXPECT_TRUE(at::equal(history_of(RunLog::open(path_)).last_estimate(), history.start));
 }
 
 TEST_F(Log, OfVersion1IsReadAsItsProgramMeantIt) {

@@ -1,9 +1,7 @@
-#include "runs/watchers.h"
+#include "sampling/watchers.h"
 
 #include <stdexcept>
 #include <string>
-
-#include "base/signals.h"
 
 namespace steplapse {
 
@@ -34,13 +32,6 @@ Verdict Watchers::stepped(const Step& step) {
 
 void Watchers::decided(const Step& step, const Verdict& verdict) {
   for (Watcher* watcher : watchers_) watcher->decided(step, verdict);
-}
-
-Verdict StopOnSignal::stepped(const Step& step) {
-  const int signal = noted_signal();
-  if (signal == 0 || step.level == last_) return {};
-  has_stopped_ = true;
-  return {.stop = true, .reason = name_of_signal(signal)};
 }
 
 }  // namespace steplapse

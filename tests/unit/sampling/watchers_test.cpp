@@ -1,4 +1,4 @@
-#include "runs/watchers.h"
+#include "sampling/watchers.h"
 
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>

@@ -1,0 +1,46 @@
+#include "record/history.h"
+
+#include <ATen/ATen.h>
+
+#include <utility>
+
+namespace steplapse {
+namespace {
+
+/// Keeps what it is told.
+class Historian : public Watcher {
+ public:
+  explicit Historian(std::vector<HistoryStep>& steps) : steps_(steps) {}
+
+  void answered(const Question& question, const Answer& answer) override {
+    questions_.push_back(question);
+    answers_.push_back(answer);
+  }
+  void decided(const Step& step, const Verdict& verdict) override {
+    steps_.push_back({step, std::exchange(questions_, {}), std::exchange(answers_, {})});
+    if (verdict.x.defined()) steps_.back().step.x = verdict.x;
+  }
+
+ private:
+  std::vector<HistoryStep>& steps_;
+  std::vector<Question> questions_;
+  std::vector<Answer> answers_;
+};
+
+}  // namespace
+
+Tensor History::last_estimate() const {
+  if (latents.defined()) return latents;
+  return steps.empty() ? start : steps.back().step.x0;
+}
+
+History history_of(const RunLog& log) {
+  History history;
+  history.recipe = log.recipe();
+  history.start = history.recipe.init_noise * history.recipe.schedule.init_scale;
+  Historian historian(history.steps);
+  history.latents = refeed(log, historian).latents;
+  return history;
+}
+
+}  // namespace steplapse
