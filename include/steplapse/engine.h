@@ -5,6 +5,7 @@
 #include <functional>
 #include <limits>
 #include <list>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -61,6 +62,9 @@ struct Guidance {
   std::vector<Tensor> uncond;  ///< of the negative prompt, in cond's shapes; may be empty where no step is guided
   GuidanceRule rule = {};
 };
+
+/// Guidance that changes on the way: each with the first step that it holds for. The first key is 1.
+using GuidanceBySteps = std::map<int64_t, Guidance>;
 
 /// One question of one trajectory to the network.
 struct Question {
@@ -120,6 +124,7 @@ class Engine {
   /// Adds a trajectory to run. Its watcher, if any, must live until the trajectory is over.
   /// @return the trajectory's index; the first has 0
   size_t add(Trajectory trajectory, Guidance guidance, Watcher* watcher = nullptr);
+  size_t add_by_steps(Trajectory trajectory, GuidanceBySteps guidance, Watcher* watcher = nullptr);
 
   /// Runs all trajectories to their ends. An exception ends the trajectory that it belongs to; the others go on. Where
   /// a denoiser call for several trajectories does not fit into memory, max_batch is set to half their number.

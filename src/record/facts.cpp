@@ -19,6 +19,12 @@ ordered_json finite_or_null(double value) { return std::isfinite(value) ? ordere
 
 }  // namespace
 
+void branch_off(Facts& facts, std::shared_ptr<const Facts> before, int64_t after_step) {
+  facts.recipe.before = std::shared_ptr<const Recipe>(before, &before->recipe);
+  facts.recipe.branched_after = after_step;
+  facts.before = std::move(before);
+}
+
 ordered_json settings_json(const Facts& facts) {
   const Recipe& recipe = facts.recipe;
   const SamplerOptions& options = recipe.options;
@@ -120,7 +126,8 @@ Facts facts_of(const nlohmann::json& logged, int64_t log_version) {
   recipe.prediction_type = prediction_type_named(settings.at("prediction_type").get<std::string>());
   recipe.guidance = guidance_of(settings);
   recipe.rng = rng_named(settings.at("rng").get<std::string>());
-  recipe.seed = std::stoull(settings.at("seed").get<std::string>());
+  const nlohmann::json& seed = settings.at("seed");  // SQLite's integers end at 2^63
+  recipe.seed = seed.is_string() ? std::stoull(seed.get<std::string>()) : seed.get<uint64_t>();
   return facts;
 }
 

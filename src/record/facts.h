@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
@@ -19,6 +20,8 @@ struct Facts {
   std::optional<double> sigma_min, sigma_max, rho;  ///< of the schedule, where the user chose them
   std::optional<double> shift;                      ///< of a flow model
   Recipe recipe;
+  /// Of a branch: the facts of the run that it goes out from; recipe.before is its recipe.
+  std::shared_ptr<const Facts> before = {};
 
   /// The user's levels, without a schedule.
   bool own_levels() const { return schedule == "timesteps" || schedule == "sigmas" || schedule == "levels"; }
@@ -26,6 +29,9 @@ struct Facts {
     return recipe.schedule.steps();
   }  ///< as requested; some samplers read it as a number of calls
 };
+
+/// Makes `facts` those of a branch of `before` after this step.
+void branch_off(Facts& facts, std::shared_ptr<const Facts> before, int64_t after_step);
 
 /// Every setting under its name, in the order for people: a new setting is a row here. Infinity is null.
 nlohmann::ordered_json settings_json(const Facts& facts);

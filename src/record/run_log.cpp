@@ -27,7 +27,8 @@ using sqlite::Statement;
 // ones: without them, replaying such a run could not reproduce it.
 // Version 3 has guidance scales below 1 by the formula; before, such a run's answer was cond. cond may be NULL.
 // Version 4 has the latents that a watcher changed.
-constexpr int64_t kLogVersion = 4;
+// Version 5 has branches.
+constexpr int64_t kLogVersion = 5;
 
 constexpr const char* kTables = R"(
 CREATE TABLE run (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -38,6 +39,7 @@ CREATE TABLE steps (step INTEGER PRIMARY KEY, timestep REAL, alpha REAL NOT NULL
   latents_rms_change REAL NOT NULL, x0_rms_change REAL, x0_rms_to_final REAL, x0_mean_abs_change REAL,
   x0_psnr_change REAL, x0_compared_step INTEGER, guidance_norm REAL, denoiser_calls INTEGER NOT NULL,
   denoiser_ms REAL NOT NULL, decode_ms REAL, encode_ms REAL, write_ms REAL);
+CREATE TABLE earlier (last_step INTEGER PRIMARY KEY, settings TEXT NOT NULL, levels TEXT NOT NULL);
 CREATE TABLE interventions (id INTEGER PRIMARY KEY, step INTEGER NOT NULL, kind TEXT NOT NULL, reason TEXT,
   latents BLOB, shape TEXT);
 )";
@@ -135,6 +137,10 @@ RunLog RunLog::create(const std::filesystem::path& path, const Facts& facts,
   put("init_noise", bytes_of(recipe.init_noise));
   put("init_noise_shape", shape_json(recipe.init_noise));
   put("init_noise_given", static_cast<int64_t>(recipe.init_noise_given));
+  for (const Facts* branch = &facts; branch->before; branch = branch->before.get()) {
+    sqlite::run(database, "INSERT INTO earlier VALUES (?, ?, ?)", branch->recipe.branched_after,
+                settings_json(*branch->before).dump(), schedule_to_json(branch->before->recipe.schedule).dump());
+  }
   database.execute("COMMIT");
   return log;
 }
@@ -241,6 +247,31 @@ std::string RunLog::facts_json() const {
   return facts.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
+namespace {
+
+/// The runs that a branch goes out from. They have its noise.
+void add_earlier(sqlite::Database& database, Facts& facts) {
+  Statement rows(database, "SELECT last_step, settings, levels FROM earlier ORDER BY last_step");
+  std::shared_ptr<const Facts> before;
+  int64_t branched_after = 0;
+  const auto link = [&](Facts& branch) {
+    if (before) branch_off(branch, before, branched_after);
+  };
+  while (rows.next()) {
+    Facts earlier = facts_of(nlohmann::json::parse(rows.text(1)), kLogVersion);
+    earlier.recipe.schedule = schedule_from_json(nlohmann::json::parse(rows.text(2)));
+    earlier.recipe.schedule.alphas_cumprod = facts.recipe.schedule.alphas_cumprod;
+    earlier.recipe.init_noise = facts.recipe.init_noise;
+    earlier.recipe.init_noise_given = facts.recipe.init_noise_given;
+    link(earlier);
+    branched_after = rows.integer(0);
+    before = std::make_shared<const Facts>(std::move(earlier));
+  }
+  link(facts);
+}
+
+}  // namespace
+
 Facts RunLog::facts() const {
   const nlohmann::json logged = nlohmann::json::parse(facts_json());
   Statement noise(*database_, "SELECT value FROM run WHERE key = 'init_noise'");
@@ -254,6 +285,7 @@ Facts RunLog::facts() const {
     if (has_alphas) recipe.schedule.alphas_cumprod = numbers_of(alphas.text(0));
     recipe.init_noise = tensor_of(noise.text(0), logged.at("init_noise_shape"));
     recipe.init_noise_given = logged.at("init_noise_given") == 1;
+    if (version() >= 5) add_earlier(*database_, facts);
     return facts;
   } catch (const std::exception& error) {
     throw OutputError(database_->path().string() +
@@ -371,7 +403,9 @@ Refed refeed(const RunLog& log, Watcher& watcher) {
   Refeeding refeeding(log, watcher);
   const auto no_network = [](auto&&...) -> Tensor { throw LogEnds(); };
   Engine engine(no_network, recipe.prediction_type);
-  engine.add(start(recipe), {{}, {}, recipe.guidance}, &refeeding);
+  GuidanceBySteps guidance;
+  for (const auto& [step, rule] : guidance_rules(recipe)) guidance[step].rule = rule;
+  engine.add_by_steps(start(recipe), std::move(guidance), &refeeding);
   const Outcome outcome = engine.run().front();
   try {
     if (outcome.error) std::rethrow_exception(outcome.error);

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <iterator>
 #include <sstream>
 #include <stdexcept>
 #include <utility>
@@ -15,7 +16,7 @@ namespace steplapse {
 struct Engine::Job {
   size_t index;
   Trajectory trajectory;
-  Guidance guidance;
+  GuidanceBySteps guidances;
   Watcher* watcher;
   Outcome outcome;
   int64_t calls = 0;
@@ -23,8 +24,10 @@ struct Engine::Job {
   bool begun = false;
   bool over = false;
 
-  bool asks_uncond() const { return guidance.rule.asks_uncond(steps + 1, trajectory.question()->level); }
-  bool asks_cond() const { return guidance.rule.asks_cond(steps + 1, trajectory.question()->level); }
+  /// Of the step that is being made.
+  const Guidance& guidance() const { return std::prev(guidances.upper_bound(steps + 1))->second; }
+  bool asks_uncond() const { return guidance().rule.asks_uncond(steps + 1, trajectory.question()->level); }
+  bool asks_cond() const { return guidance().rule.asks_cond(steps + 1, trajectory.question()->level); }
   Question question() const { return {calls + 1, steps + 1, trajectory.question()->level, trajectory.question()->x}; }
 };
 
@@ -73,6 +76,10 @@ Engine::Engine(Denoiser denoiser, PredictionType prediction_type, int64_t max_ba
 Engine::~Engine() = default;
 
 size_t Engine::add(Trajectory trajectory, Guidance guidance, Watcher* watcher) {
+  return add_by_steps(std::move(trajectory), {{1, std::move(guidance)}}, watcher);
+}
+
+size_t Engine::add_by_steps(Trajectory trajectory, GuidanceBySteps guidance, Watcher* watcher) {
   static Watcher nobody;
   jobs_.push_back({added_, std::move(trajectory), std::move(guidance), watcher ? watcher : &nobody, {}});
   return added_++;
@@ -143,7 +150,7 @@ void Engine::tell(Job& job, const Answer& answer) {
   if ((cond && !answer.cond.defined()) || (uncond && !answer.uncond.defined())) {
     throw std::runtime_error("step " + std::to_string(question.step) + ": the answer to one of the prompts is missing");
   }
-  const Tensor output = cond && uncond ? job.guidance.rule.combined(answer.cond, answer.uncond)
+  const Tensor output = cond && uncond ? job.guidance().rule.combined(answer.cond, answer.uncond)
                         : cond         ? answer.cond
                                        : answer.uncond;
   check_finite(question, output);
@@ -158,7 +165,7 @@ std::vector<Engine::Job*> Engine::next_batch() {
     if (batch.size() == static_cast<size_t>(max_batch_)) break;
     const bool fits = batch.empty() ||
                       (have_equal_shapes({batch.front()->trajectory.question()->x}, {job.trajectory.question()->x}) &&
-                       have_equal_shapes(batch.front()->guidance.cond, job.guidance.cond));
+                       have_equal_shapes(batch.front()->guidance().cond, job.guidance().cond));
     if (fits) batch.push_back(&job);
   }
   return batch;
@@ -167,7 +174,7 @@ std::vector<Engine::Job*> Engine::next_batch() {
 /// Asks the network once for all jobs of the batch.
 std::vector<Answer> Engine::answers_to(const std::vector<Job*>& batch) {
   std::vector<Tensor> latents, timesteps;
-  std::vector<std::vector<Tensor>> conditioning(batch.front()->guidance.cond.size());
+  std::vector<std::vector<Tensor>> conditioning(batch.front()->guidance().cond.size());
   const auto add_row = [&](const Trajectory::Question& question, const std::vector<Tensor>& told) {
     latents.push_back(question.x);
     timesteps.push_back(at::full({1}, *question.level.timestep, at::kFloat));
@@ -176,8 +183,8 @@ std::vector<Answer> Engine::answers_to(const std::vector<Job*>& batch) {
   for (const Job* job : batch) {
     const Trajectory::Question& question = *job->trajectory.question();
     if (!question.level.timestep) throw std::domain_error("the denoiser was asked at a level without a timestep");
-    if (job->asks_uncond()) add_row(question, job->guidance.uncond);
-    if (job->asks_cond()) add_row(question, job->guidance.cond);
+    if (job->asks_uncond()) add_row(question, job->guidance().uncond);
+    if (job->asks_cond()) add_row(question, job->guidance().cond);
   }
   std::vector<Tensor> stacked;
   for (const auto& tensors : conditioning) stacked.push_back(at::cat(tensors));

@@ -212,6 +212,48 @@ TEST_F(Log, GivesItsFactsBack) {
   EXPECT_EQ(settings_json(RunLog::open(path_).facts()), settings_json(facts));
 }
 
+TEST_F(Log, OfABranchGivesTheRunsBeforeIt) {
+  const auto facts_with = [](const std::string& prompt, const Recipe& recipe) {
+    return Facts{prompt, "", "weights", 24, 16, "karras", 0.03, 14.6, 7.5, {}, recipe};
+  };
+  const Facts first = facts_with("red apple", recipe_of(0.7, 7.5));
+  Facts second = facts_with("blue apple", recipe_of(0.7, 3)), third = facts_with("pear", recipe_of(0.2, 3));
+  branch_off(second, std::make_shared<const Facts>(first), 2);
+  branch_off(third, std::make_shared<const Facts>(second), 4);
+  fs::remove(path_);
+  RunLog::create(path_, third, {});
+  const Facts found = RunLog::open(path_).facts();
+  const Facts* expected = &third;
+  for (const Facts* facts = &found; facts; facts = facts->before.get(), expected = expected->before.get()) {
+    ASSERT_TRUE(expected);
+    EXPECT_EQ(settings_json(*facts), settings_json(*expected));
+    EXPECT_EQ(facts->recipe.schedule.levels, expected->recipe.schedule.levels);
+    EXPECT_EQ(facts->recipe.branched_after, expected->recipe.branched_after);
+    EXPECT_EQ(facts->recipe.before.get(), facts->before ? &facts->before->recipe : nullptr);
+    EXPECT_TRUE(at::equal(facts->recipe.init_noise, expected->recipe.init_noise));
+  }
+  EXPECT_FALSE(expected);
+}
+
+TEST_F(Log, OfABranchIsRefedToTheBit) {
+  const Facts before{"red apple", "", "plain", 16, 16, "leading", {}, {}, {}, {}, recipe_of(0.7, 7.5)};
+  for (const char* sampler : {"ddim", "euler_a"}) {
+    Facts branch = before;
+    branch.recipe.sampler = sampler;
+    branch.recipe.guidance.scale = 1;
+    branch_off(branch, std::make_shared<const Facts>(before), 2);
+    fs::remove(path_);
+    RunLog log = RunLog::create(path_, branch, {});
+    Writer writer(log, 0);
+    Engine engine(network, branch.recipe.prediction_type);
+    GuidanceBySteps guidance{{1, guidance_of(before.recipe)}, {3, guidance_of(branch.recipe)}};
+    engine.add_by_steps(start(branch.recipe), guidance, &writer);
+    const Tensor latents = result(engine.run().front());
+    log.end("done", "");
+    EXPECT_TRUE(at::equal(refeed_file(), latents)) << sampler;
+  }
+}
+
 TEST_F(Log, GivesTheHistoryOfItsRun) {
   const Recipe recipe = recipe_of(0.7, 7.5);
   const Tensor latents = record(recipe);
@@ -404,10 +446,10 @@ TEST_F(Log, WithATableThatWasChangedIsNamed) {
 
 TEST_F(Log, OfANewerProgramIsRefusedByItsVersion) {
   record(recipe_of(0, 1));
-  edit("PRAGMA user_version = 5");
+  edit("PRAGMA user_version = 6");
   EXPECT_THAT(
       [&] { RunLog::open(path_); },
-      ThrowsMessage<OutputError>(StrEq(path_.string() + ": a log of version 5, this program reads up to 4; use a "
+      ThrowsMessage<OutputError>(StrEq(path_.string() + ": a log of version 6, this program reads up to 5; use a "
                                                         "newer steplapse")));
 }
 

@@ -86,6 +86,18 @@ TEST(Engine, GuidanceIsUncondPlusScaleTimesTheDifference) {
   }
 }
 
+TEST(Engine, GuidanceMayChangeOnTheWay) {
+  NotingDenoiser network;
+  Engine engine(network.denoiser(), PredictionType::epsilon);
+  engine.add_by_steps(ddim(1, 5), {{1, guidance(1)}, {3, guidance(3)}, {5, guidance(0)}});
+  // Conditioning of 0.5, then from 0.25 towards it by 3, then 0.25.
+  Engine plain(NotingDenoiser().denoiser(), PredictionType::epsilon);
+  const auto told = [](double value) { return Guidance{{at::full({1, 1}, value)}, {}, {}}; };
+  plain.add_by_steps(ddim(1, 5), {{1, told(0.5)}, {3, told(1)}, {5, told(0.25)}});
+  EXPECT_TRUE(at::allclose(engine.run()[0].latents, plain.run()[0].latents, 1e-5, 1e-5));
+  EXPECT_THAT(*network.rows, ElementsAre(1, 1, 2, 2, 1));
+}
+
 std::vector<int64_t> rows_of(const GuidanceRule& rule) {
   NotingDenoiser network;
   Engine engine(network.denoiser(), PredictionType::epsilon);
