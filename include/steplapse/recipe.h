@@ -34,6 +34,9 @@ struct Recipe {
   bool restarts() const;
 };
 
+/// The levels that the recipe's sampler is given: all of them, or those of a branch from the step that it begins with.
+Schedule own_schedule(const Recipe& recipe);
+
 /// The guidance rule of each step: a rule, by the first step that it holds for.
 std::map<int64_t, GuidanceRule> guidance_rules(const Recipe& recipe);
 

@@ -4,29 +4,16 @@
 
 #include <algorithm>
 #include <cmath>
-#include <iterator>
 #include <sstream>
 
 #include "base/shape_text.h"
 #include "base/text.h"
 #include "plan/plan_levels.h"
+#include "plan/plan_prompts.h"
 #include "steplapse/error.h"
 
 namespace steplapse {
 namespace {
-
-constexpr size_t kLongestPrompt = 100'000;  // bytes; far beyond any tokenizer's window
-
-std::string checked_prompt(const std::string& flag, const std::string& text) {
-  if (text.size() > kLongestPrompt) {
-    throw UsageError(flag + ": " + std::to_string(text.size()) + " bytes, at most " + std::to_string(kLongestPrompt) +
-                     " expected");
-  }
-  if (!is_utf8(text)) throw UsageError(flag + ": not valid UTF-8");
-  if (text.find('\0') != std::string::npos)
-    throw UsageError(flag + ": holds a NUL character, which no picture's text can");
-  return nfc(text);
-}
 
 Tensor checked_latents(const Tensor& latents, const std::vector<int64_t>& wanted) {
   if (latents.sizes() != at::IntArrayRef(wanted)) {
@@ -50,11 +37,6 @@ void warn_of_other_noise(const Tensor& latents, std::vector<std::string>& warnin
   text << "`latents`: 'latents' has rms " << rms << " and does not look like unit noise, which has "
        << std::max(0.0, 1 - bound) << " to " << 1 + bound << "; give it as it is before a sampler scales it";
   warnings.push_back(text.str());
-}
-
-std::optional<int64_t> made_steps(const Sampler& sampler, const Schedule& schedule) {
-  if (sampler.adaptive) return std::nullopt;
-  return sampler.picks_levels ? outline(sampler, {}, schedule).steps : schedule.steps();
 }
 
 /// Samplers with steps of their own: how many they make, and what they make of the levels, is said before.
@@ -123,27 +105,6 @@ void warn_of_guidance(const Settings& settings, Plan& plan) {
     plan.warnings.push_back("`guidance_sigmas`: none of the run's levels lies there, so there is no guidance");
 }
 
-constexpr const char *kPrompt = "`prompt`", *kNegativePrompt = "`negative_prompt`";
-
-void add(std::vector<std::string>& warnings, std::vector<std::string> more) {
-  warnings.insert(warnings.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
-}
-
-std::vector<PromptPart> parsed(const std::string& prompt, PromptSyntax syntax, const char* place, Plan& plan) {
-  ParsedPrompt parsed = parse_syntax(prompt, syntax, place);
-  add(plan.warnings, std::move(parsed.warnings));
-  return std::move(parsed.parts);
-}
-
-void plan_prompts(const Settings& settings, Plan& plan) {
-  plan.prompt_syntax = name_of(settings.prompt_syntax);
-  plan.prompt = checked_prompt(kPrompt, settings.prompt);
-  plan.prompts.prompt = parsed(plan.prompt, settings.prompt_syntax, kPrompt, plan);
-  plan.prompts.has_negative = settings.negative_prompt.has_value();
-  if (settings.negative_prompt) plan.negative_prompt = checked_prompt(kNegativePrompt, *settings.negative_prompt);
-  plan.prompts.negative = parsed(plan.negative_prompt.value_or(""), settings.prompt_syntax, kNegativePrompt, plan);
-}
-
 void plan_size(const Manifest& manifest, const Settings& settings, Plan& plan) {
   Manifest::Size size = settings.size.value_or(manifest.default_size);
   if (size.width == 0) size.width = manifest.default_size.width;
@@ -155,15 +116,22 @@ void plan_size(const Manifest& manifest, const Settings& settings, Plan& plan) {
 
 }  // namespace
 
+std::optional<int64_t> made_steps(const Sampler& sampler, const Schedule& schedule) {
+  if (sampler.adaptive) return std::nullopt;
+  return sampler.picks_levels ? outline(sampler, {}, schedule).steps : schedule.steps();
+}
+
+std::optional<int64_t> made_steps(const Recipe& recipe) {
+  if (recipe.before && !recipe.restarts()) return made_steps(*recipe.before);
+  const auto own = made_steps(sampler_named(recipe.sampler), own_schedule(recipe));
+  return own ? std::optional(recipe.branched_after + *own) : std::nullopt;
+}
+
 Plan plan_of(const Facts& facts) {
   Plan plan;
   static_cast<Facts&>(plan) = facts;
-  const PromptSyntax syntax = prompt_syntax_named(facts.prompt_syntax);
-  plan.prompts.prompt = parse_syntax(facts.prompt, syntax, kPrompt).parts;
-  plan.prompts.has_negative = facts.negative_prompt.has_value();
-  plan.prompts.negative = parse_syntax(facts.negative_prompt.value_or(""), syntax, kNegativePrompt).parts;
-  plan.prompts.is_guided = facts.recipe.guidance.guides();
-  plan.made_steps = made_steps(sampler_named(facts.recipe.sampler), facts.recipe.schedule);
+  plan.prompts = prompts_of(facts);
+  plan.made_steps = made_steps(facts.recipe);
   return plan;
 }
 

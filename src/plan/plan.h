@@ -24,6 +24,10 @@ struct Plan : Facts {
 /// @throws UsageError  one line: the setting, what was found, what was expected.
 Plan make_plan(const Manifest& manifest, const Settings& settings);
 
+/// The steps that a sampler makes; none: it decides on its way.
+std::optional<int64_t> made_steps(const Sampler& sampler, const Schedule& schedule);
+std::optional<int64_t> made_steps(const Recipe& recipe);  ///< a branch's with those before it
+
 /// The plan of a run that was made, from what its log says of it. It has no warnings: they were given then.
 Plan plan_of(const Facts& facts);
 

@@ -39,7 +39,7 @@ CREATE TABLE steps (step INTEGER PRIMARY KEY, timestep REAL, alpha REAL NOT NULL
   latents_rms_change REAL NOT NULL, x0_rms_change REAL, x0_rms_to_final REAL, x0_mean_abs_change REAL,
   x0_psnr_change REAL, x0_compared_step INTEGER, guidance_norm REAL, denoiser_calls INTEGER NOT NULL,
   denoiser_ms REAL NOT NULL, decode_ms REAL, encode_ms REAL, write_ms REAL);
-CREATE TABLE earlier (last_step INTEGER PRIMARY KEY, settings TEXT NOT NULL, levels TEXT NOT NULL);
+CREATE TABLE earlier (id INTEGER PRIMARY KEY, last_step INTEGER NOT NULL, settings TEXT NOT NULL, levels TEXT NOT NULL);
 CREATE TABLE interventions (id INTEGER PRIMARY KEY, step INTEGER NOT NULL, kind TEXT NOT NULL, reason TEXT,
   latents BLOB, shape TEXT);
 )";
@@ -138,8 +138,9 @@ RunLog RunLog::create(const std::filesystem::path& path, const Facts& facts,
   put("init_noise_shape", shape_json(recipe.init_noise));
   put("init_noise_given", static_cast<int64_t>(recipe.init_noise_given));
   for (const Facts* branch = &facts; branch->before; branch = branch->before.get()) {
-    sqlite::run(database, "INSERT INTO earlier VALUES (?, ?, ?)", branch->recipe.branched_after,
-                settings_json(*branch->before).dump(), schedule_to_json(branch->before->recipe.schedule).dump());
+    sqlite::run(database, "INSERT INTO earlier (last_step, settings, levels) VALUES (?, ?, ?)",
+                branch->recipe.branched_after, settings_json(*branch->before).dump(),
+                schedule_to_json(branch->before->recipe.schedule).dump());
   }
   database.execute("COMMIT");
   return log;
@@ -251,7 +252,7 @@ namespace {
 
 /// The runs that a branch goes out from. They have its noise.
 void add_earlier(sqlite::Database& database, Facts& facts) {
-  Statement rows(database, "SELECT last_step, settings, levels FROM earlier ORDER BY last_step");
+  Statement rows(database, "SELECT last_step, settings, levels FROM earlier ORDER BY id DESC");
   std::shared_ptr<const Facts> before;
   int64_t branched_after = 0;
   const auto link = [&](Facts& branch) {

@@ -18,10 +18,9 @@ Noise noise_of(const Recipe& recipe, int64_t draws_made) {
 }
 
 Trajectory restarted(const Recipe& recipe, Tensor x) {
-  Schedule rest = recipe.schedule;
-  rest.levels.erase(rest.levels.begin(), rest.levels.begin() + recipe.branched_after);
   return sampler_named(recipe.sampler)
-      .start(std::move(x), std::move(rest), recipe.options, noise_of(recipe, recipe.branched_after * kDrawsOfAStep));
+      .start(std::move(x), own_schedule(recipe), recipe.options,
+             noise_of(recipe, recipe.branched_after * kDrawsOfAStep));
 }
 
 /// Makes a branch's first steps as `before` does, then those of the branch's own sampler.
@@ -60,6 +59,12 @@ Trajectory spliced(Trajectory before, Recipe recipe) {
 bool Recipe::restarts() const {
   return before &&
          (sampler != before->sampler || options != before->options || schedule.levels != before->schedule.levels);
+}
+
+Schedule own_schedule(const Recipe& recipe) {
+  Schedule schedule = recipe.schedule;
+  schedule.levels.erase(schedule.levels.begin(), schedule.levels.begin() + recipe.branched_after);
+  return schedule;
 }
 
 std::map<int64_t, GuidanceRule> guidance_rules(const Recipe& recipe) {

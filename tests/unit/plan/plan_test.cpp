@@ -11,6 +11,7 @@
 
 #include "plan/plan_levels.h"
 #include "steplapse/error.h"
+#include "support/toy_manifest.h"
 
 namespace steplapse {
 namespace {
@@ -21,27 +22,6 @@ using testing::Optional;
 using testing::StartsWith;
 using testing::StrEq;
 using testing::ThrowsMessage;
-
-/// A model of 16 x 16 and 24 x 16 pictures, latents of a quarter of their sides, 1000 training timesteps.
-Manifest toy() {
-  Manifest manifest;
-  manifest.name = "toy";
-  manifest.latent_channels = 4;
-  manifest.downscale = 4;
-  manifest.default_size = {16, 16};
-  manifest.allowed_sizes = std::vector<Manifest::Size>{{16, 16}, {24, 16}};
-  manifest.max_chunks = 1;
-  manifest.clip_skip = 1;
-  manifest.no_negative_prompt = NoNegativePrompt::encode_empty;
-  for (int t = 0; t < 1000; ++t) manifest.training_noise.alphas_cumprod.push_back(std::exp(-0.005 * (t + 1)));
-  manifest.training_noise.prediction_type = PredictionType::v_prediction;
-  manifest.training_noise.timestep_spacing = "trailing";
-  manifest.training_noise.steps_offset = 1;
-  manifest.training_noise.final_alpha_cumprod = 1;
-  manifest.training_noise.clip_sample_range = 2;
-  manifest.defaults = {30, "ddim", 5};
-  return manifest;
-}
 
 Settings seeded(uint64_t seed = 7) {
   Settings settings;
@@ -61,7 +41,7 @@ Settings with(Change change) {
 // ---- what is settled ----------------------------------------------------------------------------------------------
 
 TEST(Plan, WhatIsNotSaidIsTheBundles) {
-  const Plan plan = make_plan(toy(), seeded());
+  const Plan plan = make_plan(toy_manifest(), seeded());
   EXPECT_EQ(plan.prompt, "red apple");
   EXPECT_EQ(plan.negative_prompt, std::nullopt);
   EXPECT_EQ(plan.width, 16);
@@ -80,7 +60,7 @@ TEST(Plan, WhatIsNotSaidIsTheBundles) {
 }
 
 TEST(Plan, WhatIsSaidStands) {
-  const Plan plan = make_plan(toy(), with([](Settings& settings) {
+  const Plan plan = make_plan(toy_manifest(), with([](Settings& settings) {
                                 settings.negative_prompt = "blue";
                                 settings.steps = 10;
                                 settings.schedule = "leading";
@@ -103,7 +83,7 @@ TEST(Plan, WhatIsSaidStands) {
 TEST(Plan, IsMadeAgainFromItsFacts) {
   for (const char* sampler : {"ddim", "dpm_fast", "dpm_adaptive"}) {
     for (const auto& negative : {std::optional<std::string>(), std::optional<std::string>("")}) {
-      const Plan plan = make_plan(toy(), with([&](Settings& s) {
+      const Plan plan = make_plan(toy_manifest(), with([&](Settings& s) {
                                     s.prompt = "a (red:1.2) apple";
                                     s.negative_prompt = negative;
                                     s.sampler = sampler;
@@ -118,15 +98,16 @@ TEST(Plan, IsMadeAgainFromItsFacts) {
 }
 
 TEST(Plan, AnEmptyNegativePromptIsNotNone) {
-  EXPECT_THAT(make_plan(toy(), with([](Settings& s) { s.negative_prompt = ""; })).negative_prompt, Optional(StrEq("")));
+  EXPECT_THAT(make_plan(toy_manifest(), with([](Settings& s) { s.negative_prompt = ""; })).negative_prompt,
+              Optional(StrEq("")));
 }
 
 TEST(Plan, AnEmptyPromptIsAllowed) {
-  EXPECT_EQ(make_plan(toy(), with([](Settings& s) { s.prompt = ""; })).prompt, "");
+  EXPECT_EQ(make_plan(toy_manifest(), with([](Settings& s) { s.prompt = ""; })).prompt, "");
 }
 
 TEST(Plan, PromptsAreComposed) {
-  const Plan plan = make_plan(toy(), with([](Settings& settings) {
+  const Plan plan = make_plan(toy_manifest(), with([](Settings& settings) {
                                 settings.prompt = "cafe\u0301";
                                 settings.negative_prompt = "A\u030a";
                               }));
@@ -135,11 +116,11 @@ TEST(Plan, PromptsAreComposed) {
 }
 
 TEST(Plan, PromptsAreKeptAsTheyWereWritten) {
-  const Plan plan = make_plan(toy(), with([](Settings& s) { s.prompt = "(red:1.4) [apple"; }));
+  const Plan plan = make_plan(toy_manifest(), with([](Settings& s) { s.prompt = "(red:1.4) [apple"; }));
   EXPECT_EQ(plan.prompt, "(red:1.4) [apple");
   EXPECT_THAT(plan.warnings,
               ElementsAre("`prompt`, column 11: '[' has no partner and is text; where it is meant so, write '\\['"));
-  const Plan plain = make_plan(toy(), with([](Settings& s) {
+  const Plan plain = make_plan(toy_manifest(), with([](Settings& s) {
                                  s.prompt = "(red:1.4) [apple";
                                  s.prompt_syntax = PromptSyntax::plain;
                                }));
@@ -150,7 +131,7 @@ TEST(Plan, PromptsAreKeptAsTheyWereWritten) {
 
 TEST(Plan, WarnsOfAGuidanceScaleBelow1) {
   const auto warnings = [](double scale, const char* negative) {
-    return make_plan(toy(), with([&](Settings& s) { s.guidance_scale = scale, s.negative_prompt = negative; }))
+    return make_plan(toy_manifest(), with([&](Settings& s) { s.guidance_scale = scale, s.negative_prompt = negative; }))
         .warnings;
   };
   EXPECT_THAT(warnings(0, ""), ElementsAre("`guidance_scale` 0 ignores the prompt; what diffusers calls 0 is 1 here"));
@@ -164,7 +145,7 @@ TEST(Plan, WarnsOfAGuidanceScaleBelow1) {
   EXPECT_THAT(warnings(1, "blue"),
               ElementsAre("`negative_prompt` has no effect at guidance scale 1; raise `guidance_scale`"));
   EXPECT_THAT(warnings(1.5, "blue"), IsEmpty());
-  Manifest distilled = toy();
+  Manifest distilled = toy_manifest();
   distilled.defaults.guidance_scale = 0;
   EXPECT_THAT(make_plan(distilled, seeded()).warnings,
               ElementsAre("the bundle's guidance scale 0 ignores the prompt; what diffusers calls 0 is 1 here"));
@@ -173,7 +154,7 @@ TEST(Plan, WarnsOfAGuidanceScaleBelow1) {
 TEST(Plan, WarnsOfUnknownWordsOfBothPromptsWithoutTheSyntax) {
   const std::vector<TaughtPrompt> taught{{"apple", {}}};
   const auto warnings = [&](double scale) {
-    return unknown_warnings(taught, make_plan(toy(), with([&](Settings& s) {
+    return unknown_warnings(taught, make_plan(toy_manifest(), with([&](Settings& s) {
                                                 s.prompt = "(pear:1.4)", s.negative_prompt = "[plum]",
                                                 s.guidance_scale = scale;
                                               }))
@@ -190,7 +171,7 @@ TEST(Plan, WarnsOfUnknownWordsOfBothPromptsWithoutTheSyntax) {
 
 /// Spaced as most bundles are.
 Manifest leading() {
-  Manifest manifest = toy();
+  Manifest manifest = toy_manifest();
   manifest.training_noise.timestep_spacing = "leading";
   return manifest;
 }
@@ -227,8 +208,8 @@ TEST(Plan, ModelsTrainedForAnotherStartKeepTheirOwnLevels) {
   Manifest zero_snr = leading();
   zero_snr.training_noise.alphas_cumprod.back() = 0;
   EXPECT_EQ(schedule_of(zero_snr, "dpmpp_2m"), "leading");
-  EXPECT_EQ(schedule_of(toy(), "dpmpp_2m"), "trailing");
-  Manifest flow = toy();
+  EXPECT_EQ(schedule_of(toy_manifest(), "dpmpp_2m"), "trailing");
+  Manifest flow = toy_manifest();
   flow.training_noise = {};
   flow.training_noise.prediction_type = PredictionType::flow;
   flow.training_noise.timestep_spacing = "linspace";
@@ -239,7 +220,7 @@ TEST(Plan, ModelsTrainedForAnotherStartKeepTheirOwnLevels) {
 
 TEST(Plan, StartsAtTheFirstDrawOfTheSeedsStream) {
   for (const Rng rng : {Rng::cpu, Rng::philox}) {
-    const Recipe recipe = make_plan(toy(), with([&](Settings& settings) {
+    const Recipe recipe = make_plan(toy_manifest(), with([&](Settings& settings) {
                                       settings.rng = rng;
                                       settings.size = Manifest::Size{24, 16};
                                     }))
@@ -254,7 +235,7 @@ TEST(Plan, WithoutASeedTakesARandomOneThatTheCpuGeneratorTellsApart) {
   unseeded.seed.reset();
   std::set<uint64_t> seeds;
   for (int i = 0; i < 20; ++i) {
-    const Plan plan = make_plan(toy(), unseeded);
+    const Plan plan = make_plan(toy_manifest(), unseeded);
     seeds.insert(plan.recipe.seed);
     EXPECT_LE(plan.recipe.seed, 0xffffffffu);
     EXPECT_TRUE(at::equal(plan.recipe.init_noise, Noise(Rng::cpu, plan.recipe.seed).draw({1, 4, 4, 4})));
@@ -264,7 +245,7 @@ TEST(Plan, WithoutASeedTakesARandomOneThatTheCpuGeneratorTellsApart) {
 
 TEST(Plan, StartsAtTheLatentsGivenWhateverTheirDtypeAndStrides) {
   const Tensor given = at::randn({4, 4, 4, 1}, at::kDouble).permute({3, 0, 2, 1});
-  const Recipe recipe = make_plan(toy(), with([&](Settings& settings) { settings.latents = given; })).recipe;
+  const Recipe recipe = make_plan(toy_manifest(), with([&](Settings& settings) { settings.latents = given; })).recipe;
   EXPECT_TRUE(recipe.init_noise_given);
   EXPECT_EQ(recipe.init_noise.scalar_type(), at::kFloat);
   EXPECT_TRUE(recipe.init_noise.is_contiguous());
@@ -272,7 +253,7 @@ TEST(Plan, StartsAtTheLatentsGivenWhateverTheirDtypeAndStrides) {
 }
 
 TEST(Start, AsksFirstAboutTheNoiseAtItsScale) {
-  Recipe recipe = make_plan(toy(), seeded()).recipe;
+  Recipe recipe = make_plan(toy_manifest(), seeded()).recipe;
   recipe.schedule.init_scale = 3;
   Trajectory trajectory = start(recipe);
   trajectory.resume();
@@ -284,7 +265,7 @@ TEST(Start, AsksFirstAboutTheNoiseAtItsScale) {
 // The stream's next numbers, for a sampler that draws, come after the start where the start was drawn from it.
 TEST(Start, GoesOnInTheStreamOfTheStart) {
   for (const bool given : {false, true}) {
-    Recipe recipe = make_plan(toy(), with([](Settings& settings) { settings.eta = 1; })).recipe;
+    Recipe recipe = make_plan(toy_manifest(), with([](Settings& settings) { settings.eta = 1; })).recipe;
     recipe.init_noise_given = given;
     Noise stream(Rng::cpu, 7);
     if (!given) stream.like(recipe.init_noise);
@@ -305,7 +286,7 @@ TEST(Start, GoesOnInTheStreamOfTheStart) {
 // Of 128 numbers unit noise has an rms of 1 within 7 / sqrt(128) = 0.62.
 TEST(Plan, WarnsOfLatentsThatAreNoUnitNoise) {
   const auto warnings = [](double rms) {
-    Manifest manifest = toy();
+    Manifest manifest = toy_manifest();
     manifest.latent_channels = 8;
     return make_plan(manifest, with([&](Settings& s) { s.latents = at::full({1, 8, 4, 4}, rms); })).warnings;
   };
@@ -321,10 +302,10 @@ TEST(Plan, WarnsOfLatentsThatAreNoUnitNoise) {
 // ---- warnings -----------------------------------------------------------------------------------------------------
 
 TEST(Plan, WarnsOfBitsOfASeedThatTheCpuGeneratorLeavesOut) {
-  EXPECT_THAT(make_plan(toy(), seeded(0xffffffff)).warnings, IsEmpty());
-  EXPECT_THAT(make_plan(toy(), seeded(0x1'0000'0005)).warnings,
+  EXPECT_THAT(make_plan(toy_manifest(), seeded(0xffffffff)).warnings, IsEmpty());
+  EXPECT_THAT(make_plan(toy_manifest(), seeded(0x1'0000'0005)).warnings,
               ElementsAre("seed 4294967301 is beyond 32 bits: the cpu generator uses its low 32, 5"));
-  EXPECT_THAT(make_plan(toy(), with([](Settings& settings) {
+  EXPECT_THAT(make_plan(toy_manifest(), with([](Settings& settings) {
                           settings.seed = 0x1'0000'0005;
                           settings.rng = Rng::philox;
                         }))
@@ -334,15 +315,15 @@ TEST(Plan, WarnsOfBitsOfASeedThatTheCpuGeneratorLeavesOut) {
 
 TEST(Plan, WarnsWhereTheStartWouldHaveLittleNoise) {
   EXPECT_THAT(
-      make_plan(toy(), with([](Settings& settings) {
+      make_plan(toy_manifest(), with([](Settings& settings) {
                   settings.steps = 1;
                   settings.schedule = "leading";
                 }))
           .warnings,
       ElementsAre("`schedule` leading with 1 step starts at timestep 1 of 1000, where the network expects little "
                   "noise; `schedule` trailing starts at the noisiest"));
-  EXPECT_THAT(make_plan(toy(), with([](Settings& settings) { settings.steps = 1; })).warnings, IsEmpty());
-  EXPECT_THAT(make_plan(toy(), with([](Settings& settings) {
+  EXPECT_THAT(make_plan(toy_manifest(), with([](Settings& settings) { settings.steps = 1; })).warnings, IsEmpty());
+  EXPECT_THAT(make_plan(toy_manifest(), with([](Settings& settings) {
                           settings.steps = 2;  // at 501
                           settings.schedule = "leading";
                         }))
@@ -354,11 +335,11 @@ TEST(Plan, WarnsWhereTheStartWouldHaveLittleNoise) {
 
 template <typename Change>
 void expect_refusal(Change change, const std::string& message) {
-  EXPECT_THAT([&] { make_plan(toy(), with(change)); }, ThrowsMessage<UsageError>(StrEq(message)));
+  EXPECT_THAT([&] { make_plan(toy_manifest(), with(change)); }, ThrowsMessage<UsageError>(StrEq(message)));
 }
 
 TEST(Plan, RefusesPromptsThatAreTooLongOrNoText) {
-  EXPECT_NO_THROW(make_plan(toy(), with([](Settings& s) { s.prompt = std::string(100'000, 'a'); })));
+  EXPECT_NO_THROW(make_plan(toy_manifest(), with([](Settings& s) { s.prompt = std::string(100'000, 'a'); })));
   expect_refusal([](Settings& s) { s.prompt = std::string(1'000'000, 'a'); },
                  "`prompt`: 1000000 bytes, at most 100000 expected");
   expect_refusal([](Settings& s) { s.negative_prompt = std::string(100'001, 'a'); },
@@ -463,7 +444,7 @@ TEST(SamplerOptions, ThatTheSamplerDoesNotKnowAreRefused) {
 TEST(Plan, RefusesASizeThatTheModelDoesNotMake) {
   expect_refusal([](Settings& s) { s.size = Manifest::Size{16, 24}; },
                  "`size` 16x24: the model 'toy' makes 16x16, 24x16");
-  Manifest ranged = toy();
+  Manifest ranged = toy_manifest();
   ranged.allowed_sizes = Manifest::SizeRange{16, 64, 8};
   for (const Manifest::Size size : {Manifest::Size{12, 16}, {16, 72}, {20, 16}, {16, 8}}) {
     EXPECT_THAT(
