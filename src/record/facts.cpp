@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 namespace steplapse {
 namespace {
@@ -15,7 +16,25 @@ template <typename Value>
 ordered_json or_null(const std::optional<Value>& value) {
   return value ? ordered_json(*value) : ordered_json();
 }
+std::string text_of(const FreshNoise::Region& region) {
+  std::string text;
+  for (const int64_t number : {region.x, region.y, region.width, region.height})
+    text += (text.empty() ? "" : ",") + std::to_string(number);
+  return text;
+}
 ordered_json finite_or_null(double value) { return std::isfinite(value) ? ordered_json(value) : ordered_json(); }
+
+/// What a branch has besides. A run that is none has no such keys.
+ordered_json branch_json(const Facts& facts) {
+  ordered_json branch{{"branched_after", facts.recipe.branched_after}};
+  if (const auto& fresh = facts.fresh_noise) {
+    branch["noise"] = fresh->amount;
+    branch["noise_keeps_variance"] = static_cast<int64_t>(fresh->keep_variance);
+    branch["noise_seed"] = fresh->seed;
+    branch["noise_region"] = fresh->region ? ordered_json(text_of(*fresh->region)) : ordered_json();
+  }
+  return branch;
+}
 
 }  // namespace
 
@@ -29,33 +48,36 @@ ordered_json settings_json(const Facts& facts) {
   const Recipe& recipe = facts.recipe;
   const SamplerOptions& options = recipe.options;
   const GuidanceRule& guidance = recipe.guidance;
-  return {{"prompt", facts.prompt},
-          {"negative_prompt", or_null(facts.negative_prompt)},
-          {"prompt_syntax", facts.prompt_syntax},
-          {"seed", recipe.seed},
-          {"rng", name_of(recipe.rng)},
-          {"steps", facts.steps()},
-          {"sampler", recipe.sampler},
-          {"schedule", facts.schedule},
-          {"sigma_min", or_null(facts.sigma_min)},
-          {"sigma_max", or_null(facts.sigma_max)},
-          {"rho", or_null(facts.rho)},
-          {"shift", or_null(facts.shift)},
-          {"eta", options.eta},
-          {"s_churn", options.s_churn},
-          {"s_tmin", options.s_tmin},
-          {"s_tmax", finite_or_null(options.s_tmax)},
-          {"s_noise", options.s_noise},
-          {"guidance_scale", guidance.scale},
-          {"guidance_first_step", guidance.first_step},
-          {"guidance_last_step", guidance.stops_early() ? ordered_json(guidance.last_step) : ordered_json()},
-          {"guidance_sigma_low", guidance.sigma_low},
-          {"guidance_sigma_high", finite_or_null(guidance.sigma_high)},
-          {"guidance_rescale", guidance.rescale},
-          {"clip_sample_range", or_null(options.clip_sample_range)},
-          {"prediction_type", name_of(recipe.prediction_type)},
-          {"width", facts.width},
-          {"height", facts.height}};
+  ordered_json settings{
+      {"prompt", facts.prompt},
+      {"negative_prompt", or_null(facts.negative_prompt)},
+      {"prompt_syntax", facts.prompt_syntax},
+      {"seed", recipe.seed},
+      {"rng", name_of(recipe.rng)},
+      {"steps", facts.steps()},
+      {"sampler", recipe.sampler},
+      {"schedule", facts.schedule},
+      {"sigma_min", or_null(facts.sigma_min)},
+      {"sigma_max", or_null(facts.sigma_max)},
+      {"rho", or_null(facts.rho)},
+      {"shift", or_null(facts.shift)},
+      {"eta", options.eta},
+      {"s_churn", options.s_churn},
+      {"s_tmin", options.s_tmin},
+      {"s_tmax", finite_or_null(options.s_tmax)},
+      {"s_noise", options.s_noise},
+      {"guidance_scale", guidance.scale},
+      {"guidance_first_step", guidance.first_step},
+      {"guidance_last_step", guidance.stops_early() ? ordered_json(guidance.last_step) : ordered_json()},
+      {"guidance_sigma_low", guidance.sigma_low},
+      {"guidance_sigma_high", finite_or_null(guidance.sigma_high)},
+      {"guidance_rescale", guidance.rescale},
+      {"clip_sample_range", or_null(options.clip_sample_range)},
+      {"prediction_type", name_of(recipe.prediction_type)},
+      {"width", facts.width},
+      {"height", facts.height}};
+  if (facts.before) settings.update(branch_json(facts));
+  return settings;
 }
 
 namespace {
@@ -105,6 +127,30 @@ GuidanceRule guidance_of(const LoggedSettings& settings) {
   return guidance;
 }
 
+/// A number that a log keeps as text: SQLite's integers end at 2^63.
+uint64_t seed_of(const nlohmann::json& seed) {
+  return seed.is_string() ? std::stoull(seed.get<std::string>()) : seed.get<uint64_t>();
+}
+
+FreshNoise::Region region_of(const std::string& text) {
+  std::istringstream numbers(text);
+  FreshNoise::Region region{};
+  char comma;
+  numbers >> region.x >> comma >> region.y >> comma >> region.width >> comma >> region.height;
+  if (!numbers) throw std::invalid_argument("noise_region " + text);
+  return region;
+}
+
+std::optional<FreshNoise> fresh_noise_of(const nlohmann::json& settings, Rng rng) {
+  if (!settings.contains("noise")) return std::nullopt;
+  FreshNoise fresh{.amount = settings.at("noise"),
+                   .keep_variance = settings.at("noise_keeps_variance") == 1,
+                   .rng = rng,
+                   .seed = seed_of(settings.at("noise_seed"))};
+  if (const auto& region = settings.at("noise_region"); !region.is_null()) fresh.region = region_of(region);
+  return fresh;
+}
+
 }  // namespace
 
 Facts facts_of(const nlohmann::json& logged, int64_t log_version) {
@@ -126,8 +172,8 @@ Facts facts_of(const nlohmann::json& logged, int64_t log_version) {
   recipe.prediction_type = prediction_type_named(settings.at("prediction_type").get<std::string>());
   recipe.guidance = guidance_of(settings);
   recipe.rng = rng_named(settings.at("rng").get<std::string>());
-  const nlohmann::json& seed = settings.at("seed");  // SQLite's integers end at 2^63
-  recipe.seed = seed.is_string() ? std::stoull(seed.get<std::string>()) : seed.get<uint64_t>();
+  recipe.seed = seed_of(settings.at("seed"));
+  facts.fresh_noise = fresh_noise_of(logged, recipe.rng);
   return facts;
 }
 

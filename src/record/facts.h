@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "sampling/fresh_noise.h"
 #include "steplapse/recipe.h"
 
 namespace steplapse {
@@ -22,6 +23,7 @@ struct Facts {
   Recipe recipe;
   /// Of a branch: the facts of the run that it goes out from; recipe.before is its recipe.
   std::shared_ptr<const Facts> before = {};
+  std::optional<FreshNoise> fresh_noise = {};  ///< of a branch: added to the latents that it begins with
 
   /// The user's levels, without a schedule.
   bool own_levels() const { return schedule == "timesteps" || schedule == "sigmas" || schedule == "levels"; }

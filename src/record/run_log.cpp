@@ -59,7 +59,8 @@ std::vector<double> numbers_of(const std::string& bytes) {
 /// A setting as SQLite keeps it.
 template <typename Put>
 void put_json(Put put, const std::string& key, const nlohmann::ordered_json& value) {
-  if (key == "seed") return put(key, std::to_string(value.get<uint64_t>()));  // text: SQLite's integers end at 2^63
+  if (key == "seed" || key == "noise_seed")  // text: SQLite's integers end at 2^63
+    return put(key, std::to_string(value.get<uint64_t>()));
   if (value.is_null()) return put(key, std::optional<double>());
   if (value.is_string()) return put(key, value.get<std::string>());
   if (value.is_number_float()) return put(key, value.get<double>());

@@ -81,7 +81,9 @@ nlohmann::ordered_json for_people(nlohmann::json facts) {
 
 std::string run_json(nlohmann::json facts) {
   // The log keeps these as text, since SQLite has no type for them.
-  facts["seed"] = std::stoull(facts.at("seed").get<std::string>());
+  for (const char* key : {"seed", "noise_seed"}) {
+    if (facts.contains(key)) facts[key] = std::stoull(facts.at(key).get<std::string>());
+  }
   for (const char* key : {"threads", "runs"}) {
     if (facts.contains(key)) facts[key] = std::stoi(facts.at(key).get<std::string>());
   }

@@ -218,8 +218,13 @@ TEST_F(Log, OfABranchGivesTheRunsBeforeIt) {
   };
   const Facts first = facts_with("red apple", recipe_of(0.7, 7.5));
   Facts second = facts_with("blue apple", recipe_of(0.7, 3)), third = facts_with("pear", recipe_of(0.2, 3));
+  second.fresh_noise = FreshNoise{.amount = 0.5, .seed = 3};
   branch_off(second, std::make_shared<const Facts>(first), 2);
   branch_off(third, std::make_shared<const Facts>(second), 4);
+  third.fresh_noise = FreshNoise{.amount = 0.25,
+                                 .keep_variance = true,
+                                 .seed = std::numeric_limits<uint64_t>::max(),
+                                 .region = FreshNoise::Region{1, 0, 2, 3}};
   fs::remove(path_);
   RunLog::create(path_, third, {});
   const Facts found = RunLog::open(path_).facts();
