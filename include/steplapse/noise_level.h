@@ -42,7 +42,7 @@ struct TrainingNoise {
   PredictionType prediction_type = PredictionType::epsilon;
   std::string timestep_spacing = "leading";  ///< the schedule of the bundle: leading, linspace or trailing
   int64_t steps_offset = 0;                  ///< added to the timesteps of `leading`
-  double final_alpha_cumprod = 1;            ///< alpha squared of the model's own last level (RunEnd::own)
+  double final_alpha_cumprod = 1;            ///< alpha squared of the model's last level (RunEnd::final_alpha)
   std::optional<double> clip_sample_range;   ///< ddim and ddpm clip x0 to plus and minus this; none: they do not clip
   double shift = 1;                          ///< of flow models; above 1 more levels have much noise (see NoiseScale)
 

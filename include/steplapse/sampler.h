@@ -168,7 +168,7 @@ struct Sampler {
   /// The schedule of its authors or of most tools, a name of schedules(). It is used where the user names none. None:
   /// the bundle's schedule is used.
   std::optional<std::string_view> usual_schedule = std::nullopt;
-  bool own_last_level = false;  ///< ends at RunEnd::own where the schedule may, else at sigma 0
+  bool ends_at_final_alpha = false;  ///< ends at RunEnd::final_alpha where the schedule may, else at sigma 0
   /// Other tools' names for it: "diffusers:DDIMScheduler", "a1111:DDIM", "comfyui:ddim", "sd.cpp:ddim",
   /// "k-diffusion:...".
   std::vector<std::string_view> aliases = {};

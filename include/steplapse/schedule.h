@@ -22,7 +22,7 @@ enum class StartScale {
 /// The level that a run ends at, after the levels at which the network is asked.
 enum class RunEnd {
   zero,         ///< sigma 0
-  own,          ///< the model's own last level (final_alpha_cumprod), where the schedule may end there; else sigma 0
+  final_alpha,  ///< the model's last level (final_alpha_cumprod), where the schedule may end there; else sigma 0
   timestep_0,   ///< the level of training timestep 0 (diffusers' DEIS and TCD); sigma 0 for flow models, which lack it
   last_listed,  ///< the schedule's last level, where the network is not asked: one step less (A1111's DDIM and PLMS)
   last_asked,   ///< the schedule's last level, for samplers that choose their levels (A1111's DPM fast and adaptive)
@@ -58,7 +58,7 @@ struct ScheduleRule {
   std::vector<NoiseLevel> (*levels)(const NoiseScale& scale, const ScheduleRequest& request);
   HonouredFields honours = {};
   StartScale start = StartScale::sigma;
-  bool own_last_level = false;       ///< may end at the model's own last level (RunEnd::own); else it ends at sigma 0
+  bool ends_at_final_alpha = false;  ///< may end at the model's last level (RunEnd::final_alpha); else ends at sigma 0
   bool unit_start_in_euler = false;  ///< StartScale::sigma_but_leading is 1 on it
   /// Other tools' names for it: "a1111:Karras", "comfyui:karras", "sd.cpp:karras", "diffusers:use_karras_sigmas".
   std::vector<std::string_view> aliases = {};

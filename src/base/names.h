@@ -24,9 +24,8 @@ const typename Table::value_type& find_named(const Table& table, std::string_vie
     if (row.name == name) return row;
     names.emplace_back(row.name);
   }
-  const auto meant = nearest(name, names);
-  throw std::invalid_argument("unknown " + std::string(what) + " " + in_quotes(name) + ", " +
-                              (meant ? "did you mean " + in_quotes(*meant) + "?" : std::string(otherwise)));
+  throw std::invalid_argument("unknown " + std::string(what) + " " + in_quotes(name) +
+                              did_you_mean(name, names, ", " + std::string(otherwise)));
 }
 
 /// The values of an enum with their names, as files and the command line spell them.

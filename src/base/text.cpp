@@ -130,6 +130,12 @@ std::optional<std::string> nearest(std::string_view name, const std::vector<std:
   return best;
 }
 
+std::string did_you_mean(std::string_view name, const std::vector<std::string>& choices, std::string_view otherwise,
+                         std::string_view prefix) {
+  const auto meant = nearest(name, choices);
+  return meant ? ", did you mean " + in_quotes(std::string(prefix) + *meant) + "?" : std::string(otherwise);
+}
+
 std::string escaped(std::string_view text, size_t max_characters) {
   std::string line;
   size_t shown = 0;

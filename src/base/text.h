@@ -29,6 +29,11 @@ size_t edit_distance(std::string_view a, std::string_view b);
 /// where the distance is more than a third of the name's length (at least 1 is allowed; 0 for a name of one letter).
 std::optional<std::string> nearest(std::string_view name, const std::vector<std::string>& choices);
 
+/// How a message about an unknown name goes on: ", did you mean 'euler'?", or `otherwise` where no choice is near.
+/// @param prefix  what all choices begin with, and `name` and `choices` lack: it would make all of them look alike
+std::string did_you_mean(std::string_view name, const std::vector<std::string>& choices, std::string_view otherwise,
+                         std::string_view prefix = "");
+
 /// Untrusted text for a message: one line of at most `max_characters`, then "…" where it is cut. Invisible characters
 /// (controls, line ends, changes of writing direction) are shown as \n or \u{202e}, invalid bytes as \xff.
 std::string escaped(std::string_view text, size_t max_characters = 80);

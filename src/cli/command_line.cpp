@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cctype>
 #include <iostream>
 #include <set>
 
@@ -118,9 +119,7 @@ bool asks_for_help(const std::string& argument) {
   return argument == "--help" || argument == "-h" || argument == "--help-all";
 }
 
-}  // namespace
-
-std::string with_flag_names(const std::string& message) {
+std::string settings_as_flags(const std::string& message) {
   static const std::set<std::string> flags = drawing_flags();
   std::string text;
   size_t rest = 0;
@@ -138,6 +137,32 @@ std::string with_flag_names(const std::string& message) {
     }
   }
   return text + message.substr(rest);
+}
+
+/// Behind the quote, as in_quotes makes them, that opens here; 0 where none does. An apostrophe inside a word is none.
+size_t end_of_quote(const std::string& message, size_t open) {
+  const auto in_word = [&](size_t i) {
+    return i < message.size() && std::isalnum(static_cast<unsigned char>(message[i]));
+  };
+  if (open > 0 && in_word(open - 1)) return 0;
+  size_t close = message.find('\'', open + 1);
+  while (close != std::string::npos && in_word(close + 1)) close = message.find('\'', close + 1);
+  return close == std::string::npos ? 0 : close + 1;
+}
+
+}  // namespace
+
+std::string with_flag_names(const std::string& message) {
+  std::string text;
+  size_t rest = 0;
+  for (size_t open = message.find('\''); open != std::string::npos;
+       open = message.find('\'', std::max(rest, open + 1))) {
+    const size_t end = end_of_quote(message, open);
+    if (end == 0) continue;
+    text += settings_as_flags(message.substr(rest, open - rest)) + message.substr(open, end - open);
+    rest = end;
+  }
+  return text + settings_as_flags(message.substr(rest));
 }
 
 int run_command_line(std::vector<std::string> arguments) {

@@ -44,10 +44,8 @@ std::string with_quotes(const CLI::App& command, const std::vector<std::string>&
 }
 
 [[noreturn]] void refuse_flag(const CLI::App& command, const std::string& flag) {
-  const auto meant = nearest(flag, flags_of(command));
-  throw MisfitArguments(
-      "unknown flag " + in_quotes(flag) +
-      (meant ? ", did you mean " + in_quotes(*meant) + "?" : ", see " + command.get_name() + " --help"));
+  throw MisfitArguments("unknown flag " + in_quotes(flag) +
+                        did_you_mean(flag, flags_of(command), ", see " + command.get_name() + " --help"));
 }
 
 [[noreturn]] void refuse_word(const CLI::App& command, const std::string& word, const std::vector<std::string>& words) {

@@ -38,11 +38,9 @@ std::string known_key(const PromptsLine& line, const std::string& key, const std
   } catch (const UsageError& error) {
     refuse(line, error.what());
   }
-  const auto meant = nearest(key, known);
   std::string all = "prompt";
   for (const auto& name : known) all += ", " + name;
-  refuse(line, "unknown key " + in_quotes(key) +
-                   (meant ? ", did you mean " + in_quotes(*meant) + "?" : "; choose from " + all));
+  refuse(line, "unknown key " + in_quotes(key) + did_you_mean(key, known, "; choose from " + all));
 }
 
 /// As a flag would have it: 7.5, trailing, 999,500.

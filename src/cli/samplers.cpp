@@ -35,7 +35,7 @@ nlohmann::json samplers_json() {
          {"picks_levels", sampler.picks_levels},
          {"adaptive", sampler.adaptive},
          {"usual_schedule", sampler.usual_schedule ? nlohmann::json(*sampler.usual_schedule) : nlohmann::json()},
-         {"own_last_level", sampler.own_last_level},
+         {"ends_at_final_alpha", sampler.ends_at_final_alpha},
          {"aliases", sampler.aliases},
          {"shortfalls", shortfalls_json(sampler)}});
   }

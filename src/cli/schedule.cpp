@@ -42,7 +42,7 @@ nlohmann::json schedules_json() {
                    {"sigma_min", rule.honours.sigma_min},
                    {"sigma_max", rule.honours.sigma_max},
                    {"rho", rule.honours.rho ? nlohmann::json(*rule.honours.rho) : nlohmann::json()},
-                   {"own_last_level", rule.own_last_level},
+                   {"ends_at_final_alpha", rule.ends_at_final_alpha},
                    {"aliases", rule.aliases}});
   }
   return all;

@@ -161,7 +161,7 @@ TrainingNoise shifted_noise(TrainingNoise noise, const Settings& settings) {
 }
 
 RunEnd run_end(const Preset& preset) {
-  return preset.end.value_or(sampler_named(preset.sampler).own_last_level ? RunEnd::own : RunEnd::zero);
+  return preset.end.value_or(sampler_named(preset.sampler).ends_at_final_alpha ? RunEnd::final_alpha : RunEnd::zero);
 }
 
 /// Whether samplers may bring their usual levels: those are for noise that begins at some sigma and stands in a table. Bundles of

@@ -107,7 +107,6 @@ void check_tool(std::string_view name) {
 }
 
 [[noreturn]] void refuse(const char* what, std::string_view name, const std::vector<std::string>& known) {
-  // Of the same tool, and without its name, which would make all of them look alike.
   const std::string prefix = std::string(tool_of(name)) + ":";
   std::vector<std::string> names;
   std::string all;
@@ -116,11 +115,9 @@ void check_tool(std::string_view name) {
     names.push_back(each.substr(prefix.size()));
     all += (all.empty() ? "" : ", ") + each;
   }
-  const auto meant = nearest(std::string(name.substr(prefix.size())), names);
-  throw std::invalid_argument(std::string("unknown ") + what + " " + in_quotes(std::string(name)) +
-                              (meant         ? ", did you mean " + in_quotes(prefix + *meant) + "?"
-                               : all.empty() ? "; none of that tool's is here"
-                                             : "; choose from " + all));
+  const std::string otherwise = all.empty() ? "; none of that tool's is here" : "; choose from " + all;
+  throw std::invalid_argument(std::string("unknown ") + what + " " + in_quotes(name) +
+                              did_you_mean(name.substr(prefix.size()), names, otherwise, prefix));
 }
 
 template <typename Row>

@@ -4,12 +4,12 @@
 
 #include <algorithm>
 #include <bit>
-#include <chrono>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "base/sha256.h"
 #include "base/sqlite.h"
+#include "base/stopwatch.h"
 #include "record/facts.h"
 #include "sampling/schedule_json.h"
 #include "steplapse/error.h"
@@ -106,11 +106,10 @@ struct RunLog::Database : sqlite::Database {
   }
   void commit() {
     if (in_transaction()) execute("COMMIT");
-    committed = Clock::now();
+    since_commit.restart();
   }
 
-  using Clock = std::chrono::steady_clock;
-  Clock::time_point committed = Clock::now();
+  Stopwatch since_commit;
 };
 
 RunLog::RunLog(std::unique_ptr<Database> database) : database_(std::move(database)) {}
@@ -165,8 +164,7 @@ int64_t RunLog::version() const {
 }
 
 void RunLog::commit_when_due() {
-  constexpr auto kInterval = std::chrono::milliseconds(200);
-  if (Database::Clock::now() - database_->committed > kInterval) database_->commit();
+  if (database_->since_commit.milliseconds() > 200) database_->commit();
 }
 
 void RunLog::commit() { database_->commit(); }

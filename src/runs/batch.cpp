@@ -2,7 +2,6 @@
 
 #include <ATen/Parallel.h>
 
-#include <chrono>
 #include <cstdio>
 #include <iostream>
 #include <map>
@@ -14,6 +13,7 @@
 #include "base/machine.h"
 #include "base/signals.h"
 #include "base/standard_streams.h"
+#include "base/stopwatch.h"
 #include "base/text.h"
 #include "base/warnings.h"
 #include "model/bundle_folder.h"
@@ -229,7 +229,7 @@ class Batch {
     if (runs_.size() == 1) return;
     summary_.not_begun = static_cast<int64_t>(runs_.size()) - summary_.done - summary_.interrupted - summary_.failed;
     summary_.at_once = engine_.largest_batch_run();
-    summary_.total_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+    summary_.total_seconds = since_start_.seconds();
     progress_.batch_done(summary_);
   }
 
@@ -271,7 +271,7 @@ class Batch {
   const std::vector<Waiting>& runs_;
   Warnings& warnings_;
   Progress& progress_;
-  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  const Stopwatch since_start_;
   const std::map<std::string, std::string> provenance_;
   BatchSummary summary_;
   std::exception_ptr error_;  // the first

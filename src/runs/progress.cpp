@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <iostream>
@@ -11,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/progress_line.h"
+#include "base/stopwatch.h"
 #include "base/terminal.h"
 #include "base/text.h"
 #include "base/wording.h"
@@ -18,10 +18,7 @@
 namespace steplapse {
 namespace {
 
-using Clock = std::chrono::steady_clock;
 using nlohmann::ordered_json;
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 template <typename... Values>
 std::string format(const char* pattern, Values... values) {
@@ -116,19 +113,19 @@ class Counting : public Progress {
   void batch_started(int64_t runs, int64_t steps, const std::filesystem::path& folder) override {
     runs_ = runs;
     steps_ = steps;
-    start_ = Clock::now();
+    since_start_.restart();
     say(counted(runs, "run") + " -> " + folder.string());
   }
   void started(int64_t, const Plan& plan, const Manifest& manifest, const std::filesystem::path& folder) override {
     if (runs_ > 0) return;
     steps_ = plan.made_steps.value_or(plan.steps());
-    start_ = Clock::now();
+    since_start_.restart();
     say(starting_line(plan, manifest, folder));
   }
   void step(int64_t, const StepRow&) override {
     const std::lock_guard guard(mutex_);
     ++step_;
-    seconds_ = seconds_since(start_);
+    seconds_ = since_start_.seconds();
     show();
   }
   void frame(int64_t, const Frame& frame) override {
@@ -167,7 +164,7 @@ class Counting : public Progress {
   }
 
   std::mutex mutex_;
-  Clock::time_point start_;
+  Stopwatch since_start_;
   double seconds_ = 0;  // at the last step
   int64_t steps_ = 0, step_ = 0, frames_ = 0;
   int64_t runs_ = 0, over_ = 0;  // of several; 0 of one alone
@@ -176,13 +173,13 @@ class Counting : public Progress {
 class Lines : public Counting {
  protected:
   void show() override {
-    if (seconds_since(last_) < 10) return;
-    last_ = Clock::now();
+    if (since_line_.seconds() < 10) return;
+    since_line_.restart();
     std::cerr << joined(state(), ", ") << std::endl;
   }
 
  private:
-  Clock::time_point last_ = Clock::now();
+  Stopwatch since_line_;
 };
 
 class Bar : public Counting {

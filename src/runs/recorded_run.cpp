@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "base/file_io.h"
@@ -174,7 +175,6 @@ std::vector<std::string> RecordedRun::left_undone() const {
 Summary RecordedRun::summarise(const std::string& status) const {
   const double frame_seconds = frame_ms_ / 1000;
   const double hidden = std::max(0.0, frame_seconds - frames_->waited_ms() / 1000);
-  const std::chrono::duration<double> total = std::chrono::steady_clock::now() - start_;
   return {status,
           folder_.path(),
           recorder_->steps(),
@@ -183,7 +183,7 @@ Summary RecordedRun::summarise(const std::string& status) const {
           recorder_->network_seconds(),
           frame_seconds,
           hidden,
-          total.count(),
+          since_start_.seconds(),
           {},
           options_.picture.empty() ? folder_.path() / "final.png" : options_.picture};
 }

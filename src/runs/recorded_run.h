@@ -1,7 +1,6 @@
 #pragma once
 
 #include <atomic>
-#include <chrono>
 #include <cstdint>
 #include <map>
 #include <mutex>
@@ -10,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/stopwatch.h"
 #include "record/run_folder.h"
 #include "runs/options.h"
 #include "runs/progress.h"
@@ -70,7 +70,7 @@ class RecordedRun {
   const Bundle& bundle_;
   const Plan plan_;
   Progress& progress_;
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  const Stopwatch since_start_;
   std::atomic<double> frame_ms_ = 0;
   std::atomic<int64_t> frame_count_ = 0;
   mutable std::mutex pictures_mutex_;

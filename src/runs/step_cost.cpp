@@ -4,23 +4,19 @@
 #include <ATen/record_function.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <string_view>
 #include <variant>
 
 #include "base/machine.h"
+#include "base/stopwatch.h"
 #include "base/text.h"
 #include "runs/batch_memory.h"
 #include "steplapse/error.h"
 
 namespace steplapse {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 /// What is seen of a program's operators while it runs. Those that an operator is made of are left out: which they are, and
 /// what they take for themselves, may be otherwise at another size.
@@ -53,7 +49,7 @@ thread_local Seen* seen = nullptr;  // a callback is no closure
 
 struct Begun : at::ObserverContext {
   bool attends_to_itself = false;
-  Clock::time_point start = Clock::now();
+  Stopwatch since_start;
 };
 
 bool attends_to_itself(const at::RecordFunction& function) {
@@ -71,7 +67,7 @@ std::unique_ptr<at::ObserverContext> begin_operator(const at::RecordFunction& fu
 void end_operator(const at::RecordFunction& function, at::ObserverContext* context) {
   if (--seen->depth > 0) return;
   const auto& begun = static_cast<const Begun&>(*context);
-  if (begun.attends_to_itself) seen->attention_seconds += seconds_since(begun.start);
+  if (begun.attends_to_itself) seen->attention_seconds += begun.since_start.seconds();
   for (const c10::IValue& output : function.outputs()) {
     if (output.isTensor()) seen->add(output.toTensor());
     if (!output.isTensorList()) continue;
@@ -117,14 +113,14 @@ Taken taken_by(int64_t cells, const std::function<void()>& call) {
                                                      .needsInputs(true)
                                                      .needsOutputs(true)
                                                      .scopes({at::RecordScope::FUNCTION}));
-  const auto start = Clock::now();
+  const Stopwatch since_start;
   try {
     call();
   } catch (...) {
     at::removeCallback(handle);
     throw;
   }
-  const double seconds = seconds_since(start);
+  const double seconds = since_start.seconds();
   at::removeCallback(handle);
   return {cells, seconds, std::min(now.attention_seconds, seconds), now.most_bytes};
 }

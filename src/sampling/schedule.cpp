@@ -14,7 +14,7 @@ namespace {
 constexpr double kRounding = 0.01;
 
 void add_end(std::vector<NoiseLevel>& levels, const TrainingNoise& noise, RunEnd end) {
-  const bool own = end == RunEnd::own && noise.final_alpha_cumprod < 1;
+  const bool at_final_alpha = end == RunEnd::final_alpha && noise.final_alpha_cumprod < 1;
   if (end == RunEnd::last_listed) {
     if (levels.size() < 2) throw std::invalid_argument("the run would end at its only level; use at least 2 steps");
     return;
@@ -23,7 +23,7 @@ void add_end(std::vector<NoiseLevel>& levels, const TrainingNoise& noise, RunEnd
     levels.push_back(levels.back());
   } else if (end == RunEnd::timestep_0 && !noise.is_flow()) {
     levels.push_back(noise.level(0));
-  } else if (own) {
+  } else if (at_final_alpha) {
     levels.push_back({0.0, std::sqrt(noise.final_alpha_cumprod), std::sqrt(1 - noise.final_alpha_cumprod)});
   } else {
     levels.push_back({std::nullopt, 1, 0});
@@ -89,7 +89,8 @@ Schedule made(const TrainingNoise& noise, const NoiseScale& scale, const Schedul
   StartScale start = request.start.value_or(rule.start);
   if (start == StartScale::sigma_but_leading) start = rule.unit_start_in_euler ? StartScale::unit : StartScale::sigma;
   schedule.init_scale = init_scale(start, scale, schedule.levels);
-  add_end(schedule.levels, noise, request.end == RunEnd::own && !rule.own_last_level ? RunEnd::zero : request.end);
+  add_end(schedule.levels, noise,
+          request.end == RunEnd::final_alpha && !rule.ends_at_final_alpha ? RunEnd::zero : request.end);
   return schedule;
 }
 

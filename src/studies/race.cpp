@@ -240,7 +240,7 @@ Standings standings_of(const Race& race, const RaceResult& result) {
                                     spread_over(runs, [](const RaceRun& run) { return run.calls_total; }).mean,
                                     distance,
                                     spread_over(runs, [](const RaceRun& run) { return run.distance.picture; }),
-                                    distance.mean >= kToldApart * standings.reference_latents.mean});
+                                    distance.mean >= kDistinguishable * standings.reference_latents.mean});
   }
   return standings;
 }

@@ -95,14 +95,14 @@ struct Standing {
   size_t contender;           ///< index into the race's contenders
   double steps, calls_total;  ///< means over the lanes, which differ for an adaptive sampler
   Spread latents, picture;    ///< of its distances to the reference
-  /// Whether it is distinguishable from the reference: mean latent distance >= kToldApart * the reference's own error.
-  bool told_apart;
+  /// From the reference: the mean latent distance is kDistinguishable times the reference's own error or more.
+  bool distinguishable;
 };
 
 /// A distance below this many times the reference's own error says nothing. For a reference of order 2, the distance to
 /// the doubled reference is three quarters of the distance to the limit. So at this threshold up to a third of a
 /// distance may be the reference's error.
-inline constexpr double kToldApart = 4;
+inline constexpr double kDistinguishable = 4;
 
 struct Standings {
   std::vector<Standing> contenders;             ///< in the race's order

@@ -102,11 +102,11 @@ class Table {
   void row(const Standing& standing) {
     const bool stochastic = is_stochastic(contender(standing));
     any_stochastic_ |= stochastic;
-    any_too_near_ |= !standing.told_apart;
+    any_too_near_ |= !standing.distinguishable;
     cell(contender(standing).sampler + (stochastic ? " ~" : ""), kNameWidth);
     right(count_text(standing.steps), kNumberWidth);
     right(count_text(standing.calls_total), kNumberWidth);
-    right((standing.told_apart ? "" : "= ") + rounded(standing.latents.mean, 3), kDistanceWidth);
+    right((standing.distinguishable ? "" : "= ") + rounded(standing.latents.mean, 3), kDistanceWidth);
     right(standing.latents.deviation ? rounded(*standing.latents.deviation, 2) : "-", kDistanceWidth);
     right(rounded(standing.picture.mean, 3), kDistanceWidth);
     right(standing.picture.deviation ? rounded(*standing.picture.deviation, 2) : "-", kDistanceWidth);
@@ -123,7 +123,7 @@ class Table {
                 (lanes > 1 ? "Means of " + std::to_string(lanes) + " runs; spread is the standard deviation among them."
                            : std::string("One run each: more `seed` or prompts give a spread.")));
     if (any_too_near_) {
-      out_ << folded("= less than " + rounded(kToldApart, 2) +
+      out_ << folded("= less than " + rounded(kDistinguishable, 2) +
                      " times the reference's own error: can't be told apart from the reference, "
                      "nor from others with this mark; a `reference` of more calls can.");
     }
@@ -220,7 +220,7 @@ std::string race_json(const RaceReport& report) {
                           {"steps", standing.steps},
                           {"latents_distance", spread_json(standing.latents)},
                           {"picture_distance", spread_json(standing.picture)},
-                          {"told_apart", standing.told_apart},
+                          {"distinguishable", standing.distinguishable},
                           {"runs", runs}});
   }
   const ordered_json json{{"model", report.manifest.name},
@@ -266,7 +266,7 @@ Plot race_plot(const RaceReport& report) {
     last = std::max(last, x);
     if (contender.call_budget && (plot.x.ticks.empty() || plot.x.ticks.back() < x)) plot.x.ticks.push_back(x);
   }
-  const double least = kToldApart * report.standings.reference_latents.mean;
+  const double least = kDistinguishable * report.standings.reference_latents.mean;
   plot.series.push_back(
       {.name = "below: not told apart", .x = {first, last}, .y = {least, least}, .dashed = true, .guide = true});
   return plot;

@@ -161,7 +161,7 @@ def test_dpmpp_3m_sde_without_noise_ends_where_diffusers_third_order_does():
     assert difference(our_end("dpmpp_3m_sde", levels_of(scheduler)), diffusers_end(scheduler)) < TOLERANCE
 
 
-def own_last_level(scheduler) -> dict:
+def final_level(scheduler) -> dict:
     final = scheduler.final_alpha_cumprod.double()
     return level(0.0, final.sqrt(), (1 - final).sqrt())
 
@@ -176,7 +176,7 @@ def test_pndm_ends_where_plms_does(steps, spacing):
     scheduler = scheduler_of("PNDMScheduler", steps, skip_prk_steps=True, steps_offset=1, timestep_spacing=spacing)
     timesteps = list(dict.fromkeys(scheduler.timesteps.tolist()))  # one is listed twice
     assert (len(timesteps), len(scheduler.timesteps)) == (steps, steps + (steps > 1))
-    levels = [*map(level_at, timesteps), own_last_level(scheduler)]
+    levels = [*map(level_at, timesteps), final_level(scheduler)]
     assert difference(our_end("pndm", levels), diffusers_end(scheduler)) < TOLERANCE
 
 

@@ -118,7 +118,7 @@ def test_json_and_table_have_the_means_of_the_csv(race, tmp_path):
         assert len(distances) == 4
         assert contender["latents_distance"]["mean"] == pytest.approx(np.mean(distances))
         assert contender["latents_distance"]["deviation"] == pytest.approx(np.std(distances, ddof=1))
-        assert contender["told_apart"] == (np.mean(distances) >= 4 * found["reference"]["latents_error"]["mean"])
+        assert contender["distinguishable"] == (np.mean(distances) >= 4 * found["reference"]["latents_error"]["mean"])
         (row,) = [
             line.replace(" ~", "").replace("= ", "").split()
             for line in block_of(table, contender["calls"])

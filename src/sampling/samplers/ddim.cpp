@@ -47,7 +47,7 @@ Sampler sampler_rows::ddim() {
           .label = "DDIM",
           .start = sample,
           .eta = 0,
-          .own_last_level = true,
+          .ends_at_final_alpha = true,
           .aliases = {"diffusers:DDIMScheduler", "a1111:DDIM", "a1111:ddim", "comfyui:ddim"}};
 }
 

@@ -42,7 +42,7 @@ Sampler sampler_rows::pndm() {
           .label = "PLMS",
           .start = sample,
           .order = 2,
-          .own_last_level = true,
+          .ends_at_final_alpha = true,
           .aliases = {"diffusers:PNDMScheduler", "a1111:PLMS"}};
 }
 

@@ -67,7 +67,7 @@ ScheduleRule schedule_rows::leading() {
           .source = "Lin et al. 2023, arXiv:2305.08891, table 2; diffusers' timestep_spacing",
           .levels = leading_levels,
           .start = StartScale::unit,
-          .own_last_level = true,
+          .ends_at_final_alpha = true,
           .unit_start_in_euler = true,
           .aliases = {"diffusers:leading"}};
 }
@@ -87,7 +87,7 @@ ScheduleRule schedule_rows::linspace() {
           .source = "Lin et al. 2023, arXiv:2305.08891, table 2; diffusers' timestep_spacing",
           .levels = linspace_levels,
           .start = StartScale::unit,
-          .own_last_level = true,
+          .ends_at_final_alpha = true,
           .aliases = {"diffusers:linspace"}};
 }
 
@@ -110,7 +110,7 @@ ScheduleRule schedule_rows::trailing() {
           .source = "Lin et al. 2023, arXiv:2305.08891, table 2; diffusers' timestep_spacing",
           .levels = trailing_levels,
           .start = StartScale::unit,
-          .own_last_level = true,
+          .ends_at_final_alpha = true,
           .aliases = {"diffusers:trailing"}};
 }
 
@@ -248,7 +248,7 @@ ScheduleRule schedule_rows::ddim_uniform() {
           .about = "integer strides up from timestep 1; for some numbers of steps it makes more",
           .source = "CompVis' latent-diffusion, make_ddim_timesteps; ComfyUI",
           .levels = ddim_uniform_levels,
-          .own_last_level = true,
+          .ends_at_final_alpha = true,
           .aliases = {"a1111:DDIM", "comfyui:ddim_uniform"}};
 }
 

@@ -1,5 +1,7 @@
 #include "cli/commands.h"
 
+#include <gtest/gtest.h>
+
 #include <fstream>
 #include <nlohmann/json.hpp>
 

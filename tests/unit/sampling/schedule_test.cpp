@@ -16,7 +16,7 @@ using testing::ElementsAre;
 using testing::StrEq;
 using testing::ThrowsMessage;
 
-Schedule made(const TrainingNoise& noise, std::string_view name, int64_t steps, RunEnd end = RunEnd::own) {
+Schedule made(const TrainingNoise& noise, std::string_view name, int64_t steps, RunEnd end = RunEnd::final_alpha) {
   return make_schedule(noise, schedule_named(name), {.steps = steps, .end = end});
 }
 
@@ -124,7 +124,7 @@ TEST(Schedule, EndsAtTheModelsOwnLastLevelOnlyForSpacingsAndSamplersThatDo) {
     const NoiseLevel own{0.0, std::sqrt(stable_diffusion().final_alpha_cumprod),
                          std::sqrt(1 - stable_diffusion().final_alpha_cumprod)};
     const NoiseLevel clean{std::nullopt, 1, 0};
-    EXPECT_EQ(make_schedule(stable_diffusion(), rule, {.steps = 2, .end = RunEnd::own}).levels.back(),
+    EXPECT_EQ(make_schedule(stable_diffusion(), rule, {.steps = 2, .end = RunEnd::final_alpha}).levels.back(),
               spacings.contains(rule.name) ? own : clean)
         << rule.name;
     EXPECT_EQ(make_schedule(stable_diffusion(), rule, {.steps = 2}).levels.back(), clean) << rule.name;
@@ -134,7 +134,7 @@ TEST(Schedule, EndsAtTheModelsOwnLastLevelOnlyForSpacingsAndSamplersThatDo) {
 TEST(Schedule, EndsWhereAskedOutsideTheSpacingsToo) {
   const auto ended = [](RunEnd end) { return timesteps(made(stable_diffusion(), "sgm_uniform", 3, end)); };
   EXPECT_THAT(ended(RunEnd::zero), ElementsAre(999, 666, 333, -1));
-  EXPECT_THAT(ended(RunEnd::own), ElementsAre(999, 666, 333, -1));
+  EXPECT_THAT(ended(RunEnd::final_alpha), ElementsAre(999, 666, 333, -1));
   EXPECT_THAT(ended(RunEnd::timestep_0), ElementsAre(999, 666, 333, 0));
   EXPECT_THAT(ended(RunEnd::last_listed), ElementsAre(999, 666, 333));
   EXPECT_THAT(ended(RunEnd::last_asked), ElementsAre(999, 666, 333, 333));
@@ -238,7 +238,8 @@ TEST(Schedule, OfTheUsersOwnNumbersHasThem) {
   EXPECT_EQ(by_timestep.levels[0], noise.level(999));
   EXPECT_NEAR(std::log(noise_ratio(by_timestep.levels[1])),
               (std::log(noise_ratio(noise.level(500))) + std::log(noise_ratio(noise.level(501)))) / 2, 1e-12);
-  EXPECT_EQ(schedule_of_timesteps(noise, {999}, RunEnd::own).levels[1].alpha, std::sqrt(noise.final_alpha_cumprod));
+  EXPECT_EQ(schedule_of_timesteps(noise, {999}, RunEnd::final_alpha).levels[1].alpha,
+            std::sqrt(noise.final_alpha_cumprod));
 
   const Schedule by_sigma = schedule_of_sigmas(noise, {14.6, 1, 0});
   EXPECT_NEAR(noise_ratio(by_sigma.levels[0]), 14.6, 1e-9);

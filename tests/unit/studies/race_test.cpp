@@ -245,8 +245,8 @@ TEST(Race, SpreadIsTheStandardDeviationOverLanes) {
 
 TEST(Race, BelowFourTimesTheReferencesErrorNothingIsToldApart) {
   const Race race = race_of({within("euler", 1)}, "euler", 1);
-  EXPECT_TRUE(standings_of(race, result_of(0.5, {1, 3})).contenders[0].told_apart);
-  EXPECT_FALSE(standings_of(race, result_of(0.51, {1, 3})).contenders[0].told_apart);
+  EXPECT_TRUE(standings_of(race, result_of(0.5, {1, 3})).contenders[0].distinguishable);
+  EXPECT_FALSE(standings_of(race, result_of(0.51, {1, 3})).contenders[0].distinguishable);
 }
 
 }  // namespace

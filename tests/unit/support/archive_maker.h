@@ -1,64 +1,27 @@
 #pragma once
 
-#include <caffe2/serialize/inline_container.h>
-
 #include <map>
 #include <string>
 
 namespace steplapse::test_support {
 
 /// A pickle of an object of class `name` in module `__torch__`, with a pickled dict as its state.
-inline std::string pickled_object(const std::string& name, const std::string& dict = "}") {
-  return "c__torch__\n" + name + "\n)\x81" + dict + "b";
-}
-inline std::string pickled_text(const std::string& text) {
-  std::string pickled = "X";
-  pickled += static_cast<char>(text.size());
-  pickled.append(3, '\0');
-  return pickled.append(text);
-}
+std::string pickled_object(const std::string& name, const std::string& dict = "}");
+std::string pickled_text(const std::string& text);
 /// A pickled dict of names and pickled values.
-inline std::string pickled_dict(const std::map<std::string, std::string>& items) {
-  std::string text = "}(";
-  for (const auto& [key, value] : items) text += pickled_text(key) + value;
-  return text + "u";
-}
+std::string pickled_dict(const std::map<std::string, std::string>& items);
 /// A pickled float32 tensor: numbers from the record `key`, of one dimension.
-inline std::string pickled_tensor(const std::string& key, int elements, int size, int stride, int offset = 0) {
-  const auto number = [](int value) { return std::string{'K', static_cast<char>(value)}; };
-  return "ctorch._utils\n_rebuild_tensor_v2\n((" + pickled_text("storage") + "ctorch\nFloatStorage\n" +
-         pickled_text(key) + pickled_text("cpu") + number(elements) + "tQ" + number(offset) + number(size) + "\x85" +
-         number(stride) + "\x85\x89}tR";
-}
-inline std::string pickle_of(const std::string& value) { return "\x80\x02" + value + "."; }
+std::string pickled_tensor(const std::string& key, int elements, int size, int stride, int offset = 0);
+std::string pickle_of(const std::string& value);
 
 /// A TorchScript archive written by hand: code, pickles and whatever else, as no exporter would write it.
 using Entries = std::map<std::string, std::string>;
-
-inline std::string archive_of(const Entries& entries, bool compress = false) {
-  std::string bytes;
-  {
-    caffe2::serialize::PyTorchStreamWriter writer([&](const void* data, size_t size) {
-      bytes.append(static_cast<const char*>(data), size);
-      return size;
-    });
-    writer.setMinVersion(4);  // since then `div` divides
-    for (const auto& [name, content] : entries) writer.writeRecord(name, content.data(), content.size(), compress);
-    writer.writeEndOfFile();
-  }
-  return bytes;
-}
+std::string archive_of(const Entries& entries, bool compress = false);
 
 /// The entries of a program whose code is this and whose module is an M without attributes.
-inline Entries program_of(const std::string& code) {
-  return {{"code/__torch__.py", code}, {"data.pkl", pickle_of(pickled_object("M"))}, {"constants.pkl", pickle_of(")")}};
-}
+Entries program_of(const std::string& code);
 
 /// A class M with these lines as its forward.
-inline std::string forward_of(const std::string& lines) {
-  return "class M(Module):\n  __parameters__ = []\n  __buffers__ = []\n"
-         "  def forward(self: __torch__.M, x: Tensor) -> Tensor:\n" +
-         lines;
-}
+std::string forward_of(const std::string& lines);
 
 }  // namespace steplapse::test_support
