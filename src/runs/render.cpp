@@ -57,13 +57,14 @@ void check_steps(const RenderOptions& options, int64_t steps, const RunState& st
   }
 }
 
+/// Whether what was asked for by name is there at all.
 void check_kinds(const RenderOptions& options, const std::vector<FrameRequest>& requests) {
   std::set<FrameKind> made;
   for (const FrameRequest& request : requests) made.insert(request.kind);
   for (const FrameKind kind : options.frames.kinds) {
-    if (made.contains(kind)) continue;
+    if (made.contains(kind) || kind == FrameKind::x0 || kind == FrameKind::xt) continue;
     throw UsageError(options.run.string() + ": `frames` " + std::string(name_of(kind)) +
-                     (is_diff(kind) ? ": compares two frames, and one step is chosen"
+                     (is_diff(kind) ? ": compares two steps, and fewer are chosen"
                                     : ": the network was not asked for that answer in the steps that are chosen"));
   }
 }

@@ -93,7 +93,7 @@ def test_the_rules_name_the_steps_that_the_page_says(explained, guided):
     said = explained(guided)
     steps, rules = said["steps"], said["leaving_out"]
     alike = first_that_holds([step["cosine"] >= 0.99 for step in steps])
-    little = first_that_holds([step["left_out_final_rms"] <= 0.01 * said["final_rms"] for step in steps])
+    little = first_that_holds([step["left_out_final_rms"] <= 0.05 * said["final_rms"] for step in steps])
     for name, first in (("alike", alike), ("little", little)):
         assert (rules[name]["from"] if name in rules else None) == first
         if name in rules:
@@ -128,7 +128,8 @@ def test_words_and_json_say_the_same(run, explained, guided):
     for rule in said["leaving_out"].values():
         assert f"From step {rule['from']} on the second answer could have been left out" in text
         assert f"Estimate: the end moves by {rule['estimated_final_rms']:.4f}" in text and "--ask asks" in text
-    table = [line.split() for line in told.out.splitlines() if line.strip()[:1].isdigit()]
+    lines = [line.split() for line in told.out.splitlines()]
+    table = [cells for cells in lines if len(cells) == 8 and cells[0].isdigit()]
     assert [row[0] for row in table] == [str(step) for step in range(1, 9)]
     for row, step in zip(table, said["steps"], strict=True):
         assert float(row[2]) == pytest.approx(step["angle"], abs=0.006)

@@ -307,7 +307,7 @@ def test_frames_that_exist_are_replaced_only_when_asked(run, whole, tmp_path):
         (["--at", "6"], "{run}: --at 6: a run of 5 steps has frames 1 to 5"),
         (["--at", "0"], "{run}: --at 0: a run of 5 steps has frames 1 to 5"),
         (["--from", "7"], "{run}: --from 7: a run of 5 steps has frames 1 to 5"),
-        (["--frames", "diff", "--at", "3"], "{run}: --frames diff: compares two frames, and one step is chosen"),
+        (["--frames", "diff", "--at", "3"], "{run}: --frames diff: compares two steps, and fewer are chosen"),
         (["--frames", "eps"], "--frames 'eps': choose from x0, xt, diff, signed_diff, cond, uncond, none"),
         (["--decoder", "none"], "--decoder none: the model 'tiny' has full, linear"),
     ],
