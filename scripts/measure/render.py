@@ -4,21 +4,22 @@
     scripts/measure/render.py --program build/release/steplapse --work DIR [--models emoji sd1] [--turns 5]
 
 For each model: a run with all frames of x0 (`at once`), one without frames (`bare`), and `steplapse render` of that
-one's log (`render`), as whole processes that take turns; medians are printed. Drawing again costs what `at once` does.
-The frames of render and at once are compared byte by byte.
+one's log (`render`), as whole processes that take turns; medians of their CPU seconds are printed. Drawing again costs
+what `at once` does. The frames of render and at once are compared byte by byte.
 
 The log's cost is bytes a step, and its share of a step: the calls of a log are hashed and written once more here, with
-the same two libraries (OpenSSL, SQLite) and a commit after each, and that time is set beside the denoiser's. A run does
-this on a thread of its own and commits less often, so the share is an upper bound.
+the same two libraries (OpenSSL, SQLite), and that time is set beside the denoiser's. A run does this on a thread of its
+own, and commits at most five times a second. A commit waits for the disk; its time is given apart.
 
-Idle: nothing else should run on the machine. The emoji model makes 30 steps; Stable Diffusion 1.5's shape (random
-weights, bfloat16, 512 x 512) makes 20. DIR keeps the exported bundle (2 GB).
+Other programs on the machine change CPU seconds little, and milliseconds much. The emoji model makes 30 steps; Stable
+Diffusion 1.5's shape (random weights, bfloat16, 512 x 512) makes 20. DIR keeps the exported bundle (2 GB).
 """
 
 import argparse
 import contextlib
 import csv
 import hashlib
+import os
 import shutil
 import sqlite3
 import statistics
@@ -42,10 +43,13 @@ def cpu() -> str:
     return f"{len(names)} x {names[0]}"
 
 
-def seconds_of(*command) -> float:
-    begin = time.perf_counter()
-    subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - begin
+def cpu_seconds_of(*command) -> float:
+    """Of user and system, all threads: other programs on the machine change it little."""
+    process = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    if os.waitstatus_to_exitcode(status) != 0:
+        raise SystemExit(f"render.py: {command[1]} failed")
+    return usage.ru_utime + usage.ru_stime
 
 
 def flags_for(model: str, args) -> list:
@@ -58,22 +62,29 @@ def frames_in(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (folder / "frames/x0").iterdir()}
 
 
-def log_seconds(run: Path, work: Path) -> float:
-    """To hash and write the rows of a call."""
+def log_milliseconds(run: Path, work: Path) -> tuple[float, float]:
+    """To hash and insert the row of a call, and to commit one."""
     with contextlib.closing(sqlite3.connect(run / "run.sqlite")) as log:
         calls = log.execute("SELECT * FROM calls ORDER BY call").fetchall()
     copy = work / "copy.sqlite"
     copy.unlink(missing_ok=True)
+    inserts, commits = [], []
     with contextlib.closing(sqlite3.connect(copy, isolation_level=None)) as log:
+        log.execute("PRAGMA synchronous = NORMAL")
         log.execute(f"CREATE TABLE calls ({', '.join(f'column{i}' for i in range(len(calls[0])))})")
         insert = f"INSERT INTO calls VALUES ({', '.join('?' * len(calls[0]))})"
-        begin = time.perf_counter()
         for call in calls:
+            begin = time.perf_counter()
+            log.execute("BEGIN")
             answers = [value for value in call if isinstance(value, bytes)]
             for blob in [*answers, answers[0]]:  # the latents that were asked about are as large as an answer
                 hashlib.sha256(blob).hexdigest()
             log.execute(insert, call)
-        return (time.perf_counter() - begin) / len(calls)
+            inserted = time.perf_counter()
+            log.execute("COMMIT")
+            inserts.append(1000 * (inserted - begin))
+            commits.append(1000 * (time.perf_counter() - inserted))
+    return statistics.median(inserts), statistics.median(commits)
 
 
 def measure(model: str, args) -> tuple[str, str]:
@@ -84,9 +95,9 @@ def measure(model: str, args) -> tuple[str, str]:
     render = [args.program, "render", bare, "--overwrite", "--model", flags_for(model, args)[1]]
     times = {"at once": [], "bare": [], "render": []}
     for turn in range(args.turns):
-        times["at once"].append(seconds_of(*draw, "--out", at_once))
-        times["bare"].append(seconds_of(*draw, "--frames", "none", "--out", bare))
-        times["render"].append(seconds_of(*render))
+        times["at once"].append(cpu_seconds_of(*draw, "--out", at_once))
+        times["bare"].append(cpu_seconds_of(*draw, "--frames", "none", "--out", bare))
+        times["render"].append(cpu_seconds_of(*render))
         said = ", ".join(f"{name} {found[-1]:.2f} s" for name, found in times.items())
         print(f"{model}, turn {turn + 1}: {said}", file=sys.stderr, flush=True)
     if frames_in(bare) != frames_in(at_once):
@@ -95,15 +106,15 @@ def measure(model: str, args) -> tuple[str, str]:
     with open(bare / "steps.csv", newline="") as table:
         step_ms = statistics.median(float(row["denoiser_ms"]) for row in csv.DictReader(table))
     log_bytes = (bare / "run.sqlite").stat().st_size
-    log_ms = 1000 * statistics.median(log_seconds(bare, args.work) for _ in range(args.turns))
+    insert_ms, commit_ms = log_milliseconds(bare, args.work)
     shutil.rmtree(bare)
     shutil.rmtree(at_once)
     name = f"{model}, {steps} steps"
     return (
         f"| {name} | {median['at once']:.2f} | {median['bare']:.2f} | {median['render']:.2f} | "
         f"{median['render'] / median['at once']:.2f} |",
-        f"| {name} | {log_bytes / steps / 1000:.1f} kB | {step_ms:.1f} ms | {log_ms:.2f} ms | "
-        f"{100 * log_ms / step_ms:.1f} % |",
+        f"| {name} | {log_bytes / steps / 1000:.1f} kB | {step_ms:.1f} ms | {insert_ms:.2f} ms | "
+        f"{100 * insert_ms / step_ms:.2f} % | {commit_ms:.1f} ms |",
     )
 
 
@@ -122,11 +133,11 @@ def main() -> None:
     args.program = args.program.resolve()
     args.work.mkdir(parents=True, exist_ok=True)
     rows = [measure(model, args) for model in args.models]
-    print(f"{cpu()}, medians of {args.turns} turns, whole processes; the frames were the same bytes\n")
-    print("| model | drawn with all frames, s | drawn without, s | rendered from the log, s | rendered / drawn again |")
+    print(f"{cpu()}, medians of {args.turns} turns, CPU seconds of whole processes; the frames were the same bytes\n")
+    print("| model | drawn with all frames | drawn without | rendered from the log | rendered / drawn again |")
     print("| --- | --- | --- | --- | --- |", *(row[0] for row in rows), sep="\n")
-    print("\n| model | log, a step | denoiser, a step | writing the log, a step | share |")
-    print("| --- | --- | --- | --- | --- |", *(row[1] for row in rows), sep="\n")
+    print("\n| model | log, a step | denoiser, a step | hashing and writing, a step | share | a commit |")
+    print("| --- | --- | --- | --- | --- | --- |", *(row[1] for row in rows), sep="\n")
 
 
 if __name__ == "__main__":

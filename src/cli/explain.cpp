@@ -40,6 +40,7 @@ void add_flags(CLI::App& command, ExplainFlags& flags) {
                                         "Measure settling on pictures by this decoder of the bundle (on the latents)",
                                         flags.options.decoder, as_it_is);
   add_model_flags(command, group, flags.options.running, flags.readers);
+  command.get_option("--threads")->description("CPU threads (as many as the run had)");
 }
 
 // ---- as JSON

@@ -23,8 +23,8 @@ struct RenderFlags {
 };
 
 constexpr const char* kExamples = R"(Examples:
-  steplapse render RUN --frames xt,diff --every 5   frames that the run did not make
-  steplapse render RUN --decoder linear --out cheap all of x0 by another decoder
+  steplapse render RUN --frames xt,diff --every 5    frames that the run lacks
+  steplapse render RUN --decoder linear --out cheap  x0 by another decoder
 )";
 
 void add_flags(CLI::App& command, RenderFlags& flags) {
@@ -38,6 +38,7 @@ void add_flags(CLI::App& command, RenderFlags& flags) {
   bind("--out", "DIR", "Where frames/ and final.png go (the run's folder)", flags.options.out, as_it_is);
   command.add_flag("--overwrite", flags.options.overwrite, "Replace the frames that are there")->group("Frames");
   add_model_flags(command, "Running", flags.options.running, flags.readers);
+  command.get_option("--threads")->description("CPU threads (as many as the run had)");
 }
 
 void say(const Rendered& rendered) {

@@ -86,7 +86,18 @@ void check_latents(const Manifest& manifest, const Recipe& recipe, const fs::pat
 }
 
 fs::path file_of(const FrameRequest& request) {
+  if (request.kind == FrameKind::final) return "final.png";
   return frame_file(request.kind, request.number.value_or(request.step));
+}
+
+void make_folders(const fs::path& folder, const std::vector<FrameRequest>& requests) {
+  for (const FrameRequest& request : requests) {
+    const fs::path parent = (folder / file_of(request)).parent_path();
+    std::error_code error;
+    fs::create_directories(parent, error);
+    if (error)
+      throw OutputError(parent.string() + ": cannot make the folder: " + error.message() + "; name another `out`");
+  }
 }
 
 }  // namespace
@@ -136,6 +147,7 @@ Rendered render(const RenderOptions& options, const std::function<void(const std
   set_threads(options.running.threads > 0 ? options.running.threads : std::stoi(logged.value("threads", "0")));
   const Bundle bundle = load_decoders(std::move(folder), options.running.device, decoders);
 
+  make_folders(rendered.folder, collector.requests);
   const auto decoder_of = [&](const FrameRequest& request) {
     return request.kind == FrameKind::final ? "full" : rendered.decoder;
   };

@@ -58,7 +58,7 @@ std::optional<Settling> band_settling(const Band& band, const std::vector<Tensor
 }
 
 Settling colour_settling(const std::vector<Tensor>& images, const Tensor& end) {
-  const double near = kSettled * rms_of(end);
+  const double near = kSettled * rms_of(end - end.mean({1, 2}, true));
   return {"colours", holds_from(std::ssize(images), [&](int64_t step) {
             return rms_of((images[static_cast<size_t>(step - 1)] - end).mean({1, 2})) <= near;
           })};

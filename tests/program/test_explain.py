@@ -75,7 +75,8 @@ def test_settling_is_as_the_page_defines_it(run, explained, guided, tmp_path):
     assert run("export", guided, "run.safetensors").code == 0
     tensors = {name: value.astype(np.float64) for name, value in load_file(tmp_path / "run.safetensors").items()}
     x0, end = tensors["x0"], tensors["latents"][0]
-    colours = [rms((each - end).mean(axis=(1, 2))) <= 0.1 * rms(end) for each in x0]
+    contrast = rms(end - end.mean(axis=(1, 2), keepdims=True))
+    colours = [rms((each - end).mean(axis=(1, 2))) <= 0.1 * contrast for each in x0]
     assert said["settled"]["colours"] == first_that_holds(colours)
     # 4 x 4 latents have frequencies of 1/4 and 1/2, half of the finest and the finest.
     rows, columns = np.meshgrid(np.fft.fftfreq(4), np.fft.fftfreq(4), indexing="ij")
