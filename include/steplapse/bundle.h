@@ -48,7 +48,7 @@ class Bundle {
   ~Bundle();
 
  private:
-  friend Bundle load_bundle(BundleFolder, const std::string&, const std::vector<std::string>&);
+  friend class BundleLoader;
   struct Loaded;
   explicit Bundle(std::unique_ptr<Loaded> loaded);
   std::unique_ptr<Loaded> loaded_;

@@ -207,10 +207,14 @@ NamedTensors read_safetensors(const std::filesystem::path& path) {
   return map_safetensors(file.number(), path.string());
 }
 
-std::string to_safetensors(const NamedTensors& tensors) {
+std::string to_safetensors(const NamedTensors& tensors, const std::map<std::string, std::string>& metadata) {
   json header = json::object();
+  if (!metadata.empty()) header["__metadata__"] = metadata;
+  std::vector<std::pair<std::string, Tensor>> sorted(tensors.begin(), tensors.end());
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [](const auto& a, const auto& b) { return a.second.element_size() > b.second.element_size(); });
   std::string data;
-  for (const auto& [name, tensor] : tensors) {
+  for (const auto& [name, tensor] : sorted) {
     const Tensor plain = tensor.cpu().contiguous();
     const size_t begin = data.size();
     data.append(static_cast<const char*>(plain.const_data_ptr()), plain.nbytes());

@@ -31,8 +31,9 @@ NamedTensors read_safetensors(const std::filesystem::path& path);
 NamedTensors map_safetensors(int descriptor, const std::string& path);
 
 /// The bytes of a safetensors file with these tensors, whatever their device and strides. Equal tensors give equal
-/// bytes.
-std::string to_safetensors(const NamedTensors& tensors);
+/// bytes. The largest elements come first, so each tensor is aligned to its own.
+/// @param metadata  texts by name, for the file's `__metadata__`; UTF-8
+std::string to_safetensors(const NamedTensors& tensors, const std::map<std::string, std::string>& metadata = {});
 
 /// The safetensors name of a dtype: F32, F16, BF16, I64 ...
 /// @throws std::invalid_argument  the format has no such dtype

@@ -26,7 +26,6 @@ constexpr OtherWord kOtherWords[] = {
     {"inpaint", ""},
     {"upscale", ""},
     {"convert", ""},
-    {"export", ""},
     {"txt2img", "generate"},
     {"schedulers", "schedule"},
     {"tokenize", "tokens"},

@@ -31,6 +31,9 @@ struct Command {
 // The commands, a file each.
 Command generate_command();
 Command race_command();
+Command render_command();
+Command export_command();
+Command explain_command();
 Command schedule_command();
 Command samplers_command();
 Command tokens_command();

@@ -42,11 +42,16 @@ std::string names_in(const Table& table) {
 /// The values of flags that have few.
 const std::map<std::string, std::string>& known_values() {
   static const std::map<std::string, std::string> values{
-      {"--sampler", names_in(samplers())},   {"--samplers", names_in(samplers())},
-      {"--reference", names_in(samplers())}, {"--schedule", "bundle ays " + names_in(schedules())},
-      {"--frames", "x0 xt x0,xt none"},      {"--number", "steps frames"},
-      {"--device", "auto cpu cuda"},         {"--rng", "cpu philox"},
-      {"--prompt-syntax", "weights plain"},  {"--progress", "auto bar lines json none"},
+      {"--sampler", names_in(samplers())},
+      {"--samplers", names_in(samplers())},
+      {"--reference", names_in(samplers())},
+      {"--schedule", "bundle ays " + names_in(schedules())},
+      {"--frames", "x0 xt x0,xt diff signed_diff cond uncond none"},
+      {"--number", "steps frames"},
+      {"--device", "auto cpu cuda"},
+      {"--rng", "cpu philox"},
+      {"--prompt-syntax", "weights plain"},
+      {"--progress", "auto bar lines json none"},
   };
   return values;
 }

@@ -9,6 +9,7 @@
 #include "cli/commands.h"
 #include "cli/flag_values.h"
 #include "cli/flags.h"
+#include "cli/frame_flags.h"
 #include "cli/prompts_file.h"
 #include "runs/batch.h"
 #include "steplapse/error.h"
@@ -26,9 +27,10 @@ struct GenerateFlags {
   Options options;
   Settings settings;
   std::vector<std::string> seeds;
-  std::string prompt, prompts, count, frames = "x0", out;
+  std::string prompt, prompts, count, out;
+  FrameFlags frames;
   bool version = false;
-  Readers settings_readers, frames_readers, running_readers;
+  Readers settings_readers, running_readers;
 };
 
 constexpr const char *kPicture = "The picture", *kSampling = "Sampling (defaults are the bundle's)";
@@ -92,25 +94,9 @@ void add_sampling_group(CLI::App& command, Settings& settings, Readers& readers)
 
 void add_frames_group(CLI::App& command, GenerateFlags& flags) {
   const char* group = "Frames";
-  FrameSelection& frames = flags.options.frames;
-  command
-      .add_option("--frames", flags.frames,
-                  "x0 (what the model thinks the picture is), xt (the noisy latents), x0,xt or none")
-      ->type_name("KINDS")
-      ->group(group)
-      ->capture_default_str();
-  Binder bind(command, group, flags.frames_readers);
-  bind("--every", "N", "A frame every N steps, and of the first and the last one", frames.every, integer(1));
-  bind("--at", "LIST", "Frames of these steps alone, as 1,5,30", frames.at, steps_of);
-  bind("--from", "N", "No frames before this step", frames.from, integer(0));
-  bind("--to", "N", "No frames after this step", frames.to, integer(0));
-  bind("--number", "HOW", "What a frame's file is numbered by: steps, or frames (1, 2, 3 without gaps, for films)",
-       frames.count_files,
-       [](const std::string& flag, const std::string& text) {
-         return choice_of(flag, text, {"steps", "frames"}) == "frames";
-       })
-      ->default_str("steps");
-  bind("--decoder", "NAME", "Which of the bundle's decoders makes the frames", flags.options.decoder, as_it_is)
+  add_frame_flags(command, group, flags.frames, flags.options.frames);
+  Binder(command, group, flags.frames.readers)("--decoder", "NAME", "Which of the bundle's decoders makes the frames",
+                                               flags.options.decoder, as_it_is)
       ->default_str("full");
 }
 
@@ -139,28 +125,6 @@ void add_flags(CLI::App& command, GenerateFlags& flags) {
   add_sampling_group(command, flags.settings, flags.settings_readers);
   add_frames_group(command, flags);
   add_running_group(command, flags);
-}
-
-void read_frames(const CLI::App& command, GenerateFlags& flags) {
-  FrameSelection& frames = flags.options.frames;
-  frames.x0 = false;
-  for (const std::string& kind : list_of(flags.frames)) {
-    choice_of("--frames", kind, {"x0", "xt", "none"});
-    if (kind == "x0") frames.x0 = true;
-    if (kind == "xt") frames.xt = true;
-  }
-  const bool none = list_of(flags.frames) == std::vector<std::string>{"none"};
-  if (!none && flags.frames.find("none") != std::string::npos) {
-    throw UsageError("--frames " + in_quotes(flags.frames) + ": none stands alone");
-  }
-  for (const std::string flag : {"--every", "--at", "--from", "--to", "--number"}) {
-    if (command.count(flag) == 0) continue;
-    if (none) throw UsageError(flag + ": there are no frames with --frames none");
-    if (command.count("--at") > 0 && flag != "--at" && flag != "--number") {
-      throw UsageError("--at names the steps already; leave out " + flag);
-    }
-  }
-  read(flags.frames_readers);
 }
 
 /// One prompt with all its seeds.
@@ -269,7 +233,7 @@ void read_out(const std::string& out, Options& options) {
 const Options& options_of(const CLI::App& command, GenerateFlags& flags) {
   Options& options = flags.options;
   options.requests = requests_of(command, flags);
-  read_frames(command, flags);
+  read_frames(command, flags.frames, options.frames);
   read_out(flags.out, options);
   read(flags.running_readers);
   return options;

@@ -74,29 +74,55 @@ Tensor Bundle::decode(const std::string& decoder, const Tensor& latents) const {
   return network->second->answer({{"latents", latents}}).front().tensor;
 }
 
+/// Loads the networks of a bundle one by one, and takes the time of each.
+class BundleLoader {
+ public:
+  BundleLoader(BundleFolder folder, const std::string& device, const std::vector<std::string>& decoders)
+      : loaded_(std::make_unique<Bundle::Loaded>(Bundle::Loaded{.folder = std::move(folder)})), decoders_(decoders) {
+    check_decoders(manifest(), {decoders.begin(), decoders.end()});
+    loaded_->device = device_named(device);
+  }
+
+  Bundle whole() {
+    return with_libtorch_errors(loaded_->folder.path().string(), [&] {
+      loaded_->text_encoder =
+          load("text_encoder", manifest().text_encoder, "text encoder", "conditioning", AnswerShape::tuple);
+      loaded_->denoiser = load("denoiser", manifest().denoiser, "denoiser", "prediction");
+      decoders_.push_back("full");
+      return decoders();
+    });
+  }
+
+  Bundle decoders() {
+    return with_libtorch_errors(loaded_->folder.path().string(), [&] {
+      for (const std::string& name : std::set(decoders_.begin(), decoders_.end())) {
+        loaded_->decoders[name] = load("decoders", manifest().decoders.at(name), "decoder '" + name + "'", "image");
+      }
+      return Bundle(std::move(loaded_));
+    });
+  }
+
+ private:
+  const Manifest& manifest() const { return loaded_->folder.manifest(); }
+
+  std::unique_ptr<Network> load(const std::string& timed, const Manifest::Module& module, const std::string& title,
+                                const std::string& output, AnswerShape shape = AnswerShape::tensor) {
+    const Stopwatch watch;
+    auto network = load_torchscript(loaded_->folder, module, loaded_->device, title, output, shape);
+    loaded_->load_seconds[timed] += watch.seconds();
+    return network;
+  }
+
+  std::unique_ptr<Bundle::Loaded> loaded_;
+  std::vector<std::string> decoders_;
+};
+
 Bundle load_bundle(BundleFolder folder, const std::string& device, const std::vector<std::string>& decoders) {
-  std::set<std::string> names(decoders.begin(), decoders.end());
-  names.insert("full");
-  check_decoders(folder.manifest(), names);
-  auto loaded = std::make_unique<Bundle::Loaded>(Bundle::Loaded{.folder = std::move(folder)});
-  loaded->device = device_named(device);
-  return with_libtorch_errors(loaded->folder.path().string(), [&] {
-    const Manifest& manifest = loaded->folder.manifest();
-    const auto load = [&](const std::string& timed, const Manifest::Module& module, const std::string& title,
-                          const std::string& output, AnswerShape shape = AnswerShape::tensor) {
-      const Stopwatch watch;
-      auto network = load_torchscript(loaded->folder, module, loaded->device, title, output, shape);
-      loaded->load_seconds[timed] += watch.seconds();
-      return network;
-    };
-    loaded->text_encoder =
-        load("text_encoder", manifest.text_encoder, "text encoder", "conditioning", AnswerShape::tuple);
-    loaded->denoiser = load("denoiser", manifest.denoiser, "denoiser", "prediction");
-    for (const std::string& name : names) {
-      loaded->decoders[name] = load("decoders", manifest.decoders.at(name), "decoder '" + name + "'", "image");
-    }
-    return Bundle(std::move(loaded));
-  });
+  return BundleLoader(std::move(folder), device, decoders).whole();
+}
+
+Bundle load_decoders(BundleFolder folder, const std::string& device, const std::vector<std::string>& decoders) {
+  return BundleLoader(std::move(folder), device, decoders).decoders();
 }
 
 Bundle load_bundle(const fs::path& folder, const std::string& device, const std::vector<std::string>& decoders) {

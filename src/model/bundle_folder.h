@@ -48,4 +48,8 @@ class BundleFolder {
 /// As load_bundle of the folder's path, without reading the manifest again.
 Bundle load_bundle(BundleFolder folder, const std::string& device, const std::vector<std::string>& decoders);
 
+/// These decoders of a bundle and nothing else: no other file is opened, and of the Bundle only `decode` can be called.
+/// @throws as load_bundle does
+Bundle load_decoders(BundleFolder folder, const std::string& device, const std::vector<std::string>& decoders);
+
 }  // namespace steplapse

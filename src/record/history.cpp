@@ -43,4 +43,15 @@ History history_of(const RunLog& log) {
   return history;
 }
 
+Prediction guided_prediction(const Recipe& recipe, const HistoryStep& step) {
+  const Answer& answer = step.answers.front();
+  if (answer.cond.defined() && answer.uncond.defined())
+    return branch_prediction(recipe, step, recipe.guidance.combined(answer.cond, answer.uncond));
+  return branch_prediction(recipe, step, answer.cond.defined() ? answer.cond : answer.uncond);
+}
+
+Prediction branch_prediction(const Recipe& recipe, const HistoryStep& step, const Tensor& output) {
+  return prediction_of(recipe.prediction_type, step.questions.front().x, output, step.level());
+}
+
 }  // namespace steplapse

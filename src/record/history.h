@@ -29,4 +29,11 @@ struct History {
 /// @throws std::runtime_error, OutputError  as refeed does
 History history_of(const RunLog& log);
 
+/// What the network predicted at a step's own level, after guidance. (The step's x0 may differ: some samplers clip it.)
+Prediction guided_prediction(const Recipe& recipe, const HistoryStep& step);
+
+/// The same by one of its two answers alone.
+/// @param output  a branch of the answer to the step's first question
+Prediction branch_prediction(const Recipe& recipe, const HistoryStep& step, const Tensor& output);
+
 }  // namespace steplapse

@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 // Deleted in this order: the log, by which a folder is known to hold a run, goes last.
 constexpr std::array kRunFiles{"run.json",          "steps.csv",          "final.png",
                                "final.safetensors", "run.sqlite-journal", "run.sqlite"};
-constexpr std::array kFrameKinds{"x0", "xt"};
+constexpr std::array kFrameKinds{"x0", "xt", "diff", "signed_diff", "cond", "uncond"};
 
 /// @return whether it was not there before
 bool make_folders(const fs::path& path) {

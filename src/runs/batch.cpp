@@ -41,14 +41,6 @@ void check_decoder(const Manifest& manifest, const std::string& decoder) {
   throw UsageError("`decoder` " + in_quotes(decoder) + ": " + manifest.name + " has " + known);
 }
 
-int64_t frames_in(const FrameSelection& selection, int64_t steps) {
-  int64_t frames = 0;
-  for (int64_t step = 0; step <= steps; ++step) {
-    frames += selection.has_x0(step, step == steps) + selection.has_xt(step, step == steps);
-  }
-  return frames;
-}
-
 std::string with_source(const std::string& source, const std::string& text) {
   return source.empty() ? text : source + ": " + text;
 }
@@ -57,6 +49,7 @@ Plan planned(const Manifest& manifest, const Options& options, const Request& re
   try {
     Plan plan = make_plan(manifest, request.settings);
     if (plan.made_steps) check_frames(options.frames, *plan.made_steps);
+    if (const auto warning = warning_of_unasked(options.frames, plan.recipe)) plan.warnings.push_back(*warning);
     return plan;
   } catch (const UsageError& error) {
     throw UsageError(with_source(request.source, error.what()));
@@ -307,7 +300,7 @@ std::vector<Waiting> plan_requests(const Manifest& manifest, Options& options, W
     }
     if (options.dry_run) {
       progress.planned(static_cast<int64_t>(runs.size()) + 1, plan, manifest, folder,
-                       frames_in(options.frames, plan.made_steps.value_or(plan.steps())));
+                       frames_in(options.frames, plan.recipe, plan.made_steps.value_or(plan.steps())));
     }
     steps += plan.made_steps.value_or(plan.steps());
     runs.push_back({request.source, std::move(plan), folder});

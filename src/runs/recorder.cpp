@@ -11,9 +11,15 @@ double rms(const Tensor& x) { return x.square().mean().sqrt().item<double>(); }
 
 Recorder::Recorder(int64_t run, const Plan& plan, const FrameSelection& selection, std::mutex& ending, LogWriter& log,
                    FrameWriter& frames, Progress& progress)
-    : run_(run), plan_(plan), selection_(selection), ending_(ending), log_(log), frames_(frames), progress_(progress) {
+    : run_(run),
+      plan_(plan),
+      chosen_(selection, plan.recipe),
+      ending_(ending),
+      log_(log),
+      frames_(frames),
+      progress_(progress) {
   x_ = plan.recipe.init_noise * plan.recipe.schedule.init_scale;
-  if (selection_.has_xt(0, false)) frames_.submit(request(FrameKind::xt, 0, plan.recipe.schedule.levels.front(), x_));
+  for (FrameRequest& request : chosen_.begun(x_)) frames_.submit(std::move(request));
 }
 
 void Recorder::answered(const Question& question, const Answer& answer) {
@@ -23,6 +29,7 @@ void Recorder::answered(const Question& question, const Answer& answer) {
     if (answer.cond.defined() && answer.uncond.defined())
       guidance_norm_ = (answer.cond - answer.uncond).norm().item<double>();
   }
+  chosen_.answered(question, answer);
   ++calls_;
   denoiser_ms_ += answer.milliseconds;
   network_ms_ += answer.milliseconds;
@@ -37,10 +44,7 @@ Verdict Recorder::stepped(const Step& step) {
     log_.push([row](RunLog& log) { log.add_step(row); });
     steps_ = step.number;
     at_the_end_ = step.level == plan_.recipe.schedule.levels.back();
-    if (selection_.has_x0(step.number, at_the_end_))
-      requests.push_back(request(FrameKind::x0, step.number, row.level, step.x0));
-    if (selection_.has_xt(step.number, at_the_end_))
-      requests.push_back(request(FrameKind::xt, step.number, step.level, step.x));
+    requests = chosen_.stepped(step);
   }
   for (FrameRequest& request : requests) frames_.submit(std::move(request));
   progress_.step(run_, row);
@@ -68,14 +72,6 @@ std::map<int64_t, double> Recorder::distances_to(const Tensor& final_latents) co
     distances[static_cast<int64_t>(i) + 1] = rms(estimates_[i] - final_latents);
   }
   return distances;
-}
-
-FrameRequest Recorder::request(FrameKind kind, int64_t step, const NoiseLevel& level, const Tensor& latents) {
-  std::vector<int64_t>& steps = frame_steps_[kind];
-  steps.push_back(step);
-  FrameRequest request{kind, step, level, latents};
-  if (selection_.count_files) request.number = static_cast<int64_t>(steps.size());
-  return request;
 }
 
 StepRow Recorder::row_of(const Step& step) const {

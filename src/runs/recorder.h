@@ -13,6 +13,7 @@
 #include "steplapse/engine.h"
 #include "steplapse/run_log.h"
 #include "views/frames.h"
+#include "views/step_frames.h"
 
 namespace steplapse {
 
@@ -67,7 +68,7 @@ class Recorder : public Watcher {
   std::map<int64_t, double> distances_to(const Tensor& final_latents) const;
 
   /// Of which steps frames were asked for, by kind: the order of their files.
-  const std::map<FrameKind, std::vector<int64_t>>& frame_steps() const { return frame_steps_; }
+  const std::map<FrameKind, std::vector<int64_t>>& frame_steps() const { return chosen_.steps(); }
   bool in_a_step() const { return !at_the_end_ && !stopped_; }  ///< of those that are still to be made
 
   const std::string& stop_reason() const { return stop_reason_; }
@@ -78,12 +79,11 @@ class Recorder : public Watcher {
   double network_seconds() const { return network_ms_ / 1000; }
 
  private:
-  FrameRequest request(FrameKind kind, int64_t step, const NoiseLevel& level, const Tensor& latents);
   StepRow row_of(const Step& step) const;
 
   const int64_t run_;
   const Plan& plan_;
-  const FrameSelection& selection_;
+  StepFrames chosen_;
   std::mutex& ending_;
   LogWriter& log_;
   FrameWriter& frames_;
@@ -96,7 +96,6 @@ class Recorder : public Watcher {
   NoiseLevel last_asked_;
   double denoiser_ms_ = 0, network_ms_ = 0;
   int64_t steps_ = 0, calls_ = 0;
-  std::map<FrameKind, std::vector<int64_t>> frame_steps_;
   bool at_the_end_ = false, stopped_ = false;
   std::string stop_reason_;
 };

@@ -22,8 +22,9 @@ struct Silent : Progress {
 Options options_of(const Settings& settings, const Recording& recording) {
   Options options;
   options.requests = {{settings}};
-  options.frames.x0 = recording.x0_frames;
-  options.frames.xt = recording.xt_frames;
+  options.frames.kinds.clear();
+  if (recording.x0_frames) options.frames.kinds.insert(FrameKind::x0);
+  if (recording.xt_frames) options.frames.kinds.insert(FrameKind::xt);
   options.frames.every = recording.every;
   options.overwrite = recording.overwrite;
   options.out = recording.folder;

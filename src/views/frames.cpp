@@ -1,27 +1,18 @@
 #include "views/frames.h"
 
-#include <ATen/ATen.h>
-
-#include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <cmath>
 #include <condition_variable>
-#include <cstdio>
 #include <exception>
+#include <map>
 #include <mutex>
+#include <utility>
 
 #include "base/file_io.h"
-#include "base/names.h"
 #include "base/stopwatch.h"
-#include "base/text.h"
-#include "steplapse/error.h"
 
 namespace steplapse {
 namespace {
-
-constexpr ValueNames<FrameKind, 3> kFrameKinds{
-    {{"x0", FrameKind::x0}, {"xt", FrameKind::xt}, {"final", FrameKind::final}}};
 
 std::string file_of(const FrameRequest& request) {
   return request.kind == FrameKind::final ? "final.png"
@@ -29,54 +20,6 @@ std::string file_of(const FrameRequest& request) {
 }
 
 }  // namespace
-
-bool FrameSelection::has(int64_t step, int64_t first, bool last) const {
-  if (!at.empty()) return at.contains(step);
-  if (step < from.value_or(first) || (to && step > *to)) return false;
-  return step % every == 0 || step == std::max(first, from.value_or(first)) || last || step == to;
-}
-
-std::string_view name_of(FrameKind kind) { return name_in(kFrameKinds, kind); }
-
-std::string frame_file(FrameKind kind, int64_t number) {
-  char name[32];
-  std::snprintf(name, sizeof name, "%04lld.png", static_cast<long long>(number));
-  return "frames/" + std::string(name_of(kind)) + "/" + name;
-}
-
-void check_frames(const FrameSelection& selection, int64_t steps) {
-  const int64_t first = selection.xt ? 0 : 1;
-  const auto check = [&](const char* flag, int64_t step) {
-    if (step >= first && step <= steps) return;
-    throw UsageError(std::string(flag) + " " + std::to_string(step) + ": a run of " + counted(steps, "step") +
-                     " has frames " + std::to_string(first) + " to " + std::to_string(steps));
-  };
-  for (const int64_t step : selection.at) check("`at`", step);
-  if (selection.from) check("`from`", *selection.from);
-  if (selection.to) check("`to`", *selection.to);
-  if (selection.from && selection.to && *selection.from > *selection.to) {
-    throw UsageError("`from` " + std::to_string(*selection.from) + " is after `to` " + std::to_string(*selection.to));
-  }
-  if (selection.every < 1) throw UsageError("`every` " + std::to_string(selection.every) + ": expected 1 or more");
-}
-
-Picture picture_of(const Tensor& image, const std::string& what) {
-  if (!at::isfinite(image).all().item<bool>()) throw std::runtime_error(what + ": the decoded picture is not finite");
-  const Tensor pixels = ((image[0] / 2 + 0.5).clamp(0, 1) * 255).round().to(at::kByte).permute({1, 2, 0}).contiguous();
-  const auto* data = pixels.const_data_ptr<uint8_t>();
-  return {pixels.size(1), pixels.size(0), {data, data + pixels.numel()}};
-}
-
-FrameChange change_between(const Picture& before, const Picture& now, int64_t step) {
-  double absolute = 0, squared = 0;
-  for (size_t i = 0; i < now.rgb.size(); ++i) {
-    const double difference = static_cast<double>(now.rgb[i]) - before.rgb[i];
-    absolute += std::abs(difference);
-    squared += difference * difference;
-  }
-  const auto count = static_cast<double>(now.rgb.size());
-  return {absolute / count, 10 * std::log10(255.0 * 255.0 * count / squared), step};
-}
 
 /// The state of one run's frames. Its work on the shared queues never throws: the error is kept here, and the frames
 /// after it are dropped.
@@ -86,8 +29,8 @@ struct FrameWriter::Frames {
   Decode decode;
   Describe describe;
   Written written;
-  std::optional<std::pair<int64_t, Picture>> last_x0 = {};  // used by the decoding thread alone
-  std::atomic<double> waited_ms = 0;                        // the caller
+  std::map<int64_t, Picture> x0_pictures = {};  // of the last two steps; used by the decoding thread alone
+  std::atomic<double> waited_ms = 0;            // the caller
 
   std::mutex mutex = {};
   std::condition_variable changed = {};
@@ -116,16 +59,36 @@ struct FrameWriter::Frames {
     return dropped || error;
   }
 
+  Picture decoded(const FrameRequest& request) const {
+    return picture_of(decode(request),
+                      "step " + std::to_string(request.step) + ", " + std::string(name_of(request.kind)));
+  }
+
+  /// x0 at a step. Frames of several kinds show it, and the next ones are compared with it, so it is decoded once.
+  const Picture& x0_picture(int64_t step, const NoiseLevel& level, const Tensor& latents) {
+    if (const auto known = x0_pictures.find(step); known != x0_pictures.end()) return known->second;
+    const Picture& picture = x0_pictures[step] = decoded({FrameKind::x0, step, level, latents});
+    if (x0_pictures.size() > 2) x0_pictures.erase(x0_pictures.begin());
+    return picture;
+  }
+
+  /// @param change  is set for an x0 frame that has one before it
+  Picture picture(const FrameRequest& request, std::optional<FrameChange>& change) {
+    if (request.kind != FrameKind::x0 && !is_diff(request.kind)) return decoded(request);
+    if (!request.before) return x0_picture(request.step, request.level, request.latents);
+    const Picture before = x0_picture(request.before->step, request.level, request.before->latents);
+    const Picture& now = x0_picture(request.step, request.level, request.latents);
+    if (request.kind == FrameKind::diff) return heat_map(before, now);
+    if (request.kind == FrameKind::signed_diff) return signed_map(before, now);
+    change = change_between(before, now, request.before->step);
+    return now;
+  }
+
   bool decode_frame(const FrameRequest& request) {
     Frame frame{request.kind, request.step, file_of(request), {}, {}};
     const Stopwatch watch;
-    auto picture =
-        picture_of(decode(request), "step " + std::to_string(request.step) + ", " + std::string(name_of(request.kind)));
+    auto picture = this->picture(request, frame.change);
     frame.times.decode = watch.milliseconds();
-    if (request.kind == FrameKind::x0) {
-      if (last_x0) frame.change = change_between(last_x0->second, picture, last_x0->first);
-      last_x0 = {request.step, picture};
-    }
     workers.writing_.push([this, frame, texts = describe(request), picture = std::move(picture)] {
       attempt([&] { return write_frame(frame, picture, texts); });
     });

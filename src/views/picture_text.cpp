@@ -88,11 +88,16 @@ std::string parameters(const Manifest& manifest, const Facts& facts, const Frame
 }  // namespace
 
 std::vector<PngText> picture_texts(const Manifest& manifest, const Facts& facts, const std::string& decoder,
-                                   const FrameRequest& frame) {
+                                   const FrameRequest& frame, const Manifest* other) {
   ordered_json about{
       {"version", STEPLAPSE_VERSION}, {"step", frame.step}, {"kind", name_of(frame.kind)}, {"timestep", nullptr}};
   if (frame.level.timestep) about["timestep"] = *frame.level.timestep;
   about.update({{"alpha", frame.level.alpha}, {"sigma", frame.level.sigma}, {"decoder", decoder}});
+  if (other) about.update({{"decoder_model", other->name}, {"decoder_model_sha256", other->sha256}});
+  if (is_diff(frame.kind)) {
+    about["compared_step"] = frame.before.value().step;
+    about["scale"] = frame.kind == FrameKind::diff ? kHeatMapScale : kSignedMapScale;
+  }
   ordered_json settings = settings_json(facts);
   for (const char* of_the_model : {"clip_sample_range", "prediction_type"}) settings.erase(of_the_model);
   settings.update(

@@ -2,11 +2,12 @@
 
 #include <array>
 #include <cmath>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "base/file_io.h"
-#include "views/frames.h"
+#include "views/frame_selection.h"
 
 namespace steplapse {
 namespace {
@@ -33,18 +34,27 @@ std::map<int64_t, std::string> frame_files(const nlohmann::json& facts, FrameKin
   return files;
 }
 
+/// The columns of files: of x0 and xt always, of the other kinds where the run made some.
+std::map<FrameKind, std::map<int64_t, std::string>> frame_columns(const nlohmann::json& facts) {
+  std::map<FrameKind, std::map<int64_t, std::string>> columns;
+  for (const FrameKind kind : frame_kinds()) {
+    auto files = frame_files(facts, kind);
+    if (!files.empty() || kind == FrameKind::x0 || kind == FrameKind::xt) columns[kind] = std::move(files);
+  }
+  return columns;
+}
+
 std::string csv_of(const std::vector<StepRow>& rows, const nlohmann::json& facts) {
   std::ostringstream csv;
-  const auto x0_files = frame_files(facts, FrameKind::x0), xt_files = frame_files(facts, FrameKind::xt);
+  const auto files = frame_columns(facts);
   csv << "step,timestep,alpha,sigma,latents_rms_change,x0_rms_change,x0_rms_to_final,x0_mean_abs_change,x0_psnr_change,"
-         "x0_compared_step,guidance_norm,denoiser_calls,denoiser_ms,decode_ms,encode_ms,write_ms,x0_file,xt_file\n";
+         "x0_compared_step,guidance_norm,denoiser_calls,denoiser_ms,decode_ms,encode_ms,write_ms";
+  for (const auto& [kind, by_step] : files) csv << ',' << name_of(kind) << "_file";
+  csv << '\n';
   for (const StepRow& row : rows) {
     const auto change = [&](auto member) { return row.change ? std::optional(*row.change.*member) : std::nullopt; };
     const auto frame_ms = [&](auto member) {
       return row.frame_ms ? std::optional(*row.frame_ms.*member) : std::nullopt;
-    };
-    const auto file_in = [&](const std::map<int64_t, std::string>& files) {
-      return files.contains(row.step) ? files.at(row.step) : "";
     };
     csv << row.step << ',' << field(row.level.timestep) << ',' << field(row.level.alpha) << ','
         << field(row.level.sigma) << ',' << field(row.latents_rms_change) << ',' << field(row.x0_rms_change) << ','
@@ -52,7 +62,9 @@ std::string csv_of(const std::vector<StepRow>& rows, const nlohmann::json& facts
         << field(change(&FrameChange::psnr)) << ',' << (row.change ? std::to_string(row.change->compared_step) : "")
         << ',' << field(row.guidance_norm) << ',' << row.denoiser_calls << ',' << field(row.denoiser_ms) << ','
         << field(frame_ms(&FrameTimes::decode)) << ',' << field(frame_ms(&FrameTimes::encode)) << ','
-        << field(frame_ms(&FrameTimes::write)) << ',' << file_in(x0_files) << ',' << file_in(xt_files) << '\n';
+        << field(frame_ms(&FrameTimes::write));
+    for (const auto& [kind, by_step] : files) csv << ',' << (by_step.contains(row.step) ? by_step.at(row.step) : "");
+    csv << '\n';
   }
   return csv.str();
 }

@@ -51,6 +51,7 @@ SEED = "expected an integer from 0 to 18446744073709551615, or -1 for a random o
 SCALE = "expected a number of 0 or more"
 TRAINED = "the model has 1000 timesteps; expected 1 to 500 or 999"
 STEPS = "expected step numbers with commas between, as 1,5,30"
+KINDS = "choose from x0, xt, diff, signed_diff, cond, uncond, none"
 PIXELS = "expected WIDTHxHEIGHT in pixels, as 512x768"
 QUOTES = "unexpected 'apple'; a prompt of several words wants quotes: steplapse \"red apple\""
 MODEL = "steplapse model wants one of: inspect [DIR], verify [DIR], prompts [WORD] (to draw the prompt "
@@ -109,8 +110,8 @@ COMMAND_LINES = [
     (["red apple", "--size", "16"], "--size '16': expected WIDTHxHEIGHT in pixels, as 16x16"),
     (["red apple", "--size", "-16x16"], f"--size '-16x16': {PIXELS}"),
     # Frames.
-    (["red apple", "--frames", "x1"], "--frames 'x1': did you mean 'x0'? choose from x0, xt, none"),
-    (["red apple", "--frames", ""], "--frames '': choose from x0, xt, none"),
+    (["red apple", "--frames", "x1"], f"--frames 'x1': did you mean 'x0'? {KINDS}"),
+    (["red apple", "--frames", ""], f"--frames '': {KINDS}"),
     (["red apple", "--frames", "none,x0"], "--frames 'none,x0': none stands alone"),
     (["red apple", "--frames", "none", "--every", "2"], "--every: there are no frames with --frames none"),
     (["red apple", "--every", "0"], f"--every '0': {COUNT}"),

@@ -23,157 +23,10 @@ namespace {
 namespace fs = std::filesystem;
 using testing::ElementsAre;
 using testing::HasSubstr;
-using testing::IsEmpty;
 using testing::StrEq;
 using testing::ThrowsMessage;
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-// ---- pixels -------------------------------------------------------------------------------------------------------
-
-/// An image of one colour, one pixel.
-Tensor pixel(double red, double green, double blue) {
-  return at::tensor({red, green, blue}, at::kFloat).view({1, 3, 1, 1});
-}
-
-TEST(PictureOf, SpreadsMinusOneToOneOver256Values) {
-  EXPECT_THAT(picture_of(pixel(-1, 0, 1), "").rgb, ElementsAre(0, 128, 255));          // 127.5 goes to the even one
-  EXPECT_THAT(picture_of(pixel(-0.5, 0.25, 0.5), "").rgb, ElementsAre(64, 159, 191));  // 63.75, 159.375, 191.25
-  EXPECT_THAT(picture_of(pixel(-1.01, 7, -300), "").rgb, ElementsAre(0, 255, 0));
-}
-
-TEST(PictureOf, GivesEveryPixelValueBack) {
-  const Tensor values = at::arange(256, at::kFloat);
-  const Picture picture = picture_of((values / 127.5 - 1).view({1, 1, 16, 16}).expand({1, 3, 16, 16}), "");
-  for (int value = 0; value < 256; ++value) EXPECT_EQ(picture.rgb[3 * static_cast<size_t>(value)], value);
-}
-
-TEST(PictureOf, GoesRowByRowWithItsColoursTogether) {
-  // Planes of red, green and blue, each of 2 rows and 3 columns.
-  const Tensor planes = at::arange(18, at::kFloat).view({1, 3, 2, 3});
-  const Picture picture = picture_of(planes / 127.5 - 1, "");
-  EXPECT_EQ(picture.width, 3);
-  EXPECT_EQ(picture.height, 2);
-  EXPECT_THAT(picture.rgb, ElementsAre(0, 6, 12, 1, 7, 13, 2, 8, 14, 3, 9, 15, 4, 10, 16, 5, 11, 17));
-}
-
-TEST(PictureOf, RefusesWhatIsNotFinite) {
-  for (const double value : {std::nan(""), kInfinity, -kInfinity}) {
-    EXPECT_THAT([&] { picture_of(pixel(0, value, 0), "step 3, x0"); },
-                ThrowsMessage<std::runtime_error>(StrEq("step 3, x0: the decoded picture is not finite")));
-  }
-}
-
-Picture two_pixels(std::vector<uint8_t> rgb) { return {2, 1, std::move(rgb)}; }
-
-TEST(Change, IsMeanAbsoluteDifferenceAndPsnr) {
-  // Differences 4 and -2 among six numbers: mean 1, mean square 20 / 6, and 10 log10(255² * 6 / 20) = 42.9020 dB.
-  const FrameChange change =
-      change_between(two_pixels({0, 10, 20, 30, 40, 50}), two_pixels({4, 10, 20, 30, 40, 48}), 7);
-  EXPECT_EQ(change.mean_abs, 1);
-  EXPECT_NEAR(change.psnr, 42.9020, 1e-4);
-  EXPECT_EQ(change.compared_step, 7);
-}
-
-TEST(Change, FromBlackToWhiteIsAll) {
-  const FrameChange change =
-      change_between(two_pixels(std::vector<uint8_t>(6, 0)), two_pixels(std::vector<uint8_t>(6, 255)), 1);
-  EXPECT_EQ(change.mean_abs, 255);
-  EXPECT_EQ(change.psnr, 0);
-}
-
-TEST(Change, BetweenEqualPicturesIsInfinitePsnr) {
-  const Picture picture = two_pixels({1, 2, 3, 4, 5, 6});
-  const FrameChange change = change_between(picture, picture, 1);
-  EXPECT_EQ(change.mean_abs, 0);
-  EXPECT_EQ(change.psnr, kInfinity);
-}
-
-// ---- which frames -------------------------------------------------------------------------------------------------
-
-std::vector<int64_t> steps_of(const FrameSelection& selection, bool (FrameSelection::*has)(int64_t, bool) const) {
-  std::vector<int64_t> steps;
-  for (int64_t step = 0; step <= 10; ++step) {
-    if ((selection.*has)(step, step == 10)) steps.push_back(step);
-  }
-  return steps;
-}
-std::vector<int64_t> x0_steps(const FrameSelection& selection) { return steps_of(selection, &FrameSelection::has_x0); }
-std::vector<int64_t> xt_steps(const FrameSelection& selection) { return steps_of(selection, &FrameSelection::has_xt); }
-
-FrameSelection both() {
-  FrameSelection selection;
-  selection.xt = true;
-  return selection;
-}
-
-TEST(Selection, IsEveryX0AndNoXtUnlessSaid) {
-  EXPECT_THAT(x0_steps({}), ElementsAre(1, 2, 3, 4, 5, 6, 7, 8, 9, 10));
-  EXPECT_THAT(xt_steps({}), IsEmpty());
-}
-
-TEST(Selection, EveryTakesTheMultiplesAndBothEnds) {
-  FrameSelection selection = both();
-  selection.every = 4;
-  EXPECT_THAT(x0_steps(selection), ElementsAre(1, 4, 8, 10));
-  EXPECT_THAT(xt_steps(selection), ElementsAre(0, 4, 8, 10));
-  selection.every = 50;
-  EXPECT_THAT(x0_steps(selection), ElementsAre(1, 10));
-}
-
-TEST(Selection, AWindowHasBothItsEnds) {
-  FrameSelection selection = both();
-  selection.from = 3;
-  selection.to = 6;
-  EXPECT_THAT(x0_steps(selection), ElementsAre(3, 4, 5, 6));
-  selection.every = 4;
-  EXPECT_THAT(xt_steps(selection), ElementsAre(3, 4, 6));
-  selection.to.reset();
-  EXPECT_THAT(xt_steps(selection), ElementsAre(3, 4, 8, 10));
-}
-
-TEST(Selection, AtNamesItsStepsAlone) {
-  FrameSelection selection = both();
-  selection.at = {0, 1, 7};
-  EXPECT_THAT(x0_steps(selection), ElementsAre(1, 7));  // there is no estimate before the first step
-  EXPECT_THAT(xt_steps(selection), ElementsAre(0, 1, 7));
-}
-
-auto refuses(const std::string& message) { return ThrowsMessage<UsageError>(StrEq(message)); }
-
-TEST(CheckFrames, NamesTheStepThatARunLacks) {
-  FrameSelection selection;
-  selection.at = {10, 11};
-  EXPECT_THAT([&] { check_frames(selection, 10); }, refuses("`at` 11: a run of 10 steps has frames 1 to 10"));
-  EXPECT_NO_THROW(check_frames(selection, 11));
-  selection.at = {0};
-  EXPECT_THAT([&] { check_frames(selection, 10); }, refuses("`at` 0: a run of 10 steps has frames 1 to 10"));
-  selection.xt = true;
-  EXPECT_NO_THROW(check_frames(selection, 10));
-  selection.at = {-1};
-  EXPECT_THAT([&] { check_frames(selection, 10); }, refuses("`at` -1: a run of 10 steps has frames 0 to 10"));
-}
-
-TEST(CheckFrames, NamesTheEndOfAWindowThatARunLacks) {
-  FrameSelection selection;
-  selection.from = 11;
-  EXPECT_THAT([&] { check_frames(selection, 10); }, refuses("`from` 11: a run of 10 steps has frames 1 to 10"));
-  selection.from = 2;
-  selection.to = 0;
-  EXPECT_THAT([&] { check_frames(selection, 10); }, refuses("`to` 0: a run of 10 steps has frames 1 to 10"));
-  selection.to = 1;
-  EXPECT_THAT([&] { check_frames(selection, 10); }, refuses("`from` 2 is after `to` 1"));
-  selection.to = 2;
-  EXPECT_NO_THROW(check_frames(selection, 10));
-}
-
-TEST(CheckFrames, WantsAtLeastEveryFirst) {
-  FrameSelection selection;
-  selection.every = 0;
-  EXPECT_THAT([&] { check_frames(selection, 10); }, refuses("`every` 0: expected 1 or more"));
-}
-
-// ---- the worker ---------------------------------------------------------------------------------------------------
 
 /// Frames of one colour: the decoder paints the request's one latent.
 class Frames : public testing::Test {
@@ -183,6 +36,11 @@ class Frames : public testing::Test {
 
   static FrameRequest request(FrameKind kind, int64_t step, double brightness) {
     return {kind, step, {500.0, 0.6, 0.8}, at::full({1, 1, 1, 1}, brightness, at::kFloat)};
+  }
+  static FrameRequest request(FrameKind kind, int64_t step, double brightness, const FrameRequest& before) {
+    FrameRequest after = request(kind, step, brightness);
+    after.before = {before.step, before.latents};
+    return after;
   }
   static Tensor paint(const FrameRequest& request) { return request.latents.expand({1, 3, 4, 4}); }
   static std::vector<PngText> describe(const FrameRequest& request) {
@@ -218,9 +76,10 @@ TEST_F(Frames, LieWhereTheirKindAndStepSay) {
   EXPECT_THAT(files, ElementsAre("frames/xt/0000.png", "frames/x0/0001.png", "frames/x0/12345.png", "final.png"));
 }
 
-TEST_F(Frames, OfX0AreComparedWithTheLastOneBefore) {
-  write({request(FrameKind::x0, 2, -1), request(FrameKind::xt, 2, 0.3), request(FrameKind::x0, 5, 1),
-         request(FrameKind::final, 5, 0.3), request(FrameKind::x0, 6, 1)});
+TEST_F(Frames, OfX0AreComparedWithTheOneBefore) {
+  const FrameRequest dark = request(FrameKind::x0, 2, -1), light = request(FrameKind::x0, 5, 1, dark);
+  write({dark, request(FrameKind::xt, 2, 0.3), light, request(FrameKind::final, 5, 0.3),
+         request(FrameKind::x0, 6, 1, light)});
   ASSERT_EQ(written_.size(), 5u);
   for (const size_t other : {0, 1, 3}) EXPECT_FALSE(written_[other].change) << other;
   ASSERT_TRUE(written_[2].change && written_[4].change);
@@ -228,6 +87,18 @@ TEST_F(Frames, OfX0AreComparedWithTheLastOneBefore) {
   EXPECT_EQ(written_[2].change->compared_step, 2);
   EXPECT_EQ(written_[4].change->psnr, kInfinity);
   EXPECT_EQ(written_[4].change->compared_step, 5);
+}
+
+TEST_F(Frames, ThatShowTheSameX0DecodeItOnce) {
+  std::vector<int64_t> decoded;
+  const FrameRequest first = request(FrameKind::x0, 1, -1);
+  write({request(FrameKind::diff, 2, 1, first), request(FrameKind::x0, 2, 1, first),
+         request(FrameKind::signed_diff, 2, 1, first)},
+        [&](const FrameRequest& request) {
+          decoded.push_back(request.step);
+          return paint(request);
+        });
+  EXPECT_THAT(decoded, ElementsAre(1, 2));
 }
 
 TEST_F(Frames, AreDecodedOneAtATimeInTheirOrder) {

@@ -1,0 +1,62 @@
+#include "views/picture.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <stdexcept>
+
+namespace steplapse {
+
+Picture picture_of(const Tensor& image, const std::string& what) {
+  if (!at::isfinite(image).all().item<bool>()) throw std::runtime_error(what + ": the decoded picture is not finite");
+  const Tensor pixels = ((image[0] / 2 + 0.5).clamp(0, 1) * 255).round().to(at::kByte).permute({1, 2, 0}).contiguous();
+  const auto* data = pixels.const_data_ptr<uint8_t>();
+  return {pixels.size(1), pixels.size(0), {data, data + pixels.numel()}};
+}
+
+FrameChange change_between(const Picture& before, const Picture& now, int64_t step) {
+  double absolute = 0, squared = 0;
+  for (size_t i = 0; i < now.rgb.size(); ++i) {
+    const double difference = static_cast<double>(now.rgb[i]) - before.rgb[i];
+    absolute += std::abs(difference);
+    squared += difference * difference;
+  }
+  const auto count = static_cast<double>(now.rgb.size());
+  return {absolute / count, 10 * std::log10(255.0 * 255.0 * count / squared), step};
+}
+
+namespace {
+
+/// Where a change of 0 to 255 lies on the scale of 0 to 1.
+double on_scale(double change) { return std::log2(1 + change) / 8; }
+
+void put_heat(double place, uint8_t* rgb) {
+  for (int colour = 0; colour < 3; ++colour) {
+    rgb[colour] = static_cast<uint8_t>(std::lround(255 * std::clamp(3 * place - colour, 0.0, 1.0)));
+  }
+}
+
+}  // namespace
+
+Picture heat_map(const Picture& before, const Picture& now) {
+  Picture map = now;
+  for (size_t i = 0; i < now.rgb.size(); i += 3) {
+    int sum = 0;
+    for (size_t colour = i; colour < i + 3; ++colour) sum += std::abs(now.rgb[colour] - before.rgb[colour]);
+    put_heat(on_scale(sum / 3.0), &map.rgb[i]);
+  }
+  return map;
+}
+
+Picture signed_map(const Picture& before, const Picture& now) {
+  Picture map = now;
+  for (size_t i = 0; i < now.rgb.size(); ++i) {
+    const int change = now.rgb[i] - before.rgb[i];
+    map.rgb[i] = static_cast<uint8_t>(std::lround(128 + std::copysign(127 * on_scale(std::abs(change)), change)));
+  }
+  return map;
+}
+
+}  // namespace steplapse
