@@ -174,6 +174,14 @@ fs::path default_model() {
   throw UsageError("no --model given, and models/emoji-64 is not beside the program; name a bundle's folder");
 }
 
+fs::path usual_model() {
+  try {
+    return default_model();
+  } catch (const UsageError&) {
+    return {};
+  }
+}
+
 // ---- parsing -----------------------------------------------------------------------------------------------------
 
 namespace {
@@ -403,13 +411,27 @@ void add_rng(CLI::App& command, const std::string& group, Settings& settings, Re
   bind("--rng", "NAME", "Random generator: cpu (PyTorch's CPU), philox (PyTorch's CUDA)", settings.rng, rng_of);
 }
 
+namespace {
+
+void add_device_flags(Binder& bind, RunningOptions& running) {
+  bind("--device", "NAME", "auto, cpu, cuda or cuda:N", running.device, device_of)->default_str("auto");
+  bind("--threads", "N", "CPU threads (OMP_NUM_THREADS, or one a core)", running.threads, integer(1, 1024));
+}
+
+}  // namespace
+
+void add_model_flags(CLI::App& command, const std::string& group, RunningOptions& running, Readers& readers) {
+  Binder bind(command, group, readers);
+  bind("--model", "DIR", "The bundle's folder (the one that the run was made with)", running.model, as_it_is);
+  add_device_flags(bind, running);
+}
+
 void add_running_flags(CLI::App& command, const std::string& group, RunningOptions& running, Readers& readers) {
   Binder bind(command, group, readers);
   const CLI::Option* model =
       bind("--model", "DIR", "The bundle's folder (STEPLAPSE_MODEL, or the model that comes with us)", running.model,
            as_it_is);
-  bind("--device", "NAME", "auto, cpu, cuda or cuda:N", running.device, device_of)->default_str("auto");
-  bind("--threads", "N", "CPU threads (OMP_NUM_THREADS, or one a core)", running.threads, integer(1, 1024));
+  add_device_flags(bind, running);
   bind("--max-batch", "N", "Pictures made at once, at most (what fits into memory); 1: the same bits as alone",
        running.max_batch, integer(1, kMostPictures));
   bind("--grace", "SECONDS", "What a step has to end after Ctrl-C or SIGTERM; then the run ends where it is (10)",

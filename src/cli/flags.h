@@ -124,6 +124,12 @@ void add_guidance_scale(CLI::App& command, const std::string& group, Settings& s
 void add_rng(CLI::App& command, const std::string& group, Settings& settings, Readers& readers);
 void add_prompt_syntax(CLI::App& command, const std::string& group, Settings& settings, Readers& readers);
 
+/// The model that default_model() names; empty where there is none.
+std::filesystem::path usual_model();
+
+/// --model, --device and --threads, for commands on runs that name their model themselves.
+void add_model_flags(CLI::App& command, const std::string& group, RunningOptions& running, Readers& readers);
+
 /// Which model runs where. Where --model is not given, the readers ask default_model().
 void add_running_flags(CLI::App& command, const std::string& group, RunningOptions& running, Readers& readers);
 

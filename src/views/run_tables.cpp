@@ -6,7 +6,6 @@
 #include <sstream>
 
 #include "base/file_io.h"
-#include "views/frames.h"
 
 namespace steplapse {
 namespace {
@@ -18,19 +17,6 @@ std::string field(const std::optional<double>& value) {
   if (!value) return "";
   if (std::isinf(*value)) return *value > 0 ? "inf" : "-inf";
   return nlohmann::json(*value).dump();
-}
-
-/// The frame files of one kind, by step.
-std::map<int64_t, std::string> frame_files(const nlohmann::json& facts, FrameKind kind) {
-  std::map<int64_t, std::string> files;
-  if (!facts.contains("frame_steps")) return files;
-  const auto steps = nlohmann::json::parse(facts.at("frame_steps").get<std::string>())
-                         .value(std::string(name_of(kind)), std::vector<int64_t>());
-  const bool counted = facts.at("number") == "frames";
-  for (size_t i = 0; i < steps.size(); ++i) {
-    files[steps[i]] = frame_file(kind, counted ? static_cast<int64_t>(i) + 1 : steps[i]);
-  }
-  return files;
 }
 
 std::string csv_of(const std::vector<StepRow>& rows, const nlohmann::json& facts) {
@@ -93,6 +79,18 @@ std::string run_json(nlohmann::json facts) {
 }
 
 }  // namespace
+
+std::map<int64_t, std::string> frame_files(const nlohmann::json& facts, FrameKind kind) {
+  std::map<int64_t, std::string> files;
+  if (!facts.contains("frame_steps")) return files;
+  const auto steps = nlohmann::json::parse(facts.at("frame_steps").get<std::string>())
+                         .value(std::string(name_of(kind)), std::vector<int64_t>());
+  const bool counted = facts.at("number") == "frames";
+  for (size_t i = 0; i < steps.size(); ++i) {
+    files[steps[i]] = frame_file(kind, counted ? static_cast<int64_t>(i) + 1 : steps[i]);
+  }
+  return files;
+}
 
 void write_tables(const RunLog& log, const fs::path& folder) {
   const auto facts = nlohmann::json::parse(log.facts_json());
