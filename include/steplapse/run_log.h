@@ -54,6 +54,16 @@ class RunLog {
   std::optional<int64_t> stopped_at() const;  ///< the step after which a watcher ended the run
   Tensor latents_after(int64_t step) const;   ///< what a watcher made of them; undefined: they stayed as they were
 
+  /// A call as it was logged.
+  struct Call {
+    int64_t step;
+    NoiseLevel level;
+    std::string latents_sha256;  ///< of the latents asked about
+    Answer answer;
+  };
+  /// None where the log ends before it. @throws std::runtime_error  an answer lacks its checksum
+  std::optional<Call> call(int64_t number) const;
+
   /// The logged answer to this question, or none where the log ends.
   /// @throws std::runtime_error  the log's call of that number was asked something else: it names call, step, and both
   ///                             levels or checksums, so that a log of another run is never a wrong picture in silence.
@@ -66,6 +76,7 @@ class RunLog {
   struct Database;
   explicit RunLog(std::unique_ptr<Database> database);
   int64_t version() const;
+  std::string place_of(int64_t call, int64_t step) const;
   std::unique_ptr<Database> database_;
 };
 

@@ -48,6 +48,15 @@ bits() { # five minutes
   place docs/reproducibility.md bits <"$work/table"
 }
 
+replays() { # three minutes
+  "$python" scripts/measure/replays.py --program "$STEPLAPSE" --work "$work/replays" >"$work/table"
+  place docs/reproducibility.md replays <"$work/table"
+}
+
+steps_differ() { # a minute
+  "$python" scripts/docs/console.py docs/why-steps-differ.md
+}
+
 theory() { # five minutes; its bundle is made for it
   "$python" scripts/measure/theory.py docs --program "$STEPLAPSE" >"$work/table"
   echo "docs/sampler-orders.svg"
@@ -56,7 +65,7 @@ theory() { # five minutes; its bundle is made for it
   place docs/sampling.md "theory: distributions" --table 2 <"$work/table"
 }
 
-all=(strip evaluation guidance race bits theory)
+all=(strip evaluation guidance race bits replays steps_differ theory)
 parts=("$@")
 if (($# == 0)); then parts=("${all[@]}"); fi
 for part in "${parts[@]}"; do

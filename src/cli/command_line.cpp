@@ -89,10 +89,10 @@ Command version_command() {
 
 const std::vector<Command>& commands() {
   static const std::vector<Command> table{
-      generate_command(),      render_command(),       export_command(),        explain_command(),
-      race_command(),          schedule_command(),     samplers_command(),      tokens_command(),
-      model_inspect_command(), model_verify_command(), model_prompts_command(), help_command(),
-      doctor_command(),        completion_command(),   man_command(),           version_command(),
+      generate_command(),      replay_command(),       render_command(),        export_command(),   explain_command(),
+      compare_command(),       race_command(),         schedule_command(),      samplers_command(), tokens_command(),
+      model_inspect_command(), model_verify_command(), model_prompts_command(), help_command(),     doctor_command(),
+      completion_command(),    man_command(),          version_command(),
   };
   return table;
 }
@@ -104,10 +104,10 @@ bool asks_for_version(const std::vector<std::string>& arguments) {
   return std::find(arguments.begin(), end, "--version") != end;
 }
 
-/// Of all commands that draw.
+/// Of all commands whose messages come from rooms that know no flags.
 std::set<std::string> drawing_flags() {
   std::set<std::string> flags;
-  for (const Command& command : {generate_command(), race_command()}) {
+  for (const Command& command : {generate_command(), race_command(), compare_command(), replay_command()}) {
     command.show_flags([&](const CLI::App& app) {
       const std::vector<std::string> own = flags_of(app);
       flags.insert(own.begin(), own.end());

@@ -20,8 +20,6 @@ constexpr OtherWord kOtherWords[] = {
     {"report", ""},
     {"sweep", ""},
     {"resume", ""},
-    {"replay", ""},
-    {"compare", "race"},
     {"img2img", ""},
     {"inpaint", ""},
     {"upscale", ""},
@@ -100,14 +98,10 @@ int run_command(const Command& command, const std::vector<std::string>& argument
 }
 
 std::string exit_codes_text(const std::vector<int>& codes) {
-  static const std::map<int, std::string> meanings{{0, "done"},
-                                                   {1, "run failed"},
-                                                   {2, "usage"},
-                                                   {3, "bundle refused"},
-                                                   {4, "output or disk"},
-                                                   {5, "memory"},
-                                                   {130, "ended by Ctrl-C"},
-                                                   {143, "by another signal"}};
+  static const std::map<int, std::string> meanings{
+      {0, "done"},           {1, "run failed"},        {2, "usage"},
+      {3, "bundle refused"}, {4, "output or disk"},    {5, "memory"},
+      {6, "differs"},        {130, "ended by Ctrl-C"}, {143, "by another signal"}};
   std::vector<std::string> texts;
   for (const int code : codes) texts.push_back(std::to_string(code) + " " + meanings.at(code));
   return joined(texts, ", ");

@@ -31,9 +31,11 @@ struct Command {
 // The commands, a file each.
 Command generate_command();
 Command race_command();
+Command replay_command();
 Command render_command();
 Command export_command();
 Command explain_command();
+Command compare_command();
 Command schedule_command();
 Command samplers_command();
 Command tokens_command();
@@ -62,7 +64,8 @@ int run_command(const Command& command, const std::vector<std::string>& argument
 /// "0 done, 2 usage": what exit codes mean.
 std::string exit_codes_text(const std::vector<int>& codes);
 
-inline const std::vector<int> kAllExitCodes{0, 1, 2, 3, 4, 5, 130, 143};
+inline const std::vector<int> kAllExitCodes{0, 1, 2, 3, 4, 5, 6, 130, 143};
+inline const std::vector<int> kDrawingExitCodes{0, 1, 2, 3, 4, 5, 130, 143};
 
 /// A line for each command; of those alone whose name has this beginning.
 std::string command_lines(const std::vector<Command>& commands, std::string_view beginning = "");

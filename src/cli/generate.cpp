@@ -1,16 +1,21 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
+#include <iostream>
 #include <limits>
+#include <optional>
 
+#include "base/png_reader.h"
 #include "base/safetensors.h"
 #include "base/text.h"
+#include "base/wording.h"
 #include "cli/binder.h"
 #include "cli/commands.h"
 #include "cli/flag_values.h"
 #include "cli/flags.h"
 #include "cli/frame_flags.h"
 #include "cli/prompts_file.h"
+#include "plan/picture_settings.h"
 #include "runs/batch.h"
 #include "steplapse/error.h"
 
@@ -27,8 +32,9 @@ struct GenerateFlags {
   Options options;
   Settings settings;
   std::vector<std::string> seeds;
-  std::string prompt, prompts, count, out;
+  std::string prompt, prompts, from_png, count, out;
   FrameFlags frames;
+  std::optional<PictureSettings> picture;  ///< what --from-png says
   bool version = false;
   Readers settings_readers, running_readers;
 };
@@ -61,6 +67,8 @@ void add_picture_group(CLI::App& command, GenerateFlags& flags) {
   add("PROMPT,--prompt", flags.prompt, "", "What to draw; - reads it from standard input, \"\" draws without one");
   add("--prompts", flags.prompts, "FILE",
       "One prompt a line, or a line of JSON with its own settings; - for standard input");
+  add("--from-png", flags.from_png, "FILE",
+      "The settings of a picture of steplapse, A1111, ComfyUI or InvokeAI; other flags win over them");
   command
       .add_option("--seed", flags.seeds,
                   "Which noise to start from (random, printed and recorded); N,M draws one of each")
@@ -127,6 +135,49 @@ void add_flags(CLI::App& command, GenerateFlags& flags) {
   add_running_group(command, flags);
 }
 
+bool any_given(const CLI::App& command, const std::vector<std::string>& flags) {
+  return std::any_of(flags.begin(), flags.end(), [&](const std::string& flag) { return command.count(flag) > 0; });
+}
+
+/// Says what a picture's settings become here.
+void say_what_was_taken(const std::string& file, const PictureSettings& picture) {
+  std::string line =
+      in_quotes(file) + ", a picture of " + picture.tool + ": taken are " + settings_taken(picture.settings);
+  if (!picture.guessed.empty()) line += "; guessed: " + joined(picture.guessed, ", ");
+  if (!picture.without.empty()) line += "; without equivalent here: " + joined(picture.without, ", ");
+  std::cerr << "steplapse: " << escaped(worded(line), std::string::npos) << std::endl;
+}
+
+/// The picture's settings, but for those that flags which are given replace.
+void take_picture(const CLI::App& command, GenerateFlags& flags) {
+  flags.picture = settings_in_picture(read_png(flags.from_png).texts, in_quotes(flags.from_png));
+  PictureSettings& picture = *flags.picture;
+  say_what_was_taken(flags.from_png, picture);
+  Settings& settings = picture.settings;
+  const bool other_levels = any_given(command, {"--timesteps", "--sigmas", "--levels"});
+  if (any_given(command,
+                {"--steps", "--sampler", "--schedule", "--sigma-min", "--sigma-max", "--rho", "--shift", "--model"}) ||
+      other_levels) {
+    picture.levels.reset();
+    settings.levels.reset();
+  }
+  if (other_levels) {
+    for (auto* name : {&settings.sigma_min, &settings.sigma_max, &settings.rho, &settings.shift}) name->reset();
+    settings.steps.reset();
+    settings.schedule.reset();
+  }
+  if (any_given(command, {"--schedule"}))
+    for (auto* option : {&settings.sigma_min, &settings.sigma_max, &settings.rho}) option->reset();
+  if (any_given(command, {"--sampler"}))
+    for (auto* option : {&settings.eta, &settings.s_churn, &settings.s_tmin, &settings.s_tmax, &settings.s_noise})
+      option->reset();
+  if (any_given(command, {"--size", "--width", "--height"})) settings.size.reset();
+  if (flags.seeds.empty() && !flags.count.empty() && settings.seed) flags.seeds = {std::to_string(*settings.seed)};
+  if (any_given(command, {"PROMPT"})) settings.prompt = prompt_of(flags.prompt);
+  flags.prompt = settings.prompt;
+  flags.settings = settings;
+}
+
 /// One prompt with all its seeds.
 void add_requests(const GenerateFlags& flags, const std::string& source, std::vector<Request>& requests) {
   read(flags.settings_readers);
@@ -145,7 +196,7 @@ void add_requests(const GenerateFlags& flags, const std::string& source, std::ve
 }
 
 bool is_prompt(const CLI::Option& option) {
-  return option.get_name() == "--prompt" || option.get_name() == "--prompts";
+  return option.get_name() == "--prompt" || option.get_name() == "--prompts" || option.get_name() == "--from-png";
 }
 
 /// What a line of a prompts file may set: names as --guidance-scale in JSON's spelling.
@@ -204,12 +255,29 @@ std::vector<Request> requests_in_file(const CLI::App& command, const std::string
 std::vector<Request> requests_of(const CLI::App& command, GenerateFlags& flags) {
   const bool prompt = command.count("PROMPT") > 0, file = command.count("--prompts") > 0;
   if (prompt && file) throw UsageError("PROMPT and --prompts both say what to draw; leave one out");
+  const bool picture = command.count("--from-png") > 0;
+  if (file && picture) throw UsageError("--prompts and --from-png both say what to draw; leave one out");
   if (file) return requests_in_file(command, flags.prompts);
+  if (picture) {
+    take_picture(command, flags);
+    std::vector<Request> requests;
+    add_requests(flags, "", requests);
+    return requests;
+  }
   if (!prompt) throw MisfitArguments("no PROMPT; see steplapse generate --help");
   flags.prompt = prompt_of(flags.prompt);
   std::vector<Request> requests;
   add_requests(flags, "", requests);
   return requests;
+}
+
+/// Where this model's levels of the picture's names are not those that the picture has, its own are taken.
+void keep_levels(PictureSettings picture, Options& options) {
+  const Manifest manifest = read_manifest(options.running.model);
+  for (Request& request : options.requests) {
+    picture.settings = request.settings;
+    request.settings = with_own_levels(manifest, picture);
+  }
 }
 
 /// A folder's name, or x.png for the picture itself.
@@ -236,6 +304,7 @@ const Options& options_of(const CLI::App& command, GenerateFlags& flags) {
   read_frames(command, flags.frames, options.frames);
   read_out(flags.out, options);
   read(flags.running_readers);
+  if (flags.picture && flags.picture->levels) keep_levels(*flags.picture, options);
   return options;
 }
 
@@ -251,9 +320,9 @@ Command generate_command() {
        .arguments = "PROMPT",
        .about = "Draw a picture; the word generate may be left out",
        .group = CommandGroup::draw,
-       .common = {"--prompts", "--seed", "--count", "--negative-prompt", "--size", "--steps", "--sampler", "--schedule",
-                  "--guidance-scale", "--frames", "--every", "--out", "--model", "--device"},
-       .exit_codes = kAllExitCodes},
+       .common = {"--prompts", "--from-png", "--seed", "--count", "--negative-prompt", "--size", "--steps", "--sampler",
+                  "--schedule", "--guidance-scale", "--frames", "--every", "--out", "--model", "--device"},
+       .exit_codes = kDrawingExitCodes},
       add_flags, run_generate);
 }
 

@@ -150,7 +150,7 @@ Command race_command() {
                                 .group = CommandGroup::experiments,
                                 .common = {"--samplers", "--calls", "--reference", "--seed", "--count", "--schedule",
                                            "--csv", "--plot", "--json", "--model", "--device"},
-                                .exit_codes = kAllExitCodes},
+                                .exit_codes = kDrawingExitCodes},
                                add_flags, run_race);
 }
 

@@ -326,37 +326,45 @@ Tensor RunLog::latents_after(int64_t step) const {
   return row.next() ? tensor_of(row.text(0), row.text(1)) : Tensor();
 }
 
-std::optional<Answer> RunLog::recall(const Question& question) const {
+std::optional<RunLog::Call> RunLog::call(int64_t number) const {
   Statement row(*database_,
-                "SELECT timestep, alpha, sigma, latents_sha256, shape, cond, cond_sha256, uncond, uncond_sha256, "
+                "SELECT step, timestep, alpha, sigma, latents_sha256, shape, cond, cond_sha256, uncond, uncond_sha256, "
                 "denoiser_ms FROM calls WHERE call = ?",
-                question.call);
+                number);
   if (!row.next()) return std::nullopt;
+  const auto checked = [&](int column, const std::string& branch) {
+    const std::string bytes = row.text(column);
+    if (sha256(bytes) == row.text(column + 1)) return tensor_of(bytes, row.text(5));
+    throw std::runtime_error(place_of(number, row.integer(0)) + ": the logged " + branch +
+                             " answer lacks its checksum; the log is damaged");
+  };
+  Call call{row.integer(0), {row.maybe_real(1), row.real(2), row.real(3)}, row.text(4), {}};
+  if (!row.is_null(6)) call.answer.cond = checked(6, "cond");
+  if (!row.is_null(8)) call.answer.uncond = checked(8, "uncond");
+  call.answer.milliseconds = row.real(10);
+  return call;
+}
 
-  const std::string place = database_->path().string() + ": call " + std::to_string(question.call) + ", step " +
-                            std::to_string(question.step);
-  const NoiseLevel logged{row.maybe_real(0), row.real(1), row.real(2)};
-  if (logged != question.level) {
-    throw std::runtime_error(place + ": the log was asked at sigma " + exact_text(logged.sigma) +
+std::optional<Answer> RunLog::recall(const Question& question) const {
+  const auto logged = call(question.call);
+  if (!logged) return std::nullopt;
+  const std::string place = place_of(question.call, question.step);
+  if (logged->level != question.level) {
+    throw std::runtime_error(place + ": the log was asked at sigma " + exact_text(logged->level.sigma) +
                              ", this run asks at sigma " + exact_text(question.level.sigma) +
                              "; it is the log of another run");
   }
-  const std::string asked = checksum(question.x.contiguous()), known = row.text(3);
+  const std::string asked = checksum(question.x.contiguous()), &known = logged->latents_sha256;
   if (asked != known) {
     throw std::runtime_error(place + ": the log was asked about latents " + known.substr(0, 12) +
                              ", this run asks about " + asked.substr(0, 12) +
                              "; it is the log of another run, or of another build");
   }
-  const auto checked = [&](int column, const std::string& branch) {
-    const std::string bytes = row.text(column);
-    if (sha256(bytes) == row.text(column + 1)) return tensor_of(bytes, row.text(4));
-    throw std::runtime_error(place + ": the logged " + branch + " answer lacks its checksum; the log is damaged");
-  };
-  Answer answer;
-  if (!row.is_null(5)) answer.cond = checked(5, "cond");
-  if (!row.is_null(7)) answer.uncond = checked(7, "uncond");
-  answer.milliseconds = row.real(9);
-  return answer;
+  return logged->answer;
+}
+
+std::string RunLog::place_of(int64_t call, int64_t step) const {
+  return database_->path().string() + ": call " + std::to_string(call) + ", step " + std::to_string(step);
 }
 
 std::optional<Answer> LogReader::recall(const Question& question) {

@@ -13,7 +13,7 @@ MadeWith made_with(const std::filesystem::path& run, const std::string& facts_js
   const auto text = [&](const char* key) {
     return facts.contains(key) && facts.at(key).is_string() ? facts.at(key).get<std::string>() : std::string();
   };
-  return {run.string(), text("model"), text("model_sha256"), text("bundle")};
+  return {run.string(), text("model"), text("model_sha256"), text("model_path")};
 }
 
 BundleFolder bundle_of(const MadeWith& made_with, const std::filesystem::path& named,

@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "base/text.h"
+#include "sampling/schedule_json.h"
 #include "steplapse/version.h"
 
 namespace steplapse {
@@ -103,6 +104,7 @@ std::vector<PngText> picture_texts(const Manifest& manifest, const Facts& facts,
   settings.update(
       {{"latents_given", facts.recipe.init_noise_given}, {"model", manifest.name}, {"model_sha256", manifest.sha256}});
   about["settings"] = settings;
+  about["levels"] = schedule_to_json(facts.recipe.schedule);
   return {{"parameters", parameters(manifest, facts, frame)}, {"steplapse", about.dump()}};
 }
 

@@ -21,19 +21,6 @@ std::string field(const std::optional<double>& value) {
   return nlohmann::json(*value).dump();
 }
 
-/// The frame files of one kind, by step.
-std::map<int64_t, std::string> frame_files(const nlohmann::json& facts, FrameKind kind) {
-  std::map<int64_t, std::string> files;
-  if (!facts.contains("frame_steps")) return files;
-  const auto steps = nlohmann::json::parse(facts.at("frame_steps").get<std::string>())
-                         .value(std::string(name_of(kind)), std::vector<int64_t>());
-  const bool counted = facts.at("number") == "frames";
-  for (size_t i = 0; i < steps.size(); ++i) {
-    files[steps[i]] = frame_file(kind, counted ? static_cast<int64_t>(i) + 1 : steps[i]);
-  }
-  return files;
-}
-
 /// The columns of files: of x0 and xt always, of the other kinds where the run made some.
 std::map<FrameKind, std::map<int64_t, std::string>> frame_columns(const nlohmann::json& facts) {
   std::map<FrameKind, std::map<int64_t, std::string>> columns;
@@ -107,6 +94,18 @@ std::string run_json(nlohmann::json facts) {
 }
 
 }  // namespace
+
+std::map<int64_t, std::string> frame_files(const nlohmann::json& facts, FrameKind kind) {
+  std::map<int64_t, std::string> files;
+  if (!facts.contains("frame_steps")) return files;
+  const auto steps = nlohmann::json::parse(facts.at("frame_steps").get<std::string>())
+                         .value(std::string(name_of(kind)), std::vector<int64_t>());
+  const bool counted = facts.at("number") == "frames";
+  for (size_t i = 0; i < steps.size(); ++i) {
+    files[steps[i]] = frame_file(kind, counted ? static_cast<int64_t>(i) + 1 : steps[i]);
+  }
+  return files;
+}
 
 void write_tables(const RunLog& log, const fs::path& folder) {
   const auto facts = nlohmann::json::parse(log.facts_json());

@@ -12,6 +12,8 @@ COMMANDS = [
     "render",
     "export",
     "explain",
+    "replay",
+    "compare",
     "race",
     "schedule",
     "samplers",
@@ -27,7 +29,7 @@ COMMANDS = [
 ]
 
 
-LOADING = ("generate", "render", "explain", "race", "schedule", "tokens", "model")  # a bundle, or its manifest
+LOADING = ("generate", "replay", "render", "explain", "compare", "race", "schedule", "tokens", "model")  # a bundle, or its manifest
 
 
 def test_the_overview_fits_a_screen_and_has_each_command(run):
@@ -38,7 +40,7 @@ def test_the_overview_fits_a_screen_and_has_each_command(run):
     assert max(map(len, lines)) <= 80
     listed = lines[lines.index("Draw:") :]
     headings = [line for line in listed if re.fullmatch("[A-Z][a-z ]+:", line)]
-    assert headings == ["Draw:", "Look at runs:", "Experiments:", "Know:"]
+    assert headings == ["Draw:", "Go on from a run:", "Look at runs:", "Experiments:", "Know:"]
     assert [re.match("  ((model )?[a-z]+)", line)[1] for line in listed if line.startswith("  ")] == COMMANDS
     assert run("--help") == run("-h") == told
 
