@@ -100,6 +100,80 @@ void make_folders(const fs::path& folder, const std::vector<FrameRequest>& reque
   }
 }
 
+/// final.png is made where it is missing. The run's own is never replaced, since another bundle may decode here.
+bool wants_final(const RenderOptions& options, const fs::path& folder) {
+  std::error_code unreadable;
+  return !fs::exists(folder / "final.png", unreadable) || (options.overwrite && !options.out.empty());
+}
+
+void refuse_existing(const fs::path& folder, const std::vector<FrameRequest>& requests) {
+  for (const FrameRequest& request : requests) {
+    const fs::path file = folder / file_of(request);
+    std::error_code unreadable;
+    if (fs::exists(file, unreadable))
+      throw OutputError(file.string() + ": is there already; name another `out`, or `overwrite` to replace it");
+  }
+}
+
+/// What is to be made, from the log alone. Tells `rendered` what it has found.
+std::vector<FrameRequest> requests_from(const RunLog& log, const Facts& facts, const RunState& state,
+                                        const RenderOptions& options, Rendered& rendered) {
+  Collector collector(options.frames, facts.recipe);
+  const Refed refed = refeed(log, collector);
+  rendered.steps = refed.steps;
+  check_steps(options, refed.steps, state);
+  check_kinds(options, collector.requests);
+  if (!options.overwrite) refuse_existing(rendered.folder, collector.requests);
+  if (refed.latents.defined() && wants_final(options, rendered.folder)) {
+    const NoiseLevel end = log.stopped_at() ? collector.last_asked : facts.recipe.schedule.levels.back();
+    collector.requests.push_back({FrameKind::final, refed.steps, end, refed.latents});
+    rendered.final = true;
+  }
+  return std::move(collector.requests);
+}
+
+/// Decoders, and what pictures say of the model that the run was made with.
+struct Decoders {
+  Bundle bundle;
+  Manifest made_with;
+  bool is_other;  ///< whether the bundle is another one
+};
+
+Decoders load(const RenderOptions& options, const MadeWith& made, const Facts& facts,
+              const std::vector<std::string>& names, const std::function<void(const std::string&)>& warn) {
+  BundleFolder folder = bundle_of(made, options.running.model, options.usual_model);
+  const Manifest manifest = folder.manifest();
+  check_latents(manifest, facts.recipe, folder.path());
+  const bool is_other = manifest.sha256 != made.sha256;
+  if (is_other) {
+    warn(folder.path().string() + ": is another model than the run's, " + in_quotes(made.model) +
+         "; its pictures say so");
+  }
+  return {load_decoders(std::move(folder), options.running.device, names),
+          is_other ? said_of(made, manifest) : manifest, is_other};
+}
+
+/// Decodes and writes them.
+void make_frames(std::vector<FrameRequest> requests, const Decoders& decoders, const Facts& facts, Rendered& rendered) {
+  const auto decoder_of = [&](const FrameRequest& request) {
+    return request.kind == FrameKind::final ? "full" : rendered.decoder;
+  };
+  const Bundle& bundle = decoders.bundle;
+  FrameWorkers workers(bundle.device() == "cpu" ? FrameWorkers::Decoding::between_steps
+                                                : FrameWorkers::Decoding::beside);
+  FrameWriter writer(
+      workers, rendered.folder,
+      [&](const FrameRequest& request) { return bundle.decode(decoder_of(request), request.latents); },
+      [&](const FrameRequest& request) {
+        return picture_texts(decoders.made_with, facts, decoder_of(request), request,
+                             decoders.is_other ? &bundle.manifest() : nullptr);
+      },
+      [&](const Frame& frame) { rendered.frames += frame.kind != FrameKind::final; });
+  make_folders(rendered.folder, requests);
+  for (FrameRequest& request : requests) writer.submit(std::move(request));
+  writer.finish();
+}
+
 }  // namespace
 
 Rendered render(const RenderOptions& options, const std::function<void(const std::string&)>& warn) {
@@ -107,64 +181,23 @@ Rendered render(const RenderOptions& options, const std::function<void(const std
   const RunLog log = RunLog::open(log_in(options.run));
   const auto logged = nlohmann::json::parse(log.facts_json());
   const RunState state = state_of(options.run, logged);
-  if (state.is_being_written && options.out.empty()) {
+  if (state.is_being_written && options.out.empty())
     throw OutputError(options.run.string() + ": another steplapse is writing this run; name another `out`");
-  }
+
   const Facts facts = log.facts();
-  Collector collector(options.frames, facts.recipe);
-  const Refed refed = refeed(log, collector);
-  check_steps(options, refed.steps, state);
-  check_kinds(options, collector.requests);
-
-  Rendered rendered{.folder = options.out.empty() ? options.run : options.out, .steps = refed.steps};
-  for (const FrameRequest& request : collector.requests) {
-    const fs::path file = rendered.folder / file_of(request);
-    std::error_code unreadable;
-    if (!options.overwrite && fs::exists(file, unreadable))
-      throw OutputError(file.string() + ": is there already; name another `out`, or `overwrite` to replace it");
-  }
-  if (refed.latents.defined() && (options.overwrite || !fs::exists(rendered.folder / "final.png"))) {
-    const NoiseLevel end = log.stopped_at() ? collector.last_asked : facts.recipe.schedule.levels.back();
-    collector.requests.push_back({FrameKind::final, refed.steps, end, refed.latents});
-    rendered.final = true;
-  }
+  Rendered rendered{.folder = options.out.empty() ? options.run : options.out};
+  std::vector<FrameRequest> requests = requests_from(log, facts, state, options, rendered);
   if (!state.has_end || state.is_being_written)
-    warn(options.run.string() + ": " + state.text + "; its log has " + counted(refed.steps, "step"));
+    warn(options.run.string() + ": " + state.text + "; its log has " + counted(rendered.steps, "step"));
 
-  const MadeWith made = made_with(options.run, log.facts_json());
-  BundleFolder folder = bundle_of(made, options.running.model, options.usual_model);
-  const bool is_other = folder.manifest().sha256 != made.sha256;
-  check_latents(folder.manifest(), facts.recipe, folder.path());
-  if (is_other)
-    warn(folder.path().string() + ": is another model than the run's, " + in_quotes(made.model) +
-         "; its pictures say so");
   rendered.decoder = options.decoder.value_or(logged.value("decoder", "full"));
-  rendered.model = folder.manifest().name;
-  const Manifest manifest = is_other ? said_of(made, folder.manifest()) : folder.manifest();
-  std::vector<std::string> decoders;
-  if (rendered.final) decoders.push_back("full");
-  if (collector.requests.size() > decoders.size()) decoders.push_back(rendered.decoder);
+  std::vector<std::string> names;
+  if (rendered.final) names.push_back("full");
+  if (requests.size() > names.size()) names.push_back(rendered.decoder);
   set_threads(options.running.threads > 0 ? options.running.threads : std::stoi(logged.value("threads", "0")));
-  const Bundle bundle = load_decoders(std::move(folder), options.running.device, decoders);
-
-  make_folders(rendered.folder, collector.requests);
-  const auto decoder_of = [&](const FrameRequest& request) {
-    return request.kind == FrameKind::final ? "full" : rendered.decoder;
-  };
-  FrameWorkers workers(bundle.device() == "cpu" ? FrameWorkers::Decoding::between_steps
-                                                : FrameWorkers::Decoding::beside);
-  FrameWriter writer(
-      workers, rendered.folder,
-      [&](const FrameRequest& request) { return bundle.decode(decoder_of(request), request.latents); },
-      [&](const FrameRequest& request) {
-        return picture_texts(manifest, facts, decoder_of(request), request, is_other ? &bundle.manifest() : nullptr);
-      },
-      [&](const Frame& frame) {
-        rendered.frames += frame.kind != FrameKind::final;
-        rendered.decode_seconds += frame.times.decode / 1000;
-      });
-  for (FrameRequest& request : collector.requests) writer.submit(std::move(request));
-  writer.finish();
+  const Decoders decoders = load(options, made_with(options.run, log.facts_json()), facts, names, warn);
+  rendered.model = decoders.bundle.manifest().name;
+  make_frames(std::move(requests), decoders, facts, rendered);
   rendered.total_seconds = watch.seconds();
   return rendered;
 }

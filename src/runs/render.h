@@ -28,7 +28,7 @@ struct Rendered {
   int64_t frames = 0;  ///< beside final.png
   bool final = false;  ///< whether final.png was missing, and was made
   std::string decoder = {}, model = {};
-  double decode_seconds = 0, total_seconds = 0;
+  double total_seconds = 0;
 };
 
 /// Makes frames from a run's log: the bytes that the run itself makes of them, on the same machine and build. Only decoders

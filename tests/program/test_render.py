@@ -189,6 +189,14 @@ def test_the_denoiser_is_not_needed(run, whole, tiny_bundle, tmp_path):
     assert pictures_in(tmp_path / "out") == pictures_in(whole)
 
 
+def test_the_final_picture_of_the_run_stays_whatever_is_rendered(run, whole, changed_bundle, tmp_path):
+    shutil.copytree(whole, tmp_path / "run")
+    other = changed_bundle(lambda manifest: manifest.update(name="other"))
+    assert run("render", "run", "--model", other, "--overwrite").code == 0
+    assert about(tmp_path / "run/frames/x0/0001.png")["decoder_model"] == "other"
+    assert (tmp_path / "run/final.png").read_bytes() == (whole / "final.png").read_bytes()
+
+
 def test_a_damaged_decoder_is_refused(run, whole, tiny_bundle, tmp_path):
     bundle = tmp_path / "bundle"
     shutil.copytree(tiny_bundle, bundle)
