@@ -11,6 +11,7 @@
 namespace steplapse {
 namespace {
 
+using test_support::TemporaryFolder;
 using testing::HasSubstr;
 using testing::ThrowsMessage;
 
