@@ -152,7 +152,7 @@ int replay(const ReplayOptions& options) {
       is_picture ? replay_picture(options.what, options) : replay_run(existing_run(options.what), options);
   std::cout << (options.json ? replay_json(replayed, options) : replay_text(replayed, options, output_columns()))
             << std::flush;
-  return replayed.differs(options) ? kExitDiffers : 0;
+  return replayed.differs(options) ? static_cast<int>(ExitCode::differs) : 0;
 }
 
 }  // namespace steplapse
