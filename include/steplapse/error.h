@@ -8,7 +8,7 @@ namespace steplapse {
 
 /// The program's exit codes. Beside these, 130 stands for SIGINT and 143 for the other signals that end it, as in
 /// shells.
-enum class ExitCode { done = 0, run_failed = 1, usage = 2, bundle_refused = 3, output = 4, memory = 5 };
+enum class ExitCode { done = 0, run_failed = 1, usage = 2, bundle_refused = 3, output = 4, memory = 5, differs = 6 };
 
 /// What ends a command. `what()` is one line for the user: the place, what was found, what was expected, and the way
 /// out.

@@ -67,7 +67,7 @@ int run_compare(const CLI::App&, CompareFlags& flags) {
 Command compare_command() {
   return with_flags<CompareFlags>({.name = "compare",
                                    .arguments = "RUN RUN...",
-                                   .about = "Show where runs differ: settings, x0 on the way, pictures",
+                                   .about = "Show where runs part: settings, x0 on the way, pictures",
                                    .group = CommandGroup::look,
                                    .exit_codes = {0, 1, 2, 3, 4, 5}},
                                   add_flags, run_compare);

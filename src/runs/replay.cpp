@@ -83,14 +83,15 @@ std::string replay_text(const Replayed& replayed, const ReplayOptions& options, 
   for (const std::string& remark : replayed.remarks) line("", remark);
   for (const NamedDifference& difference : replayed.differences)
     line("changed", difference.name + " " + escaped(difference.then) + ", now " + escaped(difference.now));
-  if (replayed.largest || replayed.calls == 0 || replayed.final_latents) line("calls", calls_text(replayed, options));
+  if (replayed.largest || replayed.picture_name.empty()) line("calls", calls_text(replayed, options));
   if (!replayed.other_way.empty()) line("", replayed.other_way);
   if (replayed.final_latents)
     line("final latents",
          *replayed.final_latents == 0 ? "the same to the bit" : "off by " + share_text(*replayed.final_latents));
   if (replayed.picture) line(replayed.picture_name, picture_text(*replayed.picture));
-  line("verdict", verdict_of(replayed, options) + ": within means " + share_text(options.tolerance) +
-                      " of the largest number, and " + counted(options.levels, "level") + " of 255 in a picture");
+  const std::string limits = " (limits: " + share_text(options.tolerance) + " of the largest number, " +
+                             counted(options.levels, "level") + " of 255)";
+  line("verdict", verdict_of(replayed, options) + (replayed.is_identical() ? "" : limits));
   return out.str();
 }
 
@@ -151,7 +152,7 @@ int replay(const ReplayOptions& options) {
       is_picture ? replay_picture(options.what, options) : replay_run(existing_run(options.what), options);
   std::cout << (options.json ? replay_json(replayed, options) : replay_text(replayed, options, output_columns()))
             << std::flush;
-  return replayed.differs(options) ? kExitDiffers : 0;
+  return replayed.differs(options) ? static_cast<int>(ExitCode::differs) : 0;
 }
 
 }  // namespace steplapse

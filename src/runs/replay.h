@@ -11,8 +11,6 @@
 
 namespace steplapse {
 
-inline constexpr int kExitDiffers = 6;  ///< the exit code for a replay that differs
-
 /// The options of `steplapse replay`.
 struct ReplayOptions {
   std::filesystem::path what;  ///< a run's folder, or a PNG of ours
@@ -24,7 +22,7 @@ struct ReplayOptions {
 };
 
 /// Makes a run or a frame again, asking the network again, and prints how it compares with what was recorded.
-/// @return 0: the same, or within the tolerance; kExitDiffers
+/// @return 0: the same, or within the tolerance; ExitCode::differs
 /// @throws UsageError   it is neither, its model is not there, or it says too little to be made again
 /// @throws BundleError, OutputError, and what the network throws
 int replay(const ReplayOptions& options);

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import re
+import shlex
 import shutil
 import sqlite3
 
@@ -10,6 +12,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 from safetensors.numpy import load_file, save_file
 
+from harness import ROOT
 from measure.bits import accept_files
 
 DONE, USAGE, DIFFERS = 0, 2, 6
@@ -187,3 +190,19 @@ def test_what_cannot_be_replayed_is_one_line(draw, run, tmp_path):
         assert (ended.code, ended.out, len(ended.lines())) == (USAGE, "", 1), ended.err
         assert said in ended.err
     assert run("replay", started).code == DONE
+
+
+# ---- docs/ci.md
+
+
+def test_the_commands_of_the_ci_page_hold_an_export_against_a_run(run, tiny_bundle, tmp_path):
+    page = (ROOT / "docs/ci.md").read_text().split("## A new export against an old run")[1]
+    draw, replay = re.findall(r"^steplapse (.*?) +#", page.split("```sh\n")[1].split("```")[0], flags=re.MULTILINE)
+    for folder in ("models", "build"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine").symlink_to(tiny_bundle)
+    for command in (draw, replay):
+        assert run(*shlex.split(command)).code == DONE
+    yaml = pytest.importorskip("yaml")
+    (job,) = yaml.safe_load(page.split("```yaml\n")[1].split("```")[0])["jobs"].values()
+    assert [replay in step.get("run", "") for step in job["steps"]].count(True) == 1

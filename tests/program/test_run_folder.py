@@ -598,6 +598,7 @@ def test_a_picture_says_how_it_was_made(guided, tiny_bundle):
             **level,
             "decoder": "full",
             "settings": settings,
+            "levels": facts(guided)["levels"],
         }
 
 
