@@ -19,7 +19,6 @@ constexpr OtherWord kOtherWords[] = {
     {"sheet", ""},
     {"report", ""},
     {"sweep", ""},
-    {"resume", ""},
     {"replay", ""},
     {"compare", "race"},
     {"img2img", ""},

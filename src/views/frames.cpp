@@ -23,12 +23,12 @@ namespace {
 constexpr ValueNames<FrameKind, 3> kFrameKinds{
     {{"x0", FrameKind::x0}, {"xt", FrameKind::xt}, {"final", FrameKind::final}}};
 
+}  // namespace
+
 std::string file_of(const FrameRequest& request) {
   return request.kind == FrameKind::final ? "final.png"
                                           : frame_file(request.kind, request.number.value_or(request.step));
 }
-
-}  // namespace
 
 bool FrameSelection::has(int64_t step, int64_t first, bool last) const {
   if (!at.empty()) return at.contains(step);
@@ -126,6 +126,7 @@ struct FrameWriter::Frames {
       if (last_x0) frame.change = change_between(last_x0->second, picture, last_x0->first);
       last_x0 = {request.step, picture};
     }
+    if (request.is_written) return false;
     workers.writing_.push([this, frame, texts = describe(request), picture = std::move(picture)] {
       attempt([&] { return write_frame(frame, picture, texts); });
     });

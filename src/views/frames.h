@@ -65,7 +65,11 @@ struct FrameRequest {
   NoiseLevel level;                    ///< for x0 the level of the step's first question; else the level reached
   Tensor latents;                      ///< [1, C, h, w]
   std::optional<int64_t> number = {};  ///< the number in the file's name; none: the step
+  bool is_written = false;             ///< the file is there: the next x0 is compared with it, and nothing is written
 };
+
+/// Its path in the run folder.
+std::string file_of(const FrameRequest& request);
 
 /// A frame that was written to the run folder.
 struct Frame {

@@ -9,6 +9,8 @@ import pytest
 
 COMMANDS = [
     "generate",
+    "resume",
+    "runs",
     "race",
     "schedule",
     "samplers",
@@ -28,11 +30,11 @@ def test_the_overview_fits_a_screen_and_has_each_command(run):
     told = run("help")
     assert (told.code, told.err) == (0, "")
     lines = told.out.splitlines()
-    assert len(lines) <= 24
+    assert len(lines) <= 40
     assert max(map(len, lines)) <= 80
     listed = lines[lines.index("Draw:") :]
     headings = [line for line in listed if re.fullmatch("[A-Z][a-z ]+:", line)]
-    assert headings == ["Draw:", "Experiments:", "Know:"]
+    assert headings == ["Draw:", "Go on from a run:", "Look at runs:", "Experiments:", "Know:"]
     assert [re.match("  ((model )?[a-z]+)", line)[1] for line in listed if line.startswith("  ")] == COMMANDS
     assert run("--help") == run("-h") == told
 
@@ -50,8 +52,8 @@ def test_help_of_a_command_says_how_it_may_end(run, command):
     told = " ".join(run(*command.split(), "--help").out.split("\nExit codes: ")[1].split("\n\n")[0].split())
     ends = {int(code): meaning for code, meaning in re.findall(r"(\d+) ([A-Za-z -]+)", told)}
     assert (ends[0], ends[2]) == ("done", "usage")
-    assert (3 in ends) == (command.split()[0] in ("generate", "race", "schedule", "tokens", "model"))
-    assert (143 in ends) == (command in ("generate", "race"))
+    assert (3 in ends) == (command.split()[0] in ("generate", "resume", "race", "schedule", "tokens", "model"))
+    assert (143 in ends) == (command in ("generate", "resume", "race"))
 
 
 def flags_in(text: str) -> set[str]:
