@@ -94,8 +94,9 @@ class Watcher {
   virtual ~Watcher() = default;
   /// @return an answer to use in place of the network's, such as a logged one; none: the network is asked
   virtual std::optional<Answer> recall(const Question&) { return std::nullopt; }
-  virtual void answered(const Question&, const Answer&) {}  ///< called for each answer, recalled ones too
-  virtual Verdict stepped(const Step&) { return {}; }       ///< called after each step
+  /// Called for each answer, recalled ones too; not for one that ends the trajectory because it is not finite.
+  virtual void answered(const Question&, const Answer&) {}
+  virtual Verdict stepped(const Step&) { return {}; }  ///< called after each step
   /// Called with the verdict that takes effect after the step: this watcher's, or that of all watchers in a chain.
   virtual void decided(const Step&, const Verdict&) {}
 };

@@ -77,6 +77,15 @@ int64_t left_in_groups(const std::filesystem::path& root) {
 
 }  // namespace
 
+std::optional<std::string> cpu_info(const std::string& name) {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    const size_t colon = line.find(": ");
+    if (line.starts_with(name) && colon != std::string::npos) return line.substr(colon + 2);
+  }
+  return std::nullopt;
+}
+
 int physical_cores(const std::filesystem::path& cpus) {
   const cpu_set_t allowed = allowed_cpus();
   std::set<std::string> cores;

@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
+#include <string>
 
 namespace steplapse {
 
@@ -10,6 +12,9 @@ namespace steplapse {
 /// core. Where the kernel does not say which cpus share a core, each cpu counts.
 /// @param cpus  the kernel's folder of cpus; a parameter for the tests
 int physical_cores(const std::filesystem::path& cpus = "/sys/devices/system/cpu");
+
+/// What /proc/cpuinfo says after "name : " of the first CPU, such as its "model name"; none where it does not say.
+std::optional<std::string> cpu_info(const std::string& name);
 
 /// Sets the number of libtorch's threads on the CPU.
 /// @param count  0: one per core, unless OMP_NUM_THREADS gives a number

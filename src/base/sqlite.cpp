@@ -4,8 +4,8 @@
 
 namespace steplapse::sqlite {
 
-Database::Database(const std::filesystem::path& path, int flags) : path_(path) {
-  if (sqlite3_open_v2(path.c_str(), &handle_, flags, nullptr) == SQLITE_OK) {
+Database::Database(const std::filesystem::path& path, int flags, const std::filesystem::path& file) : path_(path) {
+  if (sqlite3_open_v2(file.c_str(), &handle_, flags, nullptr) == SQLITE_OK) {
     sqlite3_busy_timeout(handle_, 60'000);  // a reader of the log may hold it for a while
     return;
   }

@@ -14,7 +14,9 @@ namespace steplapse::sqlite {
 /// An open database. Every failure is an OutputError with the file's name and SQLite's message.
 class Database {
  public:
-  Database(const std::filesystem::path& path, int flags);
+  /// @param file  what is opened in the place of `path`, such as a copy of it
+  Database(const std::filesystem::path& path, int flags, const std::filesystem::path& file);
+  Database(const std::filesystem::path& path, int flags) : Database(path, flags, path) {}
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
   ~Database() { sqlite3_close(handle_); }

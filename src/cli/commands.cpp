@@ -19,7 +19,6 @@ constexpr OtherWord kOtherWords[] = {
     {"sheet", ""},
     {"report", ""},
     {"sweep", ""},
-    {"resume", ""},
     {"img2img", ""},
     {"inpaint", ""},
     {"upscale", ""},

@@ -30,6 +30,8 @@ struct Command {
 
 // The commands, a file each.
 Command generate_command();
+Command resume_command();
+Command runs_command();
 Command race_command();
 Command replay_command();
 Command render_command();

@@ -9,7 +9,6 @@
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <iomanip>
 #include <iostream>
 #include <limits>
@@ -28,16 +27,6 @@
 
 namespace steplapse {
 namespace {
-
-/// What /proc/cpuinfo has after "name : ", of the first CPU.
-std::optional<std::string> cpu_info(const std::string& name) {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);) {
-    const size_t colon = line.find(": ");
-    if (line.starts_with(name) && colon != std::string::npos) return line.substr(colon + 2);
-  }
-  return std::nullopt;
-}
 
 /// Where it was loaded from: there may be several.
 std::string libtorch_text() {

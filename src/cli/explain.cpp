@@ -94,7 +94,7 @@ ordered_json json_of(const ExplainedRun& run) {
           {"seed", run.facts.recipe.seed},
           {"sampler", run.facts.recipe.sampler},
           {"guidance_scale", run.facts.recipe.guidance.scale},
-          {"state", run.state.text},
+          {"state", run.state.text()},
           {"measured_on", run.measured_on},
           {"thresholds", {{"settled", kSettled}, {"alike", kAlike}, {"little", kLittle}, {"straight", kStraight}}},
           {"final_rms", run.numbers.end_rms},
@@ -227,7 +227,7 @@ void print_straight(const ExplainedRun& run) {
 void print_text(const ExplainedRun& run) {
   say(in_quotes(run.facts.prompt) + ", seed " + std::to_string(run.facts.recipe.seed) + ": " +
       counted(std::ssize(run.numbers.steps), "step") + " of " + run.facts.recipe.sampler + ", guidance scale " +
-      plain(run.facts.recipe.guidance.scale) + " (" + run.state.text + ")");
+      plain(run.facts.recipe.guidance.scale) + " (" + run.state.text() + ")");
   std::cout << '\n';
   print_settlings(run);
   std::cout << '\n';

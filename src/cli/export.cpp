@@ -55,7 +55,7 @@ void check_at(const fs::path& run, const std::set<int64_t>& at, int64_t steps, c
   for (const int64_t step : at) {
     if (step >= 1 && step <= steps) continue;
     throw UsageError("--at " + std::to_string(step) + ": " + run.string() + " has steps 1 to " + std::to_string(steps) +
-                     (state.has_end ? "" : "; its log ends there"));
+                     (state.has_end() ? "" : "; its log ends there"));
   }
 }
 
@@ -81,11 +81,11 @@ int run_export(const CLI::App& command, ExportFlags& flags) {
   const fs::path run = existing_run(flags.run);
   check_writable(flags.file, flags.overwrite);
   const RunLog log = RunLog::open(log_in(run));
-  const RunState state = state_of(run, nlohmann::json::parse(log.facts_json()));
+  const RunState state = state_of(run);
   const History history = history_of(log);
   check_at(run, flags.at, std::ssize(history.steps), state);
-  if (!state.has_end || state.is_being_written)
-    warn(run.string() + ": " + state.text + "; its log has " + counted(std::ssize(history.steps), "step"));
+  if (!state.has_end() || state.is_being_written)
+    warn(run.string() + ": " + state.text() + "; its log has " + counted(std::ssize(history.steps), "step"));
 
   const NamedTensors tensors = run_tensors(history, names, flags.at);
   check_made(flags, command.count("--what") > 0, tensors, names);

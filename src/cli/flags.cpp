@@ -424,7 +424,8 @@ void add_model_flags(CLI::App& command, const std::string& group, RunningOptions
   add_device_flags(bind, running);
 }
 
-void add_running_flags(CLI::App& command, const std::string& group, RunningOptions& running, Readers& readers) {
+void add_running_flags(CLI::App& command, const std::string& group, RunningOptions& running, Readers& readers,
+                       UsualModel usual) {
   Binder bind(command, group, readers);
   const CLI::Option* model =
       bind("--model", "DIR", "The bundle's folder (STEPLAPSE_MODEL, or the model that comes with us)", running.model,
@@ -435,6 +436,7 @@ void add_running_flags(CLI::App& command, const std::string& group, RunningOptio
   bind("--grace", "SECONDS", "What a step has to end after Ctrl-C or SIGTERM; then the run ends where it is (10)",
        running.grace, number(0, kInfinity));
   bind("--progress", "HOW", "auto, bar, lines, json or none", running.progress, progress_of)->default_str("auto");
+  if (usual == UsualModel::left_open) return;
   readers.push_back([=, &running] {
     if (model->count() == 0 || running.model.empty()) running.model = default_model();
   });

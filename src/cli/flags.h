@@ -130,8 +130,12 @@ std::filesystem::path usual_model();
 /// --model, --device and --threads, for commands on runs that name their model themselves.
 void add_model_flags(CLI::App& command, const std::string& group, RunningOptions& running, Readers& readers);
 
-/// Which model runs where. Where --model is not given, the readers ask default_model().
-void add_running_flags(CLI::App& command, const std::string& group, RunningOptions& running, Readers& readers);
+/// What the readers do where --model is not given: they ask default_model(), or leave the model empty.
+enum class UsualModel { asked, left_open };
+
+/// Which model runs where.
+void add_running_flags(CLI::App& command, const std::string& group, RunningOptions& running, Readers& readers,
+                       UsualModel usual = UsualModel::asked);
 
 inline constexpr int64_t kMostPictures = 100'000;  ///< of one command
 

@@ -118,6 +118,8 @@ void add_running_group(CLI::App& command, GenerateFlags& flags) {
       ->type_name("DIR")
       ->group(group);
   command.add_flag("--overwrite", flags.options.overwrite, "Replace the run that is there")->group(group);
+  Binder bind(command, group, flags.running_readers);
+  bind("--stop-at", "K", "End after step K: its x0 is the final picture", flags.options.stop_at, integer(1));
   add_running_flags(command, group, flags.options.running, flags.running_readers);
   command.add_flag("--dry-run", flags.options.dry_run, "Say what would be done, and do nothing")->group(group);
   command.add_flag("--version", flags.version, "Print the version")->group(group);

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <ctime>
+#include <fstream>
 #include <string>
 #include <utility>
 
@@ -24,6 +25,7 @@ namespace fs = std::filesystem;
 // Deleted in this order: the log, by which a folder is known to hold a run, goes last.
 constexpr std::array kRunFiles{"run.json",          "steps.csv",          "final.png",
                                "final.safetensors", "run.sqlite-journal", "run.sqlite"};
+constexpr std::array kEnding{"run.json", "steps.csv", "final.png", "final.safetensors"};
 constexpr std::array kFrameKinds{"x0", "xt", "diff", "signed_diff", "cond", "uncond"};
 
 /// @return whether it was not there before
@@ -113,6 +115,7 @@ RunFolder RunFolder::create(const fs::path& path, bool overwrite) {
   refuse_existing_run(path, overwrite);
   const bool made = make_folders(path);
   RunFolder folder(path, lock(path), made);
+  folder.name_run("");
   refuse_existing_run(path, overwrite);  // again: one may have been written before the lock was ours
   try {
     delete_run(path);
@@ -120,6 +123,28 @@ RunFolder RunFolder::create(const fs::path& path, bool overwrite) {
     throw OutputError(path.string() + ": cannot delete the run there: " + error.code().message());
   }
   return folder;
+}
+
+RunFolder RunFolder::of_run(const fs::path& path) { return {path, lock(path), false}; }
+
+void RunFolder::name_run(const std::string& run) const {
+  if (::ftruncate(lock_, 0) != 0 || ::pwrite(lock_, run.data(), run.size(), 0) != static_cast<ssize_t>(run.size()))
+    throw OutputError((path_ / "run.lock").string() + ": cannot write: " + std::strerror(errno));
+}
+
+void RunFolder::delete_ending() const {
+  std::error_code error;
+  for (const char* name : kEnding) {
+    fs::remove(path_ / name, error);
+    if (error) throw OutputError((path_ / name).string() + ": cannot delete: " + error.message());
+  }
+}
+
+std::string run_named_in(const fs::path& run_folder) {
+  std::ifstream file(run_folder / "run.lock");
+  std::string run;
+  std::getline(file, run);
+  return run;
 }
 
 void RunFolder::discard() noexcept {

@@ -16,6 +16,15 @@ class RunFolder {
   ///                      can't be made
   static RunFolder create(const std::filesystem::path& path, bool overwrite);
 
+  /// Holds the folder of a run that is to go on. @throws OutputError  another process writes there; it can't be written
+  static RunFolder of_run(const std::filesystem::path& path);
+
+  /// Says in run.lock which run was made here: then another run's log is known. @param run  its log's facts_sha256
+  void name_run(const std::string& run) const;
+
+  /// Deletes what was written when the run ended: of one that goes on it is not true any more.
+  void delete_ending() const;
+
   /// For a run that could not begin: deletes its files, and the folder if it was made for this run.
   void discard() noexcept;
 
@@ -43,6 +52,9 @@ std::filesystem::path existing_run(const std::filesystem::path& path);
 std::vector<std::filesystem::path> runs_in(const std::filesystem::path& path);
 
 std::filesystem::path log_in(const std::filesystem::path& run_folder);  ///< its run.sqlite
+
+/// What RunFolder::name_run wrote; "" where nothing says it.
+std::string run_named_in(const std::filesystem::path& run_folder);
 
 /// Whether a program is writing this run now.
 bool is_being_written(const std::filesystem::path& run_folder);

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -10,7 +11,10 @@
 #include "base/sha256.h"
 #include "base/sqlite.h"
 #include "base/stopwatch.h"
+#include "base/temporary_folder.h"
+#include "base/text.h"
 #include "record/facts.h"
+#include "record/origin.h"
 #include "sampling/schedule_json.h"
 #include "steplapse/error.h"
 
@@ -27,8 +31,24 @@ using sqlite::Statement;
 // ones: without them, replaying such a run could not reproduce it.
 // Version 3 has guidance scales below 1 by the formula; before, such a run's answer was cond. cond may be NULL.
 // Version 4 has the latents that a watcher changed.
-// Version 5 has branches.
+// Version 5 has branches, all that is needed to go on with the run, and checksums of the settings and of changed latents.
 constexpr int64_t kLogVersion = 5;
+
+/// The keys of the table `run` that are written when the run ends. The checksum is that of all others.
+constexpr std::array kKeysOfTheEnd{"ended",         "ended_reason",          "frame_steps",
+                                   "warning",       "denoiser_load_seconds", "network_seconds",
+                                   "frame_seconds", "hidden_seconds",        "total_seconds"};
+constexpr const char* kChecksum = "facts_sha256";
+
+std::string keys_of_the_end() {
+  std::string list;
+  for (const std::string key : kKeysOfTheEnd) list += (list.empty() ? "'" : ", '") + key + "'";
+  return list;
+}
+
+constexpr const char* kResumptions =
+    "CREATE TABLE IF NOT EXISTS resumptions (id INTEGER PRIMARY KEY, date TEXT NOT NULL, step INTEGER NOT NULL, "
+    "ended TEXT, ended_reason TEXT, machine TEXT NOT NULL)";
 
 constexpr const char* kTables = R"(
 CREATE TABLE run (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -41,7 +61,9 @@ CREATE TABLE steps (step INTEGER PRIMARY KEY, timestep REAL, alpha REAL NOT NULL
   denoiser_ms REAL NOT NULL, decode_ms REAL, encode_ms REAL, write_ms REAL);
 CREATE TABLE earlier (id INTEGER PRIMARY KEY, last_step INTEGER NOT NULL, settings TEXT NOT NULL, levels TEXT NOT NULL);
 CREATE TABLE interventions (id INTEGER PRIMARY KEY, step INTEGER NOT NULL, kind TEXT NOT NULL, reason TEXT,
-  latents BLOB, shape TEXT);
+  latents BLOB, shape TEXT, latents_sha256 TEXT);
+CREATE TABLE prompts (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, first_step INTEGER NOT NULL, last_step INTEGER,
+  text TEXT, tokens TEXT NOT NULL);
 )";
 
 Blob bytes_of(const std::vector<double>& numbers) {
@@ -91,6 +113,8 @@ std::string exact_text(double value) { return nlohmann::json(value).dump(); }
 
 struct RunLog::Database : sqlite::Database {
   using sqlite::Database::Database;
+  explicit Database(const std::filesystem::path& path, std::unique_ptr<TemporaryFolder> copy)
+      : sqlite::Database(path, SQLITE_OPEN_READWRITE, copy->path() / "log"), copy_(std::move(copy)) {}
   ~Database() {
     try {
       commit();
@@ -110,28 +134,32 @@ struct RunLog::Database : sqlite::Database {
   }
 
   Stopwatch since_commit;
+
+ private:
+  std::unique_ptr<TemporaryFolder> copy_;  // what is open, in place of the log itself
 };
 
 RunLog::RunLog(std::unique_ptr<Database> database) : database_(std::move(database)) {}
 RunLog::RunLog(RunLog&&) noexcept = default;
 RunLog::~RunLog() = default;
 
-RunLog RunLog::create(const std::filesystem::path& path, const Facts& facts,
-                      const std::map<std::string, std::string>& texts) {
+RunLog RunLog::create(const std::filesystem::path& path, const Facts& facts, const Origin& origin,
+                      const std::vector<PromptText>& prompts) {
   RunLog log(std::make_unique<Database>(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE));
   Database& database = *log.database_;
   // A rollback journal, not WAL: a copy of the file alone stays whole, and network file systems work.
   database.execute("PRAGMA journal_mode = DELETE; PRAGMA synchronous = NORMAL; BEGIN;");
   database.execute("PRAGMA user_version = " + std::to_string(kLogVersion));
   database.execute(kTables);
+  database.execute(kResumptions);
 
   const Recipe& recipe = facts.recipe;
   const auto put = [&](const std::string& key, const auto& value) {
     sqlite::run(database, "INSERT INTO run VALUES (?, ?)", key, value);
   };
-  for (const auto& [key, value] : texts) put(key, value);
-  const nlohmann::ordered_json settings = settings_json(facts);
-  for (const auto& [key, value] : settings.items()) put_json(put, key, value);
+  for (const auto& rows : {origin_json(origin), settings_json(facts)}) {
+    for (const auto& [key, value] : rows.items()) put_json(put, key, value);
+  }
   put("levels", schedule_to_json(recipe.schedule).dump());
   if (!recipe.schedule.is_flow()) put("alphas_cumprod", bytes_of(recipe.schedule.alphas_cumprod));
   put("init_noise", bytes_of(recipe.init_noise));
@@ -142,20 +170,109 @@ RunLog RunLog::create(const std::filesystem::path& path, const Facts& facts,
                 branch->recipe.branched_after, settings_json(*branch->before).dump(),
                 schedule_to_json(branch->before->recipe.schedule).dump());
   }
+  for (const PromptText& prompt : prompts) {
+    sqlite::run(database, "INSERT INTO prompts (kind, first_step, last_step, text, tokens) VALUES (?, ?, ?, ?, ?)",
+                prompt.kind, prompt.first_step, prompt.last_step, prompt.text, prompt.tokens);
+  }
+  put(kChecksum, log.facts_sha256());
   database.execute("COMMIT");
   return log;
 }
 
+namespace {
+
+/// The log and its journal, where SQLite may roll it back.
+std::unique_ptr<TemporaryFolder> copy_of(const std::filesystem::path& log) {
+  auto copy = std::make_unique<TemporaryFolder>();
+  std::error_code error;
+  std::filesystem::copy_file(log, copy->path() / "log", error);
+  if (!error) std::filesystem::copy_file(log.string() + "-journal", copy->path() / "log-journal", error);
+  if (error) throw OutputError(log.string() + ": cannot copy: " + error.message());
+  return copy;
+}
+
+}  // namespace
+
 RunLog RunLog::open(const std::filesystem::path& path) {
-  // For writing: a log that was cut off in a transaction has a journal to roll back.
-  RunLog log(std::make_unique<Database>(path, SQLITE_OPEN_READWRITE));
-  const int64_t found = log.version();
-  if (found < 1) throw OutputError(path.string() + ": not the log of a run");
-  if (found > kLogVersion) {
-    throw OutputError(path.string() + ": a log of version " + std::to_string(found) + ", this program reads up to " +
-                      std::to_string(kLogVersion) + "; use a newer steplapse");
+  RunLog log(std::make_unique<Database>(path, SQLITE_OPEN_READONLY));
+  try {
+    log.check_version();
+  } catch (const OutputError&) {
+    std::error_code unreadable;
+    if (!std::filesystem::exists(path.string() + "-journal", unreadable)) throw;
+    log.database_ = std::make_unique<Database>(path, copy_of(path));  // SQLite rolls back where it can write
+    log.check_version();
   }
+  if (log.version() >= 5) log.check_facts();
   return log;
+}
+
+RunLog RunLog::go_on(const std::filesystem::path& path, const Resumption& resumption, const std::string& number) {
+  RunLog log(std::make_unique<Database>(path, SQLITE_OPEN_READWRITE));
+  log.check_version();
+  Database& database = *log.database_;
+  database.execute(std::string("BEGIN; ") + kResumptions);
+  sqlite::run(database, "INSERT INTO resumptions (date, step, ended, ended_reason, machine) VALUES (?, ?, ?, ?, ?)",
+              resumption.date, resumption.step, resumption.ended, resumption.ended_reason,
+              machine_json(resumption.machine).dump());
+  sqlite::run(database, "INSERT OR IGNORE INTO run VALUES ('number', ?)", number);
+  database.execute("DELETE FROM run WHERE key IN (" + keys_of_the_end() +
+                   "); "
+                   "DELETE FROM interventions WHERE kind = 'stop'; UPDATE steps SET x0_rms_to_final = NULL; COMMIT");
+  return log;
+}
+
+void RunLog::check_version() const {
+  const int64_t found = version();
+  const std::string place = database_->path().string();
+  if (!Statement(*database_, "SELECT 1 FROM sqlite_schema").next())
+    throw EmptyLog(place + ": is empty: its run ended before it began, and nothing is known of it");
+  if (found < 1) throw OutputError(place + ": not the log of a run");
+  if (found <= kLogVersion) return;
+  throw OutputError(place + ": a log of version " + std::to_string(found) + ", this program reads up to " +
+                    std::to_string(kLogVersion) + "; use a newer steplapse");
+}
+
+/// Of all that was written when the run began.
+std::string RunLog::facts_sha256() const {
+  std::string all;
+  const auto add = [&](const std::string& sql, int columns) {
+    Statement rows(*database_, sql.c_str());
+    while (rows.next()) {
+      for (int column = 0; column < columns; ++column) {
+        const int type = rows.type(column);
+        const std::string value =  // SQLite's text of a number leaves out its last bits
+            type == SQLITE_FLOAT ? std::to_string(std::bit_cast<uint64_t>(rows.real(column))) : rows.text(column);
+        all += std::to_string(type) + " " + std::to_string(value.size()) + " " + value;
+      }
+    }
+  };
+  add("SELECT key, value FROM run WHERE key NOT IN ('" + std::string(kChecksum) + "', " + keys_of_the_end() +
+          ") ORDER BY key",
+      2);
+  add("SELECT kind, first_step, last_step, text, tokens FROM prompts ORDER BY id", 5);
+  return sha256(all);
+}
+
+void RunLog::check_facts() const {
+  Statement row(*database_, "SELECT value FROM run WHERE key = 'facts_sha256'");
+  if (row.next() && row.text(0) == facts_sha256()) return;
+  throw OutputError(database_->path().string() +
+                    ": its settings lack their checksum (facts_sha256 in table 'run'); the log is damaged");
+}
+
+void RunLog::check_whole() const {
+  const std::string place = database_->path().string();
+  Statement check(*database_, "PRAGMA integrity_check(1)");
+  if (check.next() && check.text(0) != "ok")
+    throw OutputError(place + ": " + escaped(check.text(0)) + "; the log is damaged");
+  for (const std::string table : {"calls", "steps"}) {
+    const std::string number = table.substr(0, 4);  // call, step
+    Statement row(*database_, ("SELECT count(*), ifnull(max(" + number + "), 0) FROM " + table).c_str());
+    row.next();
+    if (row.integer(0) != row.integer(1))
+      throw OutputError(place + ": table '" + table + "' lacks some of its rows; the log is damaged");
+  }
 }
 
 int64_t RunLog::version() const {
@@ -206,6 +323,13 @@ void RunLog::set_frame(int64_t step, const FrameTimes& times, const std::optiona
                    change->mean_abs, change->psnr, change->compared_step, step);
 }
 
+void RunLog::forget_frames(int64_t from_step) {
+  database_->write(
+      "UPDATE steps SET x0_mean_abs_change = NULL, x0_psnr_change = NULL, x0_compared_step = NULL, decode_ms = NULL, "
+      "encode_ms = NULL, write_ms = NULL WHERE step >= ?",
+      from_step);
+}
+
 void RunLog::set_distances(const std::map<int64_t, double>& x0_rms_to_final) {
   for (const auto& [step, distance] : x0_rms_to_final) {
     database_->write("UPDATE steps SET x0_rms_to_final = ? WHERE step = ?", distance, step);
@@ -218,16 +342,27 @@ void RunLog::add_stop(int64_t step, const std::string& reason) {
 
 void RunLog::add_latents(int64_t step, const Tensor& x, const std::string& reason) {
   const Tensor latents = x.contiguous();
-  database_->write("INSERT INTO interventions (step, kind, reason, latents, shape) VALUES (?, 'latents', ?, ?, ?)",
-                   step, reason, bytes_of(latents), shape_json(latents));
+  database_->write(
+      "INSERT INTO interventions (step, kind, reason, latents, shape, latents_sha256) VALUES (?, 'latents', ?, ?, ?, "
+      "?)",
+      step, reason, bytes_of(latents), shape_json(latents), checksum(latents));
 }
 
+namespace {
+
+const std::string& checked_key(const std::string& key) {
+  if (std::find(kKeysOfTheEnd.begin(), kKeysOfTheEnd.end(), key) != kKeysOfTheEnd.end()) return key;
+  throw std::logic_error("'" + key + "' is not among the keys that are written when a run ends");
+}
+
+}  // namespace
+
 void RunLog::set_totals(const std::map<std::string, double>& totals) {
-  for (const auto& [key, value] : totals) database_->write("INSERT INTO run VALUES (?, ?)", key, value);
+  for (const auto& [key, value] : totals) database_->write("INSERT INTO run VALUES (?, ?)", checked_key(key), value);
 }
 
 void RunLog::set_texts(const std::map<std::string, std::string>& texts) {
-  for (const auto& [key, value] : texts) database_->write("INSERT INTO run VALUES (?, ?)", key, value);
+  for (const auto& [key, value] : texts) database_->write("INSERT INTO run VALUES (?, ?)", checked_key(key), value);
 }
 
 void RunLog::end(const std::string& status, const std::string& reason) {
@@ -270,6 +405,16 @@ void add_earlier(sqlite::Database& database, Facts& facts) {
   link(facts);
 }
 
+/// What `read` makes of the table `run`; what it does not understand is an OutputError.
+template <typename Read>
+auto understood(const std::filesystem::path& path, Read read) {
+  try {
+    return read();
+  } catch (const std::exception& error) {
+    throw OutputError(path.string() + ": table 'run' is not as this program writes it: " + failure_of(error).message);
+  }
+}
+
 }  // namespace
 
 Facts RunLog::facts() const {
@@ -278,7 +423,7 @@ Facts RunLog::facts() const {
   if (!noise.next()) throw OutputError(database_->path().string() + ": the log has no 'init_noise'");
   Statement alphas(*database_, "SELECT value FROM run WHERE key = 'alphas_cumprod'");
   const bool has_alphas = alphas.next();
-  try {
+  return understood(database_->path(), [&] {
     Facts facts = facts_of(logged, version());
     Recipe& recipe = facts.recipe;
     recipe.schedule = schedule_from_json(nlohmann::json::parse(logged.at("levels").get<std::string>()));
@@ -287,10 +432,49 @@ Facts RunLog::facts() const {
     recipe.init_noise_given = logged.at("init_noise_given") == 1;
     if (version() >= 5) add_earlier(*database_, facts);
     return facts;
-  } catch (const std::exception& error) {
-    throw OutputError(database_->path().string() +
-                      ": table 'run' is not as this program writes it: " + failure_of(error).message);
+  });
+}
+
+Origin RunLog::origin() const {
+  return understood(database_->path(), [&] { return origin_of(nlohmann::json::parse(facts_json())); });
+}
+
+std::vector<PromptText> RunLog::prompts() const {
+  std::vector<PromptText> all;
+  if (version() < 5) return all;
+  Statement rows(*database_, "SELECT kind, first_step, last_step, text, tokens FROM prompts ORDER BY id");
+  while (rows.next()) {
+    PromptText prompt{.kind = rows.text(0), .first_step = rows.integer(1), .tokens = rows.text(4)};
+    if (!rows.is_null(2)) prompt.last_step = rows.integer(2);
+    if (!rows.is_null(3)) prompt.text = rows.text(3);
+    all.push_back(std::move(prompt));
   }
+  return all;
+}
+
+std::vector<Resumption> RunLog::resumptions() const {
+  std::vector<Resumption> all;
+  if (Statement table(*database_, "SELECT 1 FROM sqlite_master WHERE name = 'resumptions'"); !table.next()) return all;
+  Statement rows(*database_, "SELECT date, step, ended, ended_reason, machine FROM resumptions ORDER BY id");
+  while (rows.next()) {
+    const nlohmann::json machine = nlohmann::json::parse(rows.text(4), nullptr, /*allow_exceptions=*/false);
+    Resumption resumption{.date = rows.text(0), .step = rows.integer(1)};
+    if (!rows.is_null(2)) resumption.ended = rows.text(2);
+    if (!rows.is_null(3)) resumption.ended_reason = rows.text(3);
+    resumption.machine = understood(database_->path(), [&] { return machine_of(machine); });
+    all.push_back(std::move(resumption));
+  }
+  return all;
+}
+
+int64_t RunLog::calls() const {
+  Statement row(*database_, "SELECT count(*) FROM calls");
+  return row.next() ? row.integer(0) : 0;
+}
+
+int64_t RunLog::last_step_asked() const {
+  Statement row(*database_, "SELECT ifnull(max(step), 0) FROM calls");
+  return row.next() ? row.integer(0) : 0;
 }
 
 Recipe RunLog::recipe() const { return facts().recipe; }
@@ -322,8 +506,18 @@ std::optional<int64_t> RunLog::stopped_at() const {
 
 Tensor RunLog::latents_after(int64_t step) const {
   if (version() < 4) return {};
-  Statement row(*database_, "SELECT latents, shape FROM interventions WHERE kind = 'latents' AND step = ?", step);
-  return row.next() ? tensor_of(row.text(0), row.text(1)) : Tensor();
+  Statement row(*database_, "SELECT * FROM interventions WHERE kind = 'latents' AND step = ?", step);
+  if (!row.next()) return {};
+  const std::string bytes = row.text(4);
+  if (version() >= 5 && sha256(bytes) != row.text(6)) {
+    throw OutputError(database_->path().string() + ": the changed latents after step " + std::to_string(step) +
+                      " lack their checksum; the log is damaged");
+  }
+  return tensor_of(bytes, row.text(5));
+}
+
+bool RunLog::has_changed_latents() const {
+  return Statement(*database_, "SELECT 1 FROM interventions WHERE kind = 'latents'").next();
 }
 
 std::optional<RunLog::Call> RunLog::call(int64_t number) const {

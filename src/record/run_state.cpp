@@ -3,19 +3,28 @@
 #include <nlohmann/json.hpp>
 
 #include "record/run_folder.h"
+#include "steplapse/run_log.h"
 
 namespace steplapse {
 
-RunState state_of(const std::filesystem::path& run_folder, const nlohmann::json& facts) {
-  RunState state{.has_end = facts.contains("ended"), .is_being_written = is_being_written(run_folder)};
-  if (state.is_being_written) {
-    state.text = "is being written";
-  } else if (!state.has_end) {
-    state.text = "was cut off";
-  } else {
-    const std::string reason = facts.value("ended_reason", "");
-    state.text = facts.at("ended").get<std::string>() + (reason.empty() ? "" : ": " + reason);
-  }
+std::string RunState::text() const {
+  if (is_being_written) return "is being written";
+  if (!has_end()) return "was cut off";
+  return ended + (ended_reason.empty() ? "" : ": " + ended_reason);
+}
+
+RunState state_of(const std::filesystem::path& folder) {
+  const RunLog log = RunLog::open(log_in(folder));
+  RunState state{.folder = folder, .facts = log.facts(), .origin = log.origin(), .log_version = log.version()};
+  if (!state.facts.recipe.init_noise_given) state.facts.recipe.init_noise.reset();
+  const auto logged = nlohmann::json::parse(log.facts_json());
+  state.steps = static_cast<int64_t>(log.steps().size());
+  state.ended = logged.value("ended", "");
+  state.ended_reason = logged.value("ended_reason", "");
+  state.is_being_written = is_being_written(folder);
+  const std::string named = run_named_in(folder);
+  state.is_of_this_folder = named.empty() || log.version() < 5 || named == log.facts_sha256();
+  state.resumed = static_cast<int64_t>(log.resumptions().size());
   return state;
 }
 

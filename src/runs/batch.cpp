@@ -50,6 +50,9 @@ Plan planned(const Manifest& manifest, const Options& options, const Request& re
     Plan plan = make_plan(manifest, request.settings);
     if (plan.made_steps) check_frames(options.frames, *plan.made_steps);
     if (const auto warning = warning_of_unasked(options.frames, plan.recipe)) plan.warnings.push_back(*warning);
+    if (options.stop_at && plan.made_steps && *options.stop_at > *plan.made_steps)
+      throw UsageError("`stop_at` " + std::to_string(*options.stop_at) + ": the run has " +
+                       counted(*plan.made_steps, "step"));
     return plan;
   } catch (const UsageError& error) {
     throw UsageError(with_source(request.source, error.what()));
@@ -62,21 +65,20 @@ std::string numbered_folder(size_t run, const Plan& plan) {
   return number + slug(plan.prompt) + "-" + std::to_string(plan.recipe.seed);
 }
 
-/// A run before it begins. Thousands may wait, so those that draw their start from the seed do so when they begin.
-struct Waiting {
-  std::string source;  ///< of its request
-  Plan plan;
-  std::filesystem::path folder;
-};
+// Thousands of runs may wait, so those that draw their start from the seed do so when they begin.
 
 void drop_drawn_noise(Recipe& recipe) {
   if (!recipe.init_noise_given) recipe.init_noise.reset();
 }
 
-void draw_noise(const Manifest& manifest, Plan& plan) {
-  if (plan.recipe.init_noise.defined()) return;
-  plan.recipe.init_noise =
-      Noise(plan.recipe.rng, plan.recipe.seed).draw(latents_shape(manifest, {plan.width, plan.height}));
+Plan with_noise(const Manifest& manifest, const Task& task) {
+  if (task.logged) return plan_of(RunLog::open(log_in(task.folder)).facts());
+  Plan plan = task.plan;
+  if (!plan.recipe.init_noise.defined()) {
+    plan.recipe.init_noise =
+        Noise(plan.recipe.rng, plan.recipe.seed).draw(latents_shape(manifest, {plan.width, plan.height}));
+  }
+  return plan;
 }
 
 /// A signal came before there was anything to finish.
@@ -89,18 +91,18 @@ void say_nothing_has_begun(Progress& progress, int signal) {
 /// The runs from the first denoiser call to the last closed log. At most as many are begun as share a call.
 class Batch {
  public:
-  Batch(const Options& options, const Bundle& bundle, const std::vector<Waiting>& runs, Warnings& warnings,
-        Progress& progress)
-      : options_(options),
+  Batch(const Bundle& bundle, const std::vector<Task>& runs, const RunningOptions& running,
+        const std::filesystem::path& folder, Warnings& warnings, Progress& progress)
+      : running_(running),
         bundle_(bundle),
         runs_(runs),
         warnings_(warnings),
         progress_(progress),
-        provenance_(provenance_of(bundle, options)),
+        here_(origin_here(bundle, static_cast<int64_t>(runs.size()), running.max_batch)),
         workers_(bundle.device() == "cpu" ? FrameWorkers::Decoding::between_steps : FrameWorkers::Decoding::beside),
         engine_([&bundle](const auto&... question) { return bundle.denoise(question...); },
-                bundle.manifest().training_noise.prediction_type, options.running.max_batch.value_or(1)) {
-    summary_.folder = options.out;
+                bundle.manifest().training_noise.prediction_type, running.max_batch.value_or(1)) {
+    summary_.folder = folder;
   }
 
   int go() {
@@ -136,17 +138,16 @@ class Batch {
 
   void begin(size_t run) {
     const std::string& source = runs_[run].source;
-    Plan plan = runs_[run].plan;
-    draw_noise(bundle_.manifest(), plan);
-    Guidance guidance = guidance_of(source, plan);
-    look_at_size(source, plan, guidance);
-    if (runs_.size() > 1 && !options_.running.max_batch) limit_batch(plan.recipe, guidance);
+    Task task = runs_[run];
+    task.plan = with_noise(bundle_.manifest(), task);
+    Guidance guidance = guidance_of(source, task.plan);
+    look_at_size(source, task.plan, guidance);
+    if (runs_.size() > 1 && !running_.max_batch) limit_batch(task.plan.recipe, guidance);
 
-    watch_.give(options_.running.grace);
+    watch_.give(running_.grace);
     const std::lock_guard guard(mutex_);
     const auto number = static_cast<int64_t>(run) + 1;
-    auto recorded = std::make_unique<RecordedRun>(number, options_, bundle_, std::move(plan), runs_[run].folder,
-                                                  provenance_, workers_, progress_);
+    auto recorded = std::make_unique<RecordedRun>(number, std::move(task), bundle_, here_, workers_, progress_);
     const size_t index = engine_.add(start(recorded->plan().recipe), std::move(guidance), recorded->watcher());
     begun_[index] = {run, std::move(recorded)};
     has_begun_ = true;
@@ -259,13 +260,13 @@ class Batch {
     std::unique_ptr<RecordedRun> recorded;
   };
 
-  const Options& options_;
+  const RunningOptions& running_;
   const Bundle& bundle_;
-  const std::vector<Waiting>& runs_;
+  const std::vector<Task>& runs_;
   Warnings& warnings_;
   Progress& progress_;
   const Stopwatch since_start_;
-  const std::map<std::string, std::string> provenance_;
+  const Origin here_;
   BatchSummary summary_;
   std::exception_ptr error_;  // the first
   size_t next_ = 0;
@@ -282,10 +283,10 @@ class Batch {
 };
 
 /// Everything that can be refused is, before anything is loaded or written.
-std::vector<Waiting> plan_requests(const Manifest& manifest, Options& options, Warnings& warnings, Progress& progress) {
+std::vector<Task> plan_requests(const Manifest& manifest, Options& options, Warnings& warnings, Progress& progress) {
   const bool several = options.requests.size() > 1;
   if (several && options.out.empty()) options.out = default_batch_folder(options.requests.size());
-  std::vector<Waiting> runs;
+  std::vector<Task> runs;
   int64_t steps = 0;
   for (const Request& request : options.requests) {
     Plan plan = planned(manifest, options, request);
@@ -303,7 +304,14 @@ std::vector<Waiting> plan_requests(const Manifest& manifest, Options& options, W
                        frames_in(options.frames, plan.recipe, plan.made_steps.value_or(plan.steps())));
     }
     steps += plan.made_steps.value_or(plan.steps());
-    runs.push_back({request.source, std::move(plan), folder});
+    runs.push_back({.source = request.source,
+                    .plan = std::move(plan),
+                    .folder = folder,
+                    .picture = options.picture,
+                    .frames = options.frames,
+                    .decoder = options.decoder,
+                    .stop_at = options.stop_at,
+                    .overwrite = options.overwrite});
   }
   if (several && !options.dry_run) progress.batch_started(static_cast<int64_t>(runs.size()), steps, options.out);
   return runs;
@@ -314,27 +322,22 @@ int run_reporting(Options options, Progress& progress) {
   const Manifest& manifest = folder.manifest();
   check_decoder(manifest, options.decoder);
   Warnings warnings([&](const std::string& text) { progress.warning(text); });
-  const std::vector<Waiting> runs = plan_requests(manifest, options, warnings, progress);
+  const std::vector<Task> runs = plan_requests(manifest, options, warnings, progress);
   if (options.dry_run) return 0;
-
-  set_threads(options.running.threads);
-  const Bundle bundle = [&] {
-    const SignalWatch watch([&](int signal) { say_nothing_has_begun(progress, signal); });
-    return load_bundle(std::move(folder), options.running.device, {options.decoder});
-  }();
-  return Batch(options, bundle, runs, warnings, progress).go();
+  const Bundle bundle = load_for_runs(std::move(folder), options.running, {options.decoder}, progress);
+  return make_runs(bundle, runs, options.running, options.out, warnings, progress);
 }
 
 }  // namespace
 
-int run_batch(const Options& options) {
-  const auto progress = make_progress(options.running.progress);
+int with_progress(ProgressMode mode, const std::function<int(Progress&)>& work) {
+  const auto progress = make_progress(mode);
   const auto say_on_output = [&](const std::string& text) {
-    if (options.running.progress == ProgressMode::json) return progress->warning(text);
+    if (mode == ProgressMode::json) return progress->warning(text);
     std::cout << "steplapse: warning: " << text << std::endl;
   };
   try {
-    const int code = run_reporting(options, *progress);
+    const int code = work(*progress);
     say_which_reader_left(say_on_output);
     return code;
   } catch (const std::exception& error) {
@@ -342,6 +345,22 @@ int run_batch(const Options& options) {
     say_which_reader_left(say_on_output);
     throw;
   }
+}
+
+Bundle load_for_runs(BundleFolder folder, const RunningOptions& running, const std::vector<std::string>& decoders,
+                     Progress& progress) {
+  set_threads(running.threads);
+  const SignalWatch watch([&](int signal) { say_nothing_has_begun(progress, signal); });
+  return load_bundle(std::move(folder), running.device, decoders);
+}
+
+int make_runs(const Bundle& bundle, const std::vector<Task>& tasks, const RunningOptions& running,
+              const std::filesystem::path& folder, Warnings& warnings, Progress& progress) {
+  return Batch(bundle, tasks, running, folder, warnings, progress).go();
+}
+
+int run_batch(const Options& options) {
+  return with_progress(options.running.progress, [&](Progress& progress) { return run_reporting(options, progress); });
 }
 
 }  // namespace steplapse

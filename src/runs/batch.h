@@ -1,6 +1,15 @@
 #pragma once
 
+#include <filesystem>
+#include <functional>
+#include <vector>
+
+#include "base/warnings.h"
+#include "model/bundle_folder.h"
 #include "runs/options.h"
+#include "runs/progress.h"
+#include "runs/task.h"
+#include "steplapse/bundle.h"
 
 namespace steplapse {
 
@@ -10,5 +19,19 @@ namespace steplapse {
 /// @return the exit code: 0, or 130 / 143 for runs that a signal ended after some step; after the grace the process ends
 /// @throws Error and what else the network or the disk throws; a run that had begun is then marked `failed`
 int run_batch(const Options& options);
+
+// What it is made of, for other commands that make runs.
+
+/// Does a command's work, and tells the progress how it fails. @return what `work` does
+int with_progress(ProgressMode mode, const std::function<int(Progress&)>& work);
+
+/// Loads the bundle on the threads and the device that the user asked for.
+Bundle load_for_runs(BundleFolder folder, const RunningOptions& running, const std::vector<std::string>& decoders,
+                     Progress& progress);
+
+/// Samples the tasks together, new ones and those that go on. @param folder  that of several
+/// @return, @throws  as run_batch
+int make_runs(const Bundle& bundle, const std::vector<Task>& tasks, const RunningOptions& running,
+              const std::filesystem::path& folder, Warnings& warnings, Progress& progress);
 
 }  // namespace steplapse

@@ -73,11 +73,11 @@ Images images_of(const History& history, const std::function<Tensor(const Tensor
 ExplainedRun explain_run(const ExplainOptions& options, const std::function<void(const std::string&)>& warn) {
   const RunLog log = RunLog::open(log_in(options.run));
   const auto logged = nlohmann::json::parse(log.facts_json());
-  ExplainedRun explained{.facts = log.facts(), .state = state_of(options.run, logged)};
+  ExplainedRun explained{.facts = log.facts(), .state = state_of(options.run)};
   const History history = history_of(log);
   if (history.steps.empty()) throw UsageError(options.run.string() + ": its log has no step yet");
   if (!history.latents.defined())
-    warn(options.run.string() + ": " + explained.state.text + "; the end is the last x0 of its log, at step " +
+    warn(options.run.string() + ": " + explained.state.text() + "; the end is the last x0 of its log, at step " +
          std::to_string(history.steps.size()));
   explained.numbers = explain(history);
 

@@ -33,9 +33,10 @@ struct Request {
 struct Options {
   std::vector<Request> requests;  ///< at least one; those of several have seeds
   FrameSelection frames;
-  std::string decoder = "full";   ///< for the frames; the final picture is always by `full`
-  std::filesystem::path out;      ///< the run's folder, or that of several runs' folders; empty: default_run_folder
-  std::filesystem::path picture;  ///< where the final picture of a single run goes besides; empty: nowhere
+  std::string decoder = "full";    ///< for the frames; the final picture is always by `full`
+  std::filesystem::path out;       ///< the run's folder, or that of several runs' folders; empty: default_run_folder
+  std::filesystem::path picture;   ///< where the final picture of a single run goes besides; empty: nowhere
+  std::optional<int64_t> stop_at;  ///< the step that each run ends after; none: the last one
   bool dry_run = false;
   bool overwrite = false;
   RunningOptions running;

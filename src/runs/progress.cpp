@@ -50,6 +50,20 @@ std::string starting_line(const Plan& plan, const Manifest& manifest, const std:
          std::to_string(plan.width) + "x" + std::to_string(plan.height) + " -> " + folder.string();
 }
 
+/// @param verb  what is done: goes on, would go on
+std::string going_on_line(const Plan& plan, const std::filesystem::path& folder, int64_t logged_steps,
+                          const std::string& verb) {
+  const std::string place = folder.string() + ": ", prompt = in_quotes(plan.prompt);
+  if (plan.made_steps == logged_steps) {
+    return place + verb + " with the final picture of " + prompt + "; all " + counted(logged_steps, "step") +
+           " are in the log";
+  }
+  return place + verb + " with step " + std::to_string(logged_steps + 1) +
+         (plan.made_steps ? " of " + std::to_string(*plan.made_steps) : "") + " of " + prompt + "; " +
+         (logged_steps == 0 ? "none is" : std::to_string(logged_steps) + (logged_steps == 1 ? " is" : " are")) +
+         " in the log";
+}
+
 /// How often the network will be asked.
 std::string calls_text(const Plan& plan) {
   if (!plan.made_steps) return "as many denoiser calls as the sampler likes";
@@ -116,11 +130,16 @@ class Counting : public Progress {
     since_start_.restart();
     say(counted(runs, "run") + " -> " + folder.string());
   }
-  void started(int64_t, const Plan& plan, const Manifest& manifest, const std::filesystem::path& folder) override {
+  void goes_on(int64_t, const Plan& plan, const std::filesystem::path& folder, int64_t logged_steps) override {
+    say(going_on_line(plan, folder, logged_steps, "goes on"));
+  }
+  void started(int64_t, const Plan& plan, const Manifest& manifest, const std::filesystem::path& folder,
+               int64_t logged_steps) override {
     if (runs_ > 0) return;
     steps_ = plan.made_steps.value_or(plan.steps());
+    step_ = logged_steps_ = logged_steps;
     since_start_.restart();
-    say(starting_line(plan, manifest, folder));
+    if (logged_steps == 0) say(starting_line(plan, manifest, folder));
   }
   void step(int64_t, const StepRow&) override {
     const std::lock_guard guard(mutex_);
@@ -132,7 +151,7 @@ class Counting : public Progress {
     const std::lock_guard guard(mutex_);
     if (frame.kind == FrameKind::final) return;
     ++frames_;
-    if (step_ > 0) show();
+    if (step_ > logged_steps_) show();
   }
   void done(int64_t, const Summary& summary) override {
     const std::lock_guard guard(mutex_);
@@ -152,7 +171,7 @@ class Counting : public Progress {
 
   /// What matters most comes first.
   std::vector<std::string> state() const {
-    const double rate = static_cast<double>(step_) / seconds_;
+    const double rate = static_cast<double>(step_ - logged_steps_) / seconds_;
     const int64_t left = std::max<int64_t>(0, steps_ - step_);
     std::vector<std::string> parts;
     if (runs_ > 0) parts.push_back(std::to_string(over_) + "/" + counted(runs_, "run"));
@@ -167,6 +186,7 @@ class Counting : public Progress {
   Stopwatch since_start_;
   double seconds_ = 0;  // at the last step
   int64_t steps_ = 0, step_ = 0, frames_ = 0;
+  int64_t logged_steps_ = 0;     // of one alone that goes on
   int64_t runs_ = 0, over_ = 0;  // of several; 0 of one alone
 };
 
@@ -213,8 +233,25 @@ class Json : public Progress {
   void batch_started(int64_t runs, int64_t steps, const std::filesystem::path& folder) override {
     say({{"event", "batch"}, {"runs", runs}, {"steps", steps}, {"folder", folder.string()}});
   }
-  void started(int64_t run, const Plan& plan, const Manifest& manifest, const std::filesystem::path& folder) override {
-    say(event_of("start", run, plan, manifest, folder));
+  void nothing_left(const std::filesystem::path& folder, const std::string& why) override {
+    say({{"event", "nothing_left"}, {"folder", folder.string()}, {"message", why}});
+  }
+  void would_go_on(int64_t run, const Plan& plan, const std::filesystem::path& folder, int64_t logged_steps) override {
+    goes_on(run, plan, folder, logged_steps);
+  }
+  void goes_on(int64_t run, const Plan& plan, const std::filesystem::path& folder, int64_t logged_steps) override {
+    say({{"event", "goes_on"},
+         {"run", run},
+         {"prompt", plan.prompt},
+         {"steps", plan.steps()},
+         {"logged_steps", logged_steps},
+         {"folder", folder.string()}});
+  }
+  void started(int64_t run, const Plan& plan, const Manifest& manifest, const std::filesystem::path& folder,
+               int64_t logged_steps) override {
+    ordered_json event = event_of("start", run, plan, manifest, folder);
+    if (logged_steps > 0) event["logged_steps"] = logged_steps;
+    say(event);
   }
   void planned(int64_t run, const Plan& plan, const Manifest& manifest, const std::filesystem::path& folder,
                int64_t frames) override {
@@ -338,6 +375,14 @@ void Progress::planned(int64_t, const Plan& plan, const Manifest& manifest, cons
                                     : "")
             << ", guidance scale " << recipe.guidance.scale << ", eta " << recipe.options.eta << ": "
             << calls_text(plan) << ", " << counted(frames, "frame") << "\n";
+}
+
+void Progress::nothing_left(const std::filesystem::path& folder, const std::string& why) {
+  std::cout << folder.string() << ": " << why << '\n';
+}
+
+void Progress::would_go_on(int64_t, const Plan& plan, const std::filesystem::path& folder, int64_t logged_steps) {
+  std::cout << going_on_line(plan, folder, logged_steps, "would go on") << '\n';
 }
 
 void Progress::run_failed(int64_t, const std::filesystem::path& folder, const Failure& failure) {

@@ -48,7 +48,15 @@ class Progress {
   virtual void planned(int64_t run, const Plan&, const Manifest&, const std::filesystem::path&, int64_t frames);
   /// Before the first of several runs; never for one alone.
   virtual void batch_started(int64_t /*runs*/, int64_t /*steps*/, const std::filesystem::path& /*folder*/) {}
-  virtual void started(int64_t /*run*/, const Plan&, const Manifest&, const std::filesystem::path&) {}
+  /// Why nothing is done about a run, or about several.
+  virtual void nothing_left(const std::filesystem::path& folder, const std::string& why);
+  /// What would be or will be done about an unfinished run. @param logged_steps  that its log is enough for
+  virtual void would_go_on(int64_t run, const Plan&, const std::filesystem::path& folder, int64_t logged_steps);
+  virtual void goes_on(int64_t /*run*/, const Plan&, const std::filesystem::path& /*folder*/,
+                       int64_t /*logged_steps*/) {}
+  /// @param logged_steps  0 but of a run that goes on
+  virtual void started(int64_t /*run*/, const Plan&, const Manifest&, const std::filesystem::path&,
+                       int64_t /*logged_steps*/) {}
   virtual void step(int64_t /*run*/, const StepRow&) {}
   virtual void frame(int64_t /*run*/, const Frame&) {}
   virtual void done(int64_t /*run*/, const Summary&) {}

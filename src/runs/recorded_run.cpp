@@ -1,7 +1,6 @@
 #include "runs/recorded_run.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include <chrono>
 #include <nlohmann/json.hpp>
@@ -11,7 +10,6 @@
 #include "base/signals.h"
 #include "base/text.h"
 #include "steplapse/error.h"
-#include "steplapse/version.h"
 #include "views/picture_text.h"
 #include "views/run_tables.h"
 
@@ -22,54 +20,71 @@ constexpr size_t kAnyPicture = size_t{1} << 40;  // bytes of a PNG of our own
 
 }  // namespace
 
-std::map<std::string, std::string> provenance_of(const Bundle& bundle, const Options& options) {
-  const Manifest& manifest = bundle.manifest();
-  return {{"version", STEPLAPSE_VERSION},
-          {"libtorch", libtorch_version()},
-          {"model", manifest.name},
-          {"model_sha256", manifest.sha256},
-          {"device", bundle.device()},
-          {"threads", std::to_string(at::get_num_threads())},
-          {"decoder", options.decoder},
-          {"runs", std::to_string(options.requests.size())},
-          {"max_batch", options.running.max_batch ? std::to_string(*options.running.max_batch) : "auto"}};
-}
-
-RecordedRun::RecordedRun(int64_t number, const Options& options, const Bundle& bundle, Plan plan,
-                         const std::filesystem::path& folder, const std::map<std::string, std::string>& provenance,
-                         FrameWorkers& workers, Progress& progress, Watcher* own)
+RecordedRun::RecordedRun(int64_t number, Task task, const Bundle& bundle, const Origin& here, FrameWorkers& workers,
+                         Progress& progress, Watcher* own)
     : number_(number),
-      options_(options),
+      task_(std::move(task)),
       bundle_(bundle),
-      plan_(std::move(plan)),
+      here_(here),
       progress_(progress),
-      folder_(RunFolder::create(folder, options.overwrite)),
-      signal_(plan_.recipe.schedule.levels.back()) {
+      folder_(task_.logged ? RunFolder::of_run(task_.folder) : RunFolder::create(task_.folder, task_.overwrite)),
+      signal_(plan().recipe.schedule.levels.back(),
+              task_.logged ? static_cast<int64_t>(task_.logged->steps.size()) : 0),
+      stop_at_(task_.stop_at, plan().recipe.schedule.levels.back()) {
   try {
-    auto texts = provenance;
-    texts["started"] = date_now();
-    log_.emplace(RunLog::create(folder_.path() / "run.sqlite", plan_, texts));
+    if (task_.logged) {
+      go_on_with_log();
+    } else {
+      begin_log();
+    }
     log_writer_.emplace(*log_);
     frames_.emplace(
         workers, folder_.path(),
         [this](const FrameRequest& request) { return bundle_.decode(decoder_of(request), request.latents); },
         [this](const FrameRequest& request) {
-          return picture_texts(bundle_.manifest(), plan_, decoder_of(request), request);
+          return picture_texts(bundle_.manifest(), plan(), decoder_of(request), request);
         },
         [this](const Frame& frame) { written(frame); });
-    progress_.started(number_, plan_, bundle_.manifest(), folder_.path());
-    recorder_.emplace(number_, plan_, options_.frames, ending_, *log_writer_, *frames_, progress_);
+    progress_.started(number_, plan(), bundle_.manifest(), folder_.path(),
+                      task_.logged ? task_.logged->refed_steps : 0);
+    recorder_.emplace(number_, task_, ending_, *log_writer_, *frames_, progress_);
+    if (reader_) watchers_.add(*reader_);
     watchers_.add(*recorder_);
     watchers_.add(signal_);
+    watchers_.add(stop_at_);
     if (own) watchers_.add(*own);
   } catch (...) {
     recorder_.reset();
     frames_.reset();
     log_writer_.reset();
     log_.reset();
-    folder_.discard();
+    if (!task_.logged) folder_.discard();
     throw;
   }
+}
+
+void RecordedRun::begin_log() {
+  log_.emplace(RunLog::create(log_in(folder_.path()), plan(), origin_of(task_, here_), prompt_texts(bundle_, plan())));
+  folder_.name_run(log_->facts_sha256());
+}
+
+void RecordedRun::go_on_with_log() {
+  past_.emplace(RunLog::open(log_in(folder_.path())));
+  if (past_->calls() != task_.logged->calls)
+    throw OutputError(folder_.path().string() + ": another steplapse has written to the run meanwhile");
+  reader_.emplace(*past_, past_->last_step_asked());
+  const auto logged = nlohmann::json::parse(past_->facts_json());
+  const auto maybe = [&](const char* key) {
+    return logged.contains(key) ? std::optional(logged.at(key).get<std::string>()) : std::nullopt;
+  };
+  log_.emplace(RunLog::go_on(log_in(folder_.path()),
+                             {.date = date_now(),
+                              .step = task_.logged->refed_steps + 1,
+                              .ended = maybe("ended"),
+                              .ended_reason = maybe("ended_reason"),
+                              .machine = here_.machine},
+                             task_.frames.count_files ? "frames" : "steps"));
+  folder_.delete_ending();
 }
 
 Summary RecordedRun::finish(const Outcome& outcome) {
@@ -83,10 +98,10 @@ Summary RecordedRun::finish(const Outcome& outcome) {
 }
 
 Summary RecordedRun::write_end(const Outcome& outcome) {
-  const NoiseLevel end = outcome.stopped ? recorder_->last_asked() : plan_.recipe.schedule.levels.back();
+  const NoiseLevel end = outcome.stopped ? recorder_->last_asked() : plan().recipe.schedule.levels.back();
   frames_->submit({FrameKind::final, recorder_->steps(), end, outcome.latents});
   frames_->finish();
-  if (!options_.picture.empty()) write_whole(options_.picture, read_whole(folder_.path() / "final.png", kAnyPicture));
+  if (!task_.picture.empty()) write_whole(task_.picture, read_whole(folder_.path() / "final.png", kAnyPicture));
   write_whole(folder_.path() / "final.safetensors", to_safetensors({{"latents", outcome.latents}}));
 
   const std::lock_guard guard(ending_);
@@ -142,7 +157,7 @@ void RecordedRun::warn_of_a_broken_picture() {
                            ", so the picture may be broken; a lower guidance scale, guidance rescale, more steps or "
                            "another sampler may help";
   log_->set_texts({{"warning", text}});
-  progress_.warning(options_.requests.size() > 1 ? folder_.path().filename().string() + ": " + text : text);
+  progress_.warning(here_.runs > 1 ? folder_.path().filename().string() + ": " + text : text);
 }
 
 template <typename Visit>
@@ -150,8 +165,8 @@ void RecordedRun::each_frame(Visit visit) const {
   const std::lock_guard guard(pictures_mutex_);
   for (const auto& [kind, steps] : recorder_->frame_steps()) {
     for (size_t i = 0; i < steps.size(); ++i) {
-      const std::string file = frame_file(kind, options_.frames.count_files ? static_cast<int64_t>(i) + 1 : steps[i]);
-      visit(kind, steps[i], file, pictures_.contains(file));
+      const std::string file = frame_file(kind, task_.frames.count_files ? static_cast<int64_t>(i) + 1 : steps[i]);
+      visit(kind, steps[i], file, pictures_.contains(file) || recorder_->has_kept(file));
     }
   }
 }
@@ -161,7 +176,7 @@ std::vector<std::string> RecordedRun::left_undone() const {
   std::vector<std::string> left;
   if (recorder_->in_a_step()) {
     const int64_t next = recorder_->steps() + 1,
-                  last = plan_.made_steps.value_or(0);  // an adaptive sampler's is not known
+                  last = plan().made_steps.value_or(0);  // an adaptive sampler's is not known
     left.push_back((last > next ? "steps " : "step ") + std::to_string(next) +
                    (last > next ? " to " + std::to_string(last) : ""));
   }
@@ -185,7 +200,7 @@ Summary RecordedRun::summarise(const std::string& status) const {
           hidden,
           since_start_.seconds(),
           {},
-          options_.picture.empty() ? folder_.path() / "final.png" : options_.picture};
+          task_.picture.empty() ? folder_.path() / "final.png" : task_.picture};
 }
 
 void RecordedRun::log_frame_steps() {
@@ -193,12 +208,12 @@ void RecordedRun::log_frame_steps() {
   each_frame([&](FrameKind kind, int64_t step, const std::string&, bool is_written) {
     if (is_written) steps[std::string(name_of(kind))].push_back(step);
   });
-  log_->set_texts({{"number", options_.frames.count_files ? "frames" : "steps"}, {"frame_steps", steps.dump()}});
+  log_->set_texts({{"frame_steps", steps.dump()}});
 }
 
 const std::string& RecordedRun::decoder_of(const FrameRequest& request) const {
   static const std::string full = "full";
-  return request.kind == FrameKind::final ? full : options_.decoder;
+  return request.kind == FrameKind::final ? full : task_.decoder;
 }
 
 void RecordedRun::written(const Frame& frame) {

@@ -2,7 +2,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <map>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -11,10 +10,12 @@
 
 #include "base/stopwatch.h"
 #include "record/run_folder.h"
-#include "runs/options.h"
+#include "runs/origin.h"
 #include "runs/progress.h"
 #include "runs/recorder.h"
+#include "runs/stop_at.h"
 #include "runs/stop_on_signal.h"
+#include "runs/task.h"
 #include "sampling/watchers.h"
 #include "steplapse/bundle.h"
 #include "steplapse/run_log.h"
@@ -22,22 +23,19 @@
 
 namespace steplapse {
 
-/// What a log says of where its run was made.
-std::map<std::string, std::string> provenance_of(const Bundle& bundle, const Options& options);
-
 /// One run and its folder: from before the first denoiser call until the log is closed.
 class RecordedRun {
  public:
-  /// @param number      among the runs made together, from 1
-  /// @param provenance  goes into the log beside the plan
-  /// @param own         a further watcher, which may end the run or change its latents; null: none
+  /// @param number  among the runs made together, from 1
+  /// @param here    where the command's runs come from
+  /// @param own     a further watcher, which may end the run or change its latents; null: none
   /// The bundle, the workers and the progress must outlive it.
-  /// @throws OutputError  the folder can't be made ready; then nothing of it is left
-  RecordedRun(int64_t number, const Options& options, const Bundle& bundle, Plan plan,
-              const std::filesystem::path& folder, const std::map<std::string, std::string>& provenance,
-              FrameWorkers& workers, Progress& progress, Watcher* own = nullptr);
+  /// @throws OutputError  the folder can't be made ready; then nothing of a new run is left, and nothing is changed of one
+  ///                      that goes on
+  RecordedRun(int64_t number, Task task, const Bundle& bundle, const Origin& here, FrameWorkers& workers,
+              Progress& progress, Watcher* own = nullptr);
 
-  const Plan& plan() const { return plan_; }
+  const Plan& plan() const { return task_.plan; }
   Watcher* watcher() { return &watchers_; }
 
   /// Writes what comes last: the final picture and latents, the log's end, its views.
@@ -51,6 +49,8 @@ class RecordedRun {
   std::optional<Summary> abandon(int signal);
 
  private:
+  void begin_log();
+  void go_on_with_log();
   Summary write_end(const Outcome& outcome);
   std::string why_stopped() const;
   void log_frame_steps();
@@ -66,9 +66,9 @@ class RecordedRun {
   void mark_failed(const std::string& reason) noexcept;
 
   const int64_t number_;
-  const Options& options_;
+  const Task task_;
   const Bundle& bundle_;
-  const Plan plan_;
+  const Origin here_;
   Progress& progress_;
   const Stopwatch since_start_;
   std::atomic<double> frame_ms_ = 0;
@@ -79,11 +79,14 @@ class RecordedRun {
   bool over_ = false;
   std::optional<Summary> ended_;
   RunFolder folder_;
+  std::optional<RunLog> past_;  // what the log had when the run went on
+  std::optional<LogReader> reader_;
   std::optional<RunLog> log_;
   std::optional<LogWriter> log_writer_;
   std::optional<FrameWriter> frames_;  // its frames use all the others, so it is the first of them to end
   std::optional<Recorder> recorder_;
   StopOnSignal signal_;
+  StopAt stop_at_;
   Watchers watchers_;
 };
 

@@ -2,6 +2,9 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+#include <filesystem>
+
 namespace steplapse {
 namespace {
 
@@ -9,58 +12,51 @@ double rms(const Tensor& x) { return x.square().mean().sqrt().item<double>(); }
 
 }  // namespace
 
-Recorder::Recorder(int64_t run, const Plan& plan, const FrameSelection& selection, std::mutex& ending, LogWriter& log,
-                   FrameWriter& frames, Progress& progress)
+Recorder::Recorder(int64_t run, const Task& task, std::mutex& ending, LogWriter& log, FrameWriter& frames,
+                   Progress& progress)
     : run_(run),
-      plan_(plan),
-      chosen_(selection, plan.recipe),
+      task_(task),
+      chosen_(task.frames, task.plan.recipe),
+      logged_(task.logged.value_or(LoggedPart{})),
       ending_(ending),
       log_(log),
       frames_(frames),
-      progress_(progress) {
-  x_ = plan.recipe.init_noise * plan.recipe.schedule.init_scale;
-  for (FrameRequest& request : chosen_.begun(x_)) frames_.submit(std::move(request));
+      progress_(progress),
+      meter_(task.plan.recipe),
+      steps_(logged_steps()),
+      keeps_frames_(task.logged.has_value()) {
+  submit(0, chosen_.begun(meter_.x()));
 }
 
 void Recorder::answered(const Question& question, const Answer& answer) {
   const std::lock_guard guard(ending_);
-  if (!first_asked_) {
-    first_asked_ = question.level;
-    if (answer.cond.defined() && answer.uncond.defined())
-      guidance_norm_ = (answer.cond - answer.uncond).norm().item<double>();
-  }
+  meter_.answered(question, answer);
   chosen_.answered(question, answer);
-  ++calls_;
-  denoiser_ms_ += answer.milliseconds;
-  network_ms_ += answer.milliseconds;
+  if (question.call <= logged_.calls) return;
   log_.push([question, answer](RunLog& log) { log.add_call(question, answer); });
 }
 
 Verdict Recorder::stepped(const Step& step) {
-  const StepRow row = row_of(step);
+  const StepRow row = meter_.stepped(step);
+  const bool is_logged = step.number <= logged_steps();
   std::vector<FrameRequest> requests;
   {
     const std::lock_guard guard(ending_);
-    log_.push([row](RunLog& log) { log.add_step(row); });
-    steps_ = step.number;
-    at_the_end_ = step.level == plan_.recipe.schedule.levels.back();
+    if (!is_logged) log_.push([row](RunLog& log) { log.add_step(row); });
+    steps_ = std::max(steps_, step.number);
+    at_the_end_ = step.level == task_.plan.recipe.schedule.levels.back();
     requests = chosen_.stepped(step);
   }
-  for (FrameRequest& request : requests) frames_.submit(std::move(request));
-  progress_.step(run_, row);
-
+  submit(step.number, std::move(requests));
+  if (!is_logged) progress_.step(run_, row);
   last_asked_ = row.level;
-  x_ = step.x;
-  estimates_.push_back(step.x0);
-  first_asked_.reset();
-  guidance_norm_.reset();
-  denoiser_ms_ = 0;
   return {};
 }
 
 std::optional<Recorder::WideStep> Recorder::wider_than(double most) const {
-  for (size_t i = estimates_.size() * 3 / 4; i < estimates_.size(); ++i) {
-    const double found = rms(estimates_[i].to(at::kDouble));  // of 1e20 a float's square is infinite
+  const std::vector<Tensor>& estimates = meter_.estimates();
+  for (size_t i = estimates.size() * 3 / 4; i < estimates.size(); ++i) {
+    const double found = rms(estimates[i].to(at::kDouble));  // of 1e20 a float's square is infinite
     if (found > most) return WideStep{static_cast<int64_t>(i) + 1, found};
   }
   return std::nullopt;
@@ -68,22 +64,30 @@ std::optional<Recorder::WideStep> Recorder::wider_than(double most) const {
 
 std::map<int64_t, double> Recorder::distances_to(const Tensor& final_latents) const {
   std::map<int64_t, double> distances;
-  for (size_t i = 0; i < estimates_.size(); ++i) {
-    distances[static_cast<int64_t>(i) + 1] = rms(estimates_[i] - final_latents);
-  }
+  int64_t step = 0;
+  for (const Tensor& estimate : meter_.estimates()) distances[++step] = rms(estimate - final_latents);
   return distances;
 }
 
-StepRow Recorder::row_of(const Step& step) const {
-  StepRow row;
-  row.step = step.number;
-  row.level = first_asked_.value();
-  row.latents_rms_change = rms(step.x - x_);
-  if (!estimates_.empty()) row.x0_rms_change = rms(step.x0 - estimates_.back());
-  row.guidance_norm = guidance_norm_;
-  row.denoiser_calls = calls_;
-  row.denoiser_ms = denoiser_ms_;
-  return row;
+/// The frames of a step are there, and the log says what they took.
+bool Recorder::is_kept(int64_t step, const std::vector<FrameRequest>& requests) const {
+  if (!keeps_frames_ || step > logged_steps()) return false;
+  if (step > 0 && !requests.empty() && !logged_.steps[static_cast<size_t>(step) - 1].frame_ms) return false;
+  return std::all_of(requests.begin(), requests.end(), [&](const FrameRequest& request) {
+    return std::filesystem::exists(task_.folder / file_of(request));
+  });
+}
+
+/// From the first frame on that is not there, all are made.
+void Recorder::submit(int64_t step, std::vector<FrameRequest> requests) {
+  if (is_kept(step, requests)) {
+    const std::lock_guard guard(ending_);
+    for (const FrameRequest& request : requests) kept_.insert(file_of(request));
+    return;
+  }
+  if (keeps_frames_) log_.push([step](RunLog& log) { log.forget_frames(step); });
+  keeps_frames_ = false;
+  for (FrameRequest& request : requests) frames_.submit(std::move(request));
 }
 
 void Recorder::decided(const Step& step, const Verdict& verdict) {
@@ -93,8 +97,9 @@ void Recorder::decided(const Step& step, const Verdict& verdict) {
     stopped_ = true;
     stop_reason_ = verdict.reason;
   } else if (verdict.x.defined()) {
+    meter_.go_on_with(verdict.x);
+    if (step.number <= logged_steps()) return;
     log_.push([number = step.number, verdict](RunLog& log) { log.add_latents(number, verdict.x, verdict.reason); });
-    x_ = verdict.x;
   }
 }
 

@@ -4,12 +4,14 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "base/work_queue.h"
-#include "plan/plan.h"
+#include "record/step_meter.h"
 #include "runs/progress.h"
+#include "runs/task.h"
 #include "steplapse/engine.h"
 #include "steplapse/run_log.h"
 #include "views/frames.h"
@@ -45,13 +47,13 @@ class LogWriter {
   WorkQueue queue_{64};
 };
 
-/// Turns what the engine reports of one run into rows, frames and progress. Keeps a reference to the plan.
+/// Turns what the engine reports of one run into rows, frames and progress. What the log has already stays as it is.
+/// Keeps a reference to the task.
 class Recorder : public Watcher {
  public:
   /// @param run     its number among those made together, from 1
   /// @param ending  who ends the run holds it: then nothing more is recorded
-  Recorder(int64_t run, const Plan& plan, const FrameSelection& selection, std::mutex& ending, LogWriter& log,
-           FrameWriter& frames, Progress& progress);
+  Recorder(int64_t run, const Task& task, std::mutex& ending, LogWriter& log, FrameWriter& frames, Progress& progress);
 
   void answered(const Question& question, const Answer& answer) override;
   Verdict stepped(const Step& step) override;  ///< records it; decides nothing
@@ -69,33 +71,35 @@ class Recorder : public Watcher {
 
   /// Of which steps frames were asked for, by kind: the order of their files.
   const std::map<FrameKind, std::vector<int64_t>>& frame_steps() const { return chosen_.steps(); }
-  bool in_a_step() const { return !at_the_end_ && !stopped_; }  ///< of those that are still to be made
+  bool has_kept(const std::string& file) const { return kept_.contains(file); }  ///< a frame that was there before
+  bool in_a_step() const { return !at_the_end_ && !stopped_; }                   ///< of those that are still to be made
 
   const std::string& stop_reason() const { return stop_reason_; }
 
   int64_t steps() const { return steps_; }
   NoiseLevel last_asked() const { return last_asked_; }
-  int64_t calls() const { return calls_; }
-  double network_seconds() const { return network_ms_ / 1000; }
+  int64_t calls() const { return meter_.calls(); }
+  double network_seconds() const { return meter_.network_ms() / 1000; }
 
  private:
-  StepRow row_of(const Step& step) const;
+  bool is_kept(int64_t step, const std::vector<FrameRequest>& requests) const;
+  void submit(int64_t step, std::vector<FrameRequest> requests);
+  int64_t logged_steps() const { return static_cast<int64_t>(logged_.steps.size()); }
 
   const int64_t run_;
-  const Plan& plan_;
+  const Task& task_;
   StepFrames chosen_;
+  const LoggedPart logged_;  // of a new run nothing
   std::mutex& ending_;
   LogWriter& log_;
   FrameWriter& frames_;
   Progress& progress_;
 
-  Tensor x_;                               // latents after the last step
-  std::vector<Tensor> estimates_;          // x0 of each step
-  std::optional<NoiseLevel> first_asked_;  // in this step
-  std::optional<double> guidance_norm_;
+  StepMeter meter_;
   NoiseLevel last_asked_;
-  double denoiser_ms_ = 0, network_ms_ = 0;
-  int64_t steps_ = 0, calls_ = 0;
+  int64_t steps_;
+  bool keeps_frames_;           // those of the steps so far were all there
+  std::set<std::string> kept_;  // their files
   bool at_the_end_ = false, stopped_ = false;
   std::string stop_reason_;
 };

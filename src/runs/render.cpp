@@ -53,7 +53,7 @@ void check_steps(const RenderOptions& options, int64_t steps, const RunState& st
   try {
     check_frames(options.frames, steps);
   } catch (const UsageError& error) {
-    throw UsageError(options.run.string() + ": " + error.what() + (state.has_end ? "" : "; its log ends there"));
+    throw UsageError(options.run.string() + ": " + error.what() + (state.has_end() ? "" : "; its log ends there"));
   }
 }
 
@@ -83,11 +83,6 @@ void check_latents(const Manifest& manifest, const Recipe& recipe, const fs::pat
   throw UsageError(model.string() + ": decodes latents of " + counted(manifest.latent_channels, "channel") +
                    ", the run's have " + std::to_string(recipe.init_noise.size(1)) +
                    "; name a bundle of the run's family by `model`");
-}
-
-fs::path file_of(const FrameRequest& request) {
-  if (request.kind == FrameKind::final) return "final.png";
-  return frame_file(request.kind, request.number.value_or(request.step));
 }
 
 void make_folders(const fs::path& folder, const std::vector<FrameRequest>& requests) {
@@ -180,15 +175,15 @@ Rendered render(const RenderOptions& options, const std::function<void(const std
   const Stopwatch watch;
   const RunLog log = RunLog::open(log_in(options.run));
   const auto logged = nlohmann::json::parse(log.facts_json());
-  const RunState state = state_of(options.run, logged);
+  const RunState state = state_of(options.run);
   if (state.is_being_written && options.out.empty())
     throw OutputError(options.run.string() + ": another steplapse is writing this run; name another `out`");
 
   const Facts facts = log.facts();
   Rendered rendered{.folder = options.out.empty() ? options.run : options.out};
   std::vector<FrameRequest> requests = requests_from(log, facts, state, options, rendered);
-  if (!state.has_end || state.is_being_written)
-    warn(options.run.string() + ": " + state.text + "; its log has " + counted(rendered.steps, "step"));
+  if (!state.has_end() || state.is_being_written)
+    warn(options.run.string() + ": " + state.text() + "; its log has " + counted(rendered.steps, "step"));
 
   rendered.decoder = options.decoder.value_or(logged.value("decoder", "full"));
   std::vector<std::string> names;

@@ -19,16 +19,13 @@ struct Silent : Progress {
   void warning(const std::string&) override {}
 };
 
-Options options_of(const Settings& settings, const Recording& recording) {
-  Options options;
-  options.requests = {{settings}};
-  options.frames.kinds.clear();
-  if (recording.x0_frames) options.frames.kinds.insert(FrameKind::x0);
-  if (recording.xt_frames) options.frames.kinds.insert(FrameKind::xt);
-  options.frames.every = recording.every;
-  options.overwrite = recording.overwrite;
-  options.out = recording.folder;
-  return options;
+Task task_of(const Plan& plan, const Recording& recording) {
+  Task task{.plan = plan, .folder = recording.folder, .overwrite = recording.overwrite};
+  task.frames.kinds.clear();
+  if (recording.x0_frames) task.frames.kinds.insert(FrameKind::x0);
+  if (recording.xt_frames) task.frames.kinds.insert(FrameKind::xt);
+  task.frames.every = recording.every;
+  return task;
 }
 
 Outcome run_alone(const Bundle& bundle, const Plan& plan, Watcher& watcher) {
@@ -39,11 +36,11 @@ Outcome run_alone(const Bundle& bundle, const Plan& plan, Watcher& watcher) {
   return engine.run().front();
 }
 
-Outcome run_recorded(const Bundle& bundle, const Plan& plan, const Options& options, Watcher& watcher) {
+Outcome run_recorded(const Bundle& bundle, const Task& task, Watcher& watcher) {
   Silent silent;
   FrameWorkers workers(bundle.device() == "cpu" ? FrameWorkers::Decoding::between_steps
                                                 : FrameWorkers::Decoding::beside);
-  RecordedRun run(1, options, bundle, plan, options.out, provenance_of(bundle, options), workers, silent, &watcher);
+  RecordedRun run(1, task, bundle, origin_here(bundle, 1, {}), workers, silent, &watcher);
   Outcome outcome = run_alone(bundle, run.plan(), *run.watcher());
   run.finish(outcome);  // which throws what ended it
   return outcome;
@@ -54,11 +51,10 @@ Outcome run_recorded(const Bundle& bundle, const Plan& plan, const Options& opti
 Tensor sample(const Bundle& bundle, const Settings& settings, const std::function<Verdict(const Step&)>& on_step,
               const Recording& recording) {
   const Plan plan = make_plan(bundle.manifest(), settings);
-  const Options options = options_of(settings, recording);
-  if (plan.made_steps) check_frames(options.frames, *plan.made_steps);
+  const Task task = task_of(plan, recording);
+  if (plan.made_steps) check_frames(task.frames, *plan.made_steps);
   Hook hook(on_step);
-  const Outcome outcome =
-      recording.folder.empty() ? run_alone(bundle, plan, hook) : run_recorded(bundle, plan, options, hook);
+  const Outcome outcome = recording.folder.empty() ? run_alone(bundle, plan, hook) : run_recorded(bundle, task, hook);
   if (outcome.error) std::rethrow_exception(outcome.error);
   return outcome.latents;
 }

@@ -145,7 +145,6 @@ void Engine::advance(Job& job) {
 
 void Engine::tell(Job& job, const Answer& answer) {
   const Question question = job.question();
-  job.watcher->answered(question, answer);
   const bool cond = job.asks_cond(), uncond = job.asks_uncond();
   if ((cond && !answer.cond.defined()) || (uncond && !answer.uncond.defined())) {
     throw std::runtime_error("step " + std::to_string(question.step) + ": the answer to one of the prompts is missing");
@@ -154,6 +153,7 @@ void Engine::tell(Job& job, const Answer& answer) {
                         : cond         ? answer.cond
                                        : answer.uncond;
   check_finite(question, output);
+  job.watcher->answered(question, answer);
   ++job.calls;
   job.trajectory.answer(prediction_of(prediction_type_, question.x, output, question.level));
 }

@@ -12,14 +12,10 @@
 #include "base/stopwatch.h"
 
 namespace steplapse {
-namespace {
-
 std::string file_of(const FrameRequest& request) {
   return request.kind == FrameKind::final ? "final.png"
                                           : frame_file(request.kind, request.number.value_or(request.step));
 }
-
-}  // namespace
 
 /// The state of one run's frames. Its work on the shared queues never throws: the error is kept here, and the frames
 /// after it are dropped.

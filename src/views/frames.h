@@ -34,6 +34,9 @@ struct FrameRequest {
   std::optional<Before> before = {};
 };
 
+/// Its path in the run folder.
+std::string file_of(const FrameRequest& request);
+
 /// A frame that was written to the run folder.
 struct Frame {
   FrameKind kind;

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "base/file_io.h"
+#include "record/origin.h"
 #include "views/frame_selection.h"
 
 namespace steplapse {
@@ -60,7 +61,15 @@ std::string csv_of(const std::vector<StepRow>& rows, const nlohmann::json& facts
 constexpr std::array kFirst{"prompt",   "negative_prompt", "seed",    "sampler",       "steps",
                             "schedule", "guidance_scale",  "width",   "height",        "model",
                             "ended",    "ended_reason",    "started", "total_seconds", "network_seconds"};
-constexpr std::array kLast{"frame_steps", "levels"};
+constexpr std::array kLast{"resumed", "frame_steps", "levels"};
+
+/// When, from which step, how the run had ended before, and on what it went on.
+nlohmann::ordered_json resumption_json(const Resumption& resumption) {
+  nlohmann::ordered_json json{{"date", resumption.date}, {"step", resumption.step}, {"ended", nullptr}};
+  if (resumption.ended) json["ended"] = *resumption.ended;
+  json.update(machine_json(resumption.machine));
+  return json;
+}
 
 nlohmann::ordered_json for_people(nlohmann::json facts) {
   nlohmann::ordered_json ordered, last;
@@ -86,7 +95,7 @@ std::string run_json(nlohmann::json facts) {
   for (const char* key : {"threads", "runs"}) {
     if (facts.contains(key)) facts[key] = std::stoi(facts.at(key).get<std::string>());
   }
-  for (const char* key : {"levels", "init_noise_shape", "frame_steps"}) {
+  for (const char* key : {"levels", "init_noise_shape", "frames", "frame_steps"}) {
     if (facts.contains(key)) facts[key] = nlohmann::json::parse(facts.at(key).get<std::string>());
   }
   facts["init_noise_given"] = facts.at("init_noise_given") == 1;
@@ -108,7 +117,9 @@ std::map<int64_t, std::string> frame_files(const nlohmann::json& facts, FrameKin
 }
 
 void write_tables(const RunLog& log, const fs::path& folder) {
-  const auto facts = nlohmann::json::parse(log.facts_json());
+  auto facts = nlohmann::json::parse(log.facts_json());
+  for (const Resumption& resumption : log.resumptions())
+    facts["resumed"].push_back(nlohmann::json(resumption_json(resumption)));
   write_whole(folder / "run.json", run_json(facts));
   write_whole(folder / "steps.csv", csv_of(log.steps(), facts));
 }

@@ -14,6 +14,8 @@ COMMANDS = [
     "explain",
     "replay",
     "compare",
+    "resume",
+    "runs",
     "race",
     "schedule",
     "samplers",
@@ -29,7 +31,7 @@ COMMANDS = [
 ]
 
 
-LOADING = ("generate", "replay", "render", "explain", "compare", "race", "schedule", "tokens", "model")  # a bundle, or its manifest
+LOADING = ("generate", "resume", "replay", "render", "explain", "compare", "race", "schedule", "tokens", "model")  # a bundle, or its manifest
 
 
 def test_the_overview_fits_a_screen_and_has_each_command(run):
@@ -59,7 +61,7 @@ def test_help_of_a_command_says_how_it_may_end(run, command):
     ends = {int(code): meaning for code, meaning in re.findall(r"(\d+) ([A-Za-z -]+)", told)}
     assert (ends[0], ends[2]) == ("done", "usage")
     assert (3 in ends) == (command.split()[0] in LOADING)
-    assert (143 in ends) == (command in ("generate", "race"))
+    assert (143 in ends) == (command in ("generate", "resume", "race"))
 
 
 def flags_in(text: str) -> set[str]:

@@ -213,13 +213,13 @@ def test_the_tables_columns_are_those_documented(guided):
     assert len(header) == 18 and sorted(header) == sorted(documented_columns())
     with log_of(guided) as log:
         assert [column[1] for column in log.execute("PRAGMA table_info(steps)")] == header[:16]
-        assert log.execute("PRAGMA user_version").fetchone() == (4,)
+        assert log.execute("PRAGMA user_version").fetchone() == (5,)
         documented = {}
         for name, cell in re.findall(r"^\| `(\w+)` \|(.*)$", DOCS.split("## run.sqlite")[1], re.MULTILINE):
             documented[name] = cell
         for (table,) in log.execute("SELECT name FROM sqlite_schema WHERE type = 'table'"):
             assert table in documented
-            if table in ("calls", "interventions"):
+            if table in ("calls", "interventions", "prompts", "resumptions"):
                 for column in log.execute(f"PRAGMA table_info({table})"):
                     assert column[1] == "id" or f"`{column[1]}`" in documented[table], column
 

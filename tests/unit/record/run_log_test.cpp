@@ -14,6 +14,7 @@
 #include "base/sha256.h"
 #include "record/facts.h"
 #include "record/history.h"
+#include "record/origin.h"
 #include "steplapse/error.h"
 #include "support/toy_denoiser.h"
 
@@ -74,6 +75,14 @@ struct Reader : Watcher {
   const RunLog& log;
 };
 
+Machine machine_of(const std::string& version, int64_t threads) {
+  Machine machine;
+  machine.version = version;
+  machine.threads = threads;
+  machine.onednn_max_cpu_isa = "AVX2";
+  return machine;
+}
+
 class Log : public testing::Test {
  protected:
   Log() { fs::create_directories(folder_); }
@@ -82,7 +91,7 @@ class Log : public testing::Test {
   RunLog create(const Recipe& recipe) {
     fs::remove(path_);
     return RunLog::create(path_, {"red apple", "blue", "plain", 16, 16, "leading", {}, {}, {}, {}, recipe},
-                          {{"version", "1.2"}});
+                          {.machine = machine_of("1.2", 1)}, {});
   }
 
   /// Writes the log of a run and gives what it ended with.
@@ -202,13 +211,13 @@ TEST_F(Log, GivesItsRecipeBackToTheBit) {
 TEST_F(Log, GivesItsFactsBack) {
   fs::remove(path_);
   Facts facts{"red apple", "", "weights", 24, 16, "karras", 0.03, 14.6, 7.5, {}, recipe_of(0.7, 7.5)};
-  RunLog::create(path_, facts, {});
+  RunLog::create(path_, facts, {}, {});
   EXPECT_EQ(settings_json(RunLog::open(path_).facts()), settings_json(facts));
   facts.negative_prompt.reset();
   facts.sigma_min = facts.sigma_max = facts.rho = {};
   facts.shift = 3;
   fs::remove(path_);
-  RunLog::create(path_, facts, {});
+  RunLog::create(path_, facts, {}, {});
   EXPECT_EQ(settings_json(RunLog::open(path_).facts()), settings_json(facts));
 }
 
@@ -291,6 +300,7 @@ TEST_F(Log, OfACutOffRunHasTheHistoryUpToThere) {
 
 TEST_F(Log, OfVersion1IsReadAsItsProgramMeantIt) {
   const Tensor latents = record(recipe_of(0.7, 2));
+  edit("PRAGMA user_version = 4");
   edit("DELETE FROM run WHERE key LIKE 'guidance_%' AND key <> 'guidance_scale'");
   edit(
       "DELETE FROM run WHERE key IN ('s_churn', 's_tmin', 's_tmax', 's_noise', 'alphas_cumprod', 'sigma_min', "
@@ -304,11 +314,124 @@ TEST_F(Log, OfVersion1IsReadAsItsProgramMeantIt) {
 // Before version 3 a scale below 1 was no guidance: cond alone was asked, and was the answer.
 TEST_F(Log, OfVersion2WithAScaleBelow1IsFedByItsOwnRule) {
   const Tensor latents = record(recipe_of(0.7, 1));
+  edit("PRAGMA user_version = 4");
   edit("UPDATE run SET value = 0.5 WHERE key = 'guidance_scale'");
   EXPECT_THAT([&] { refeed_file(); },
               ThrowsMessage<std::runtime_error>(StrEq("step 1: the answer to one of the prompts is missing")));
   edit("PRAGMA user_version = 2");
   EXPECT_TRUE(at::equal(refeed_file(), latents));
+}
+
+TEST_F(Log, WithASettingThatWasChangedIsNamed) {
+  for (const char* sql :
+       {"UPDATE run SET value = 7.500000000000001 WHERE key = 'guidance_scale'",
+        "UPDATE run SET value = 'blue apple' WHERE key = 'prompt'",
+        "UPDATE run SET value = '7.5' WHERE key = 'guidance_scale'", "DELETE FROM run WHERE key = 'model_path'",
+        "DELETE FROM run WHERE key = 'facts_sha256'", "UPDATE prompts SET last_step = 3", "DELETE FROM prompts"}) {
+    fs::remove(path_);
+    RunLog::create(path_, {"red apple", {}, "plain", 16, 16, "leading", {}, {}, {}, {}, recipe_of(0, 7.5)},
+                   {.model = "tiny"}, {{.kind = "prompt", .text = "red apple", .tokens = "[]"}})
+        .end("done", "");
+    EXPECT_NO_THROW(RunLog::open(path_));
+    edit(sql);
+    EXPECT_THAT([&] { RunLog::open(path_); },
+                ThrowsMessage<OutputError>(StrEq(path_.string() + ": its settings lack their checksum (facts_sha256 in "
+                                                                  "table 'run'); the log is damaged")))
+        << sql;
+  }
+}
+
+TEST_F(Log, GivesItsOriginAndItsPromptsBack) {
+  fs::remove(path_);
+  Origin origin{.machine = machine_of("1.2", 2),
+                .model = "tiny",
+                .model_path = "/models/tiny",
+                .frames = "{}",
+                .number = "frames",
+                .decoder = "full",
+                .picture = "/x.png",
+                .runs = 3,
+                .max_batch = 1};
+  RunLog::create(path_, {"red apple", {}, "plain", 16, 16, "leading", {}, {}, {}, {}, recipe_of(0, 1)}, origin,
+                 {{.kind = "prompt", .text = "red apple", .tokens = "[1]"},
+                  {.kind = "negative_prompt", .first_step = 2, .last_step = 3, .text = {}, .tokens = "[2]"}});
+  const RunLog log = RunLog::open(path_);
+  const Origin found = log.origin();
+  EXPECT_EQ(found.machine, origin.machine);
+  EXPECT_EQ(origin_json(found), origin_json(origin));
+  ASSERT_EQ(log.prompts().size(), 2u);
+  const PromptText negative = log.prompts()[1];
+  EXPECT_EQ(negative.kind, "negative_prompt");
+  EXPECT_EQ(negative.first_step, 2);
+  EXPECT_THAT(negative.last_step, Optional(3));
+  EXPECT_EQ(negative.text, std::nullopt);
+  EXPECT_EQ(negative.tokens, "[2]");
+}
+
+TEST_F(Log, ThatIsGoneOnWithSaysSoAndNotThatItHadEnded) {
+  record(recipe_of(0.7, 7.5), 3);
+  const Machine machine = machine_of("2", 4);
+  for (int64_t step : {4, 5}) {
+    RunLog::go_on(path_, {.date = "today", .step = step, .ended = "stopped", .machine = machine}, "steps");
+  }
+  const RunLog log = RunLog::open(path_);
+  EXPECT_EQ(log.stopped_at(), std::nullopt);
+  EXPECT_FALSE(nlohmann::json::parse(log.facts_json()).contains("ended"));
+  ASSERT_EQ(log.resumptions().size(), 2u);
+  EXPECT_EQ(log.resumptions()[1].step, 5);
+  EXPECT_THAT(log.resumptions()[1].ended, Optional(StrEq("stopped")));
+  EXPECT_EQ(log.resumptions()[1].machine, machine);
+}
+
+TEST_F(Log, OfVersion4CanBeGoneOnWith) {
+  record(recipe_of(0.7, 7.5));
+  edit(
+      "DROP TABLE prompts; DROP TABLE resumptions; DELETE FROM run WHERE key IN ('facts_sha256', 'number'); "
+      "PRAGMA user_version = 4");
+  EXPECT_EQ(RunLog::open(path_).resumptions().size(), 0u);
+  EXPECT_EQ(RunLog::open(path_).prompts().size(), 0u);
+  RunLog::go_on(path_, {.date = "today", .step = 4}, "frames");
+  EXPECT_EQ(RunLog::open(path_).resumptions().size(), 1u);
+  EXPECT_EQ(RunLog::open(path_).origin().number, "frames");
+}
+
+TEST_F(Log, OfWhichAPageIsGoneIsNamed) {
+  record(recipe_of(0.7, 7.5));
+  EXPECT_NO_THROW(RunLog::open(path_).check_whole());
+  edit("DELETE FROM calls WHERE call = 2");
+  EXPECT_THAT(
+      [&] { RunLog::open(path_).check_whole(); },
+      ThrowsMessage<OutputError>(StrEq(path_.string() + ": table 'calls' lacks some of its rows; the log is damaged")));
+}
+
+// A run that was killed in a write leaves a journal. Reading takes it into account and leaves both as they are.
+TEST_F(Log, IsReadBesideItsJournalWithoutAChangeOfAnyFile) {
+  const Recipe recipe = recipe_of(0.7, 7.5);
+  record(recipe);
+  const fs::path copy = folder_ / "killed.sqlite";
+  {
+    sqlite3* database = nullptr;
+    ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
+    sqlite3_exec(database,
+                 "PRAGMA cache_size = 1; PRAGMA synchronous = OFF; BEGIN; DELETE FROM calls WHERE call > 1; "
+                 "UPDATE run SET value = 'pear' WHERE key = 'prompt'; "
+                 "CREATE TABLE large AS SELECT randomblob(100000) AS bytes",
+                 nullptr, nullptr, nullptr);  // more than the cache takes, so the file is written before the commit
+    fs::copy_file(path_, copy);
+    fs::copy_file(path_.string() + "-journal", copy.string() + "-journal");
+    sqlite3_exec(database, "ROLLBACK", nullptr, nullptr, nullptr);
+    sqlite3_close(database);
+  }
+  const auto bytes = [](const fs::path& path) {
+    std::ifstream file(path, std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  };
+  const std::string before = bytes(copy), journal = bytes(copy.string() + "-journal");
+  ASSERT_NE(before, bytes(path_));
+  EXPECT_EQ(RunLog::open(copy).calls(), kSteps);
+  EXPECT_EQ(RunLog::open(copy).facts().prompt, "red apple");
+  EXPECT_EQ(bytes(copy), before);
+  EXPECT_EQ(bytes(copy.string() + "-journal"), journal);
 }
 
 TEST_F(Log, HasTheFactsOfTheRun) {
@@ -429,6 +552,7 @@ TEST_F(Log, WithADamagedAnswerIsNamed) {
 
 TEST_F(Log, WithoutItsStartIsNamed) {
   record(recipe_of(0, 1));
+  edit("PRAGMA user_version = 4");  // whose settings have no checksum
   edit("DELETE FROM run WHERE key = 'init_noise'");
   EXPECT_THAT([&] { refeed_file(); },
               ThrowsMessage<OutputError>(StrEq(path_.string() + ": the log has no 'init_noise'")));
@@ -441,6 +565,7 @@ TEST_F(Log, WithATableThatWasChangedIsNamed) {
         "UPDATE run SET value = 'seven' WHERE key = 'seed'", "UPDATE run SET value = 'gpu' WHERE key = 'rng'",
         "UPDATE run SET value = x'00' WHERE key = 'init_noise'"}) {
     record(recipe_of(0, 1));
+    edit("PRAGMA user_version = 4");  // whose settings have no checksum
     edit(sql);
     EXPECT_THAT(
         [&] { refeed_file(); },
@@ -473,7 +598,7 @@ TEST_F(Log, IsToldFromOtherFiles) {
 
 TEST_F(Log, IsNeverMadeOverAnother) {
   const Tensor latents = record(recipe_of(0, 1));
-  EXPECT_THROW(RunLog::create(path_, {"", {}, "weights", 16, 16, "leading", {}, {}, {}, {}, recipe_of(0, 1)}, {}),
+  EXPECT_THROW(RunLog::create(path_, {"", {}, "weights", 16, 16, "leading", {}, {}, {}, {}, recipe_of(0, 1)}, {}, {}),
                OutputError);
   EXPECT_TRUE(at::equal(refeed_file(), latents));
 }

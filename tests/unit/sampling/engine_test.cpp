@@ -288,6 +288,21 @@ TEST(Engine, NamesTheStepAtWhichTheNetworkAnswersNan) {
               ThrowsMessage<std::runtime_error>(HasSubstr("step 3: the denoiser answered NaN")));
 }
 
+// So a log has no answer that would end its run again.
+TEST(Engine, TellsAWatcherOfNoAnswerThatIsNotFinite) {
+  struct Counter : Watcher {
+    void answered(const Question& question, const Answer&) override { calls = question.call; }
+    int64_t calls = 0;
+  } counter;
+  const auto fails_late = [&](const Tensor& x, auto&&...) {
+    return counter.calls == 2 ? at::full_like(x, std::numeric_limits<float>::infinity()) : at::zeros_like(x);
+  };
+  Engine engine(fails_late, PredictionType::epsilon);
+  engine.add(ddim(1, 4), {}, &counter);
+  EXPECT_TRUE(engine.run().front().error);
+  EXPECT_EQ(counter.calls, 2);
+}
+
 // ---- coroutines: GCC 12 destroys awaiters twice where they are written carelessly, so every place is tried --------
 
 /// A tensor whose storage says when it is gone.

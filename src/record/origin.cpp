@@ -1,0 +1,101 @@
+#include "record/origin.h"
+
+#include <nlohmann/json.hpp>
+
+namespace steplapse {
+namespace {
+
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+template <typename Value>
+ordered_json or_null(const std::optional<Value>& value) {
+  return value ? ordered_json(*value) : ordered_json();
+}
+
+template <typename Value>
+std::optional<Value> maybe(const json& keys, const char* key) {
+  return !keys.contains(key) || keys.at(key).is_null() ? std::nullopt : std::optional(keys.at(key).get<Value>());
+}
+
+std::string words_of(const ordered_json& value) {
+  if (value.is_null()) return "not set";
+  return value.is_string() ? value.get<std::string>() : value.dump();
+}
+
+/// Numbers of the origin are text in the log, as they were in its first version.
+int64_t number_of(const json& value) { return std::stoll(value.get<std::string>()); }
+
+}  // namespace
+
+ordered_json machine_json(const Machine& machine) {
+  return {{"version", machine.version},
+          {"libtorch", machine.libtorch},
+          {"compiler", machine.compiler},
+          {"device", machine.device},
+          {"compute_dtype", machine.compute_dtype},
+          {"threads", std::to_string(machine.threads)},
+          {"cpu", machine.cpu},
+          {"cpu_capability", machine.cpu_capability},
+          {"aten_cpu_capability", or_null(machine.aten_cpu_capability)},
+          {"onednn_max_cpu_isa", or_null(machine.onednn_max_cpu_isa)}};
+}
+
+Machine machine_of(const json& keys) {
+  return {.version = keys.value("version", ""),
+          .libtorch = keys.value("libtorch", ""),
+          .compiler = keys.value("compiler", ""),
+          .device = keys.value("device", ""),
+          .compute_dtype = keys.value("compute_dtype", ""),
+          .threads = keys.contains("threads") ? number_of(keys.at("threads")) : 0,
+          .cpu = keys.value("cpu", ""),
+          .cpu_capability = keys.value("cpu_capability", ""),
+          .aten_cpu_capability = maybe<std::string>(keys, "aten_cpu_capability"),
+          .onednn_max_cpu_isa = maybe<std::string>(keys, "onednn_max_cpu_isa")};
+}
+
+std::vector<std::string> differences(const Machine& then, const Machine& now) {
+  std::vector<std::string> found;
+  const ordered_json before = machine_json(then), after = machine_json(now);
+  for (const auto& [key, value] : before.items()) {
+    if (value == after.at(key) || value == "" || value == "0") continue;
+    found.push_back(key + " " + words_of(value) + ", now " + words_of(after.at(key)));
+  }
+  return found;
+}
+
+ordered_json origin_json(const Origin& origin) {
+  ordered_json keys = machine_json(origin.machine);
+  keys.update({{"model", origin.model},
+               {"model_sha256", origin.model_sha256},
+               {"model_path", origin.model_path.string()},
+               {"frames", origin.frames},
+               {"number", origin.number},
+               {"decoder", origin.decoder},
+               {"stop_at", or_null(origin.stop_at)},
+               {"picture", origin.picture ? ordered_json(origin.picture->string()) : ordered_json()},
+               {"runs", std::to_string(origin.runs)},
+               {"max_batch", origin.max_batch ? std::to_string(*origin.max_batch) : "auto"},
+               {"started", origin.started}});
+  return keys;
+}
+
+Origin origin_of(const json& logged) {
+  Origin origin;
+  origin.machine = machine_of(logged);
+  origin.model = logged.at("model");
+  origin.model_sha256 = logged.at("model_sha256");
+  origin.model_path = logged.value("model_path", "");
+  origin.frames = logged.value("frames", "");
+  origin.number = logged.value("number", "steps");
+  origin.decoder = logged.at("decoder");
+  origin.stop_at = maybe<int64_t>(logged, "stop_at");
+  if (const auto picture = maybe<std::string>(logged, "picture")) origin.picture = *picture;
+  origin.runs = logged.contains("runs") ? number_of(logged.at("runs")) : 1;
+  const std::string max_batch = logged.value("max_batch", "auto");
+  if (max_batch != "auto") origin.max_batch = std::stoll(max_batch);
+  origin.started = logged.value("started", "");
+  return origin;
+}
+
+}  // namespace steplapse
