@@ -98,7 +98,8 @@ FrameSelection frames_of(const RunState& run, Warnings& warnings) {
   }
   frames.count_files = run.origin.number == "frames";
   warnings.add({run.folder.string() + ": a log of version " + std::to_string(run.log_version) +
-                " does not say which frames were asked for; going by its folder, it gets " + (kinds.empty() ? "none" : kinds + " of all steps")});
+                " does not say which frames were asked for; going by its folder, it gets " +
+                (kinds.empty() ? "none" : kinds + " of all steps")});
   return frames;
 }
 
