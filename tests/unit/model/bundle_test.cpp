@@ -6,9 +6,11 @@
 
 #include <functional>
 
+#include "base/sha256.h"
 #include "model/bundle_folder.h"
 #include "steplapse/error.h"
 #include "support/bundle_maker.h"
+#include "support/sentencepiece_model.h"
 
 namespace steplapse {
 namespace {

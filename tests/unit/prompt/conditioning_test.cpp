@@ -4,6 +4,7 @@
 
 #include "plan/plan.h"
 #include "support/bundle_maker.h"
+#include "support/sentencepiece_model.h"
 
 namespace steplapse {
 namespace {
