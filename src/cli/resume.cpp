@@ -48,7 +48,7 @@ int run_resume(const CLI::App& command, ResumeFlags& flags) {
 Command resume_command() {
   return with_flags<ResumeFlags>({.name = "resume",
                                   .arguments = "RUN",
-                                  .about = "Go on with a run where it ended, or with all in a folder",
+                                  .about = "Go on with a run where it ended; or all in a folder",
                                   .group = CommandGroup::go_on,
                                   .exit_codes = kAllExitCodes},
                                  add_flags, run_resume);

@@ -108,9 +108,11 @@ void print(const std::vector<Line>& lines) {
   }
 }
 
-int list_runs(const CLI::App&, RunsFlags& flags) {
+int list_runs(const CLI::App& command, RunsFlags& flags) {
   std::vector<Line> lines;
-  for (const fs::path& folder : runs_below(flags.folder)) lines.push_back(line_of(folder));
+  if (command.count("DIR") > 0 || fs::exists(flags.folder)) {  // there is no folder runs before the first run
+    for (const fs::path& folder : runs_below(flags.folder)) lines.push_back(line_of(folder));
+  }
   if (flags.json) {
     ordered_json list = ordered_json::array();
     for (const Line& line : lines) list.push_back(json_of(line));

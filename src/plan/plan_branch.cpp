@@ -97,7 +97,7 @@ void change_levels(const Manifest& manifest, const RunBefore& before, int64_t af
     plan.schedule = planned.rule.name;
     plan.sigma_min = plan.sigma_max = plan.rho = {};
     left = laid_out(from, planned, changes.steps.value_or(static_cast<int64_t>(left.size())));
-  } else if (!sampler_named(plan.recipe.sampler).own_last_level) {
+  } else if (!sampler_named(plan.recipe.sampler).ends_at_final_alpha) {
     left.back() = {std::nullopt, 1, 0};
   }
   std::vector<NoiseLevel>& levels = plan.recipe.schedule.levels;

@@ -11,6 +11,8 @@ double rms(const Tensor& x) { return x.square().mean().sqrt().item<double>(); }
 
 }  // namespace
 
+StepMeter::StepMeter(const Recipe& recipe) : x_(recipe.init_noise * recipe.schedule.init_scale) {}
+
 void StepMeter::answered(const Question& question, const Answer& answer) {
   if (!first_asked_) {
     first_asked_ = question.level;

@@ -13,7 +13,7 @@ namespace steplapse {
 /// Measures the steps of a run: from what a watcher is told to the rows of the log. It keeps each step's x0.
 class StepMeter {
  public:
-  explicit StepMeter(const Recipe& recipe) : x_(recipe.init_noise * recipe.schedule.init_scale) {}
+  explicit StepMeter(const Recipe& recipe);
 
   void answered(const Question& question, const Answer& answer);
   StepRow stepped(const Step& step);                        ///< the row of the step, without what comes from its frames

@@ -1,5 +1,7 @@
 #include "runs/render.h"
 
+#include <ATen/ATen.h>
+
 #include <nlohmann/json.hpp>
 #include <set>
 #include <utility>

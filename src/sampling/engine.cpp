@@ -49,8 +49,9 @@ void check_finite(const Question& question, const Tensor& answer) {
   throw std::runtime_error(text.str());
 }
 
-/// A copy of row r of a batched answer, [1, ...]. (A view would keep the whole batch alive.)
-Tensor row(const Tensor& rows, int64_t r) { return rows.narrow(0, r, 1).clone(); }
+/// A copy of row r of a batched answer, [1, ...]. (A view would keep the whole batch alive.) It lies in memory as a logged
+/// answer does, whatever the network's layout: sums over another order of the same numbers differ in their last bits.
+Tensor row(const Tensor& rows, int64_t r) { return rows.narrow(0, r, 1).clone(at::MemoryFormat::Contiguous); }
 
 }  // namespace
 

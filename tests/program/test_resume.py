@@ -590,6 +590,7 @@ def test_runs_are_listed_with_how_they_ended(cut, run, short, tmp_path):
 
 
 def test_a_folder_without_runs_is_an_empty_list(run, tmp_path):
+    assert run("runs").out == "no run is in runs\n"
     (tmp_path / "runs").mkdir()
     assert run("runs").out == "no run is in runs\n"
     assert run("runs", "--json").out == "[]\n"

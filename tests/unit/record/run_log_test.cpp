@@ -235,7 +235,7 @@ TEST_F(Log, OfABranchGivesTheRunsBeforeIt) {
                                  .seed = std::numeric_limits<uint64_t>::max(),
                                  .region = FreshNoise::Region{1, 0, 2, 3}};
   fs::remove(path_);
-  RunLog::create(path_, third, {});
+  RunLog::create(path_, third, {}, {});
   const Facts found = RunLog::open(path_).facts();
   const Facts* expected = &third;
   for (const Facts* facts = &found; facts; facts = facts->before.get(), expected = expected->before.get()) {
@@ -257,7 +257,7 @@ TEST_F(Log, OfABranchIsRefedToTheBit) {
     branch.recipe.guidance.scale = 1;
     branch_off(branch, std::make_shared<const Facts>(before), 2);
     fs::remove(path_);
-    RunLog log = RunLog::create(path_, branch, {});
+    RunLog log = RunLog::create(path_, branch, {}, {});
     Writer writer(log, 0);
     Engine engine(network, branch.recipe.prediction_type);
     GuidanceBySteps guidance{{1, guidance_of(before.recipe)}, {3, guidance_of(branch.recipe)}};

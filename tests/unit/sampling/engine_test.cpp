@@ -288,6 +288,22 @@ TEST(Engine, NamesTheStepAtWhichTheNetworkAnswersNan) {
               ThrowsMessage<std::runtime_error>(HasSubstr("step 3: the denoiser answered NaN")));
 }
 
+// Sums over an answer, as guidance rescale takes them, then have the bits that they have over a logged one.
+TEST(Engine, TellsAnswersThatAreContiguousWhateverTheNetworksLayout) {
+  struct Looker : Watcher {
+    void answered(const Question&, const Answer& answer) override {
+      EXPECT_TRUE(answer.cond.is_contiguous());
+      ++answers;
+    }
+    int64_t answers = 0;
+  } looker;
+  const auto channels_last = [](const Tensor& x, auto&&...) { return x.contiguous(at::MemoryFormat::ChannelsLast); };
+  Engine engine(channels_last, PredictionType::epsilon);
+  engine.add(ddim(1, 2), {}, &looker);
+  engine.run();
+  EXPECT_EQ(looker.answers, 2);
+}
+
 // So a log has no answer that would end its run again.
 TEST(Engine, TellsAWatcherOfNoAnswerThatIsNotFinite) {
   struct Counter : Watcher {

@@ -9,16 +9,17 @@ namespace {
 std::string frames_of(const FrameSelection& selection) {
   std::string frames;
   for (int64_t step = 0; step <= 10; ++step) {
-    if (selection.has_x0(step, step == 10)) frames += " x0:" + std::to_string(step);
-    if (selection.has_xt(step, step == 10)) frames += " xt:" + std::to_string(step);
+    for (const FrameKind kind : frame_kinds()) {
+      if (selection.has(kind, step, step == 10)) frames += " " + std::string(name_of(kind)) + std::to_string(step);
+    }
   }
   return frames;
 }
 
 TEST(SelectionJson, GivesTheSameFramesBack) {
   FrameSelection usual, none, window, list;
-  none.x0 = false;
-  window.xt = true;
+  none.kinds.clear();
+  window.kinds = {FrameKind::xt, FrameKind::signed_diff};
   window.every = 3;
   window.from = 2;
   window.to = 8;
