@@ -39,6 +39,8 @@ Schedule own_schedule(const Recipe& recipe);
 
 /// The guidance rule of each step: a rule, by the first step that it holds for.
 std::map<int64_t, GuidanceRule> guidance_rules(const Recipe& recipe);
+GuidanceRule guidance_rule(const Recipe& recipe, int64_t step);  ///< the rule of one step
+GuidanceBySteps bare_guidance(const Recipe& recipe);  ///< the rules without conditioning, where all answers are known
 
 /// The recipe's sampler, not yet resumed. The guidance is not used here: the engine takes it.
 ///

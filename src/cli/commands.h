@@ -33,6 +33,7 @@ Command generate_command();
 Command resume_command();
 Command runs_command();
 Command race_command();
+Command branch_command();
 Command replay_command();
 Command render_command();
 Command export_command();

@@ -52,4 +52,12 @@ PromptRequest prompts_of(const Facts& facts) {
           .is_guided = facts.recipe.guidance.guides()};
 }
 
+std::map<int64_t, PromptRequest> prompts_by_steps(const Facts& facts) {
+  if (!facts.before) return {{1, prompts_of(facts)}};
+  std::map<int64_t, PromptRequest> prompts = prompts_by_steps(*facts.before);
+  prompts.erase(prompts.upper_bound(facts.recipe.branched_after), prompts.end());
+  prompts[facts.recipe.branched_after + 1] = prompts_of(facts);
+  return prompts;
+}
+
 }  // namespace steplapse

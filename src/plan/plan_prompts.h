@@ -1,5 +1,8 @@
 #pragma once
 
+#include <cstdint>
+#include <map>
+
 #include "plan/plan.h"
 
 namespace steplapse {
@@ -10,5 +13,8 @@ void plan_prompts(const Settings& settings, Plan& plan);
 
 /// The prompts of a run that was made, taken apart.
 PromptRequest prompts_of(const Facts& facts);
+
+/// The same of each part of a run, by the first step that it holds for. A run that is no branch has one part.
+std::map<int64_t, PromptRequest> prompts_by_steps(const Facts& facts);
 
 }  // namespace steplapse

@@ -46,7 +46,8 @@ History history_of(const RunLog& log) {
 Prediction guided_prediction(const Recipe& recipe, const HistoryStep& step) {
   const Answer& answer = step.answers.front();
   if (answer.cond.defined() && answer.uncond.defined())
-    return branch_prediction(recipe, step, recipe.guidance.combined(answer.cond, answer.uncond));
+    return branch_prediction(recipe, step,
+                             guidance_rule(recipe, step.step.number).combined(answer.cond, answer.uncond));
   return branch_prediction(recipe, step, answer.cond.defined() ? answer.cond : answer.uncond);
 }
 

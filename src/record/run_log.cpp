@@ -605,9 +605,7 @@ Refed refeed(const RunLog& log, Watcher& watcher) {
   Refeeding refeeding(log, watcher);
   const auto no_network = [](auto&&...) -> Tensor { throw LogEnds(); };
   Engine engine(no_network, recipe.prediction_type);
-  GuidanceBySteps guidance;
-  for (const auto& [step, rule] : guidance_rules(recipe)) guidance[step].rule = rule;
-  engine.add_by_steps(start(recipe), std::move(guidance), &refeeding);
+  engine.add_by_steps(start(recipe), bare_guidance(recipe), &refeeding);
   const Outcome outcome = engine.run().front();
   try {
     if (outcome.error) std::rethrow_exception(outcome.error);

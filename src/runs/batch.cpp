@@ -21,25 +21,13 @@
 #include "record/run_folder.h"
 #include "runs/batch_memory.h"
 #include "runs/progress.h"
+#include "runs/prompt_encoder.h"
 #include "runs/recorded_run.h"
 #include "runs/step_cost.h"
 #include "steplapse/error.h"
 
 namespace steplapse {
 namespace {
-
-/// The bundle's list of what it was taught, if it has one, knows which words mean nothing to it.
-std::vector<std::string> warnings_of_unknown_words(const Bundle& bundle, const Plan& plan) {
-  if (!bundle.manifest().prompts) return {};
-  return unknown_warnings(bundle.folder().taught_prompts(), plan.prompts);
-}
-
-void check_decoder(const Manifest& manifest, const std::string& decoder) {
-  if (manifest.decoders.contains(decoder)) return;
-  std::string known;
-  for (const auto& [name, module] : manifest.decoders) known += (known.empty() ? "" : ", ") + name;
-  throw UsageError("`decoder` " + in_quotes(decoder) + ": " + manifest.name + " has " + known);
-}
 
 std::string with_source(const std::string& source, const std::string& text) {
   return source.empty() ? text : source + ": " + text;
@@ -99,6 +87,7 @@ class Batch {
         warnings_(warnings),
         progress_(progress),
         here_(origin_here(bundle, static_cast<int64_t>(runs.size()), running.max_batch)),
+        prompts_(bundle),
         workers_(bundle.device() == "cpu" ? FrameWorkers::Decoding::between_steps : FrameWorkers::Decoding::beside),
         engine_([&bundle](const auto&... question) { return bundle.denoise(question...); },
                 bundle.manifest().training_noise.prediction_type, running.max_batch.value_or(1)) {
@@ -140,31 +129,18 @@ class Batch {
     const std::string& source = runs_[run].source;
     Task task = runs_[run];
     task.plan = with_noise(bundle_.manifest(), task);
-    Guidance guidance = guidance_of(source, task.plan);
-    look_at_size(source, task.plan, guidance);
-    if (runs_.size() > 1 && !running_.max_batch) limit_batch(task.plan.recipe, guidance);
+    GuidanceBySteps guidance = prompts_.guidance_of(task.plan);
+    warnings_.add(prompts_.warnings(), source);
+    look_at_size(source, task.plan, guidance.rbegin()->second);
+    if (runs_.size() > 1 && !running_.max_batch) limit_batch(task.plan.recipe, guidance.rbegin()->second);
 
     watch_.give(running_.grace);
     const std::lock_guard guard(mutex_);
     const auto number = static_cast<int64_t>(run) + 1;
     auto recorded = std::make_unique<RecordedRun>(number, std::move(task), bundle_, here_, workers_, progress_);
-    const size_t index = engine_.add(start(recorded->plan().recipe), std::move(guidance), recorded->watcher());
+    const size_t index = engine_.add_by_steps(start(recorded->plan().recipe), std::move(guidance), recorded->watcher());
     begun_[index] = {run, std::move(recorded)};
     has_begun_ = true;
-  }
-
-  /// Of several seeds the prompt is encoded once.
-  Guidance guidance_of(const std::string& source, const Plan& plan) {
-    if (prompts_ != plan.prompts) {
-      encoded_ = encode_prompts(bundle_, plan.prompts);
-      const auto unknown = warnings_of_unknown_words(bundle_, plan);
-      encoded_.warnings.insert(encoded_.warnings.begin(), unknown.begin(), unknown.end());
-      prompts_ = plan.prompts;
-    }
-    warnings_.add(encoded_.warnings, source);
-    Guidance guidance = encoded_.guidance;
-    guidance.rule = plan.recipe.guidance;
-    return guidance;
   }
 
   /// Of several runs the largest is looked at.
@@ -270,8 +246,7 @@ class Batch {
   BatchSummary summary_;
   std::exception_ptr error_;  // the first
   size_t next_ = 0;
-  std::optional<PromptRequest> prompts_;  // the last ones, and what the network is told of them
-  EncodedPrompts encoded_;
+  PromptEncoder prompts_;
   int64_t most_pixels_ = 0;  // of a run that was looked at
   int64_t largest_ = 0;      // numbers in one run's rows, of those that were measured
   FrameWorkers workers_;
@@ -329,6 +304,13 @@ int run_reporting(Options options, Progress& progress) {
 }
 
 }  // namespace
+
+void check_decoder(const Manifest& manifest, const std::string& decoder) {
+  if (manifest.decoders.contains(decoder)) return;
+  std::string known;
+  for (const auto& [name, module] : manifest.decoders) known += (known.empty() ? "" : ", ") + name;
+  throw UsageError("`decoder` " + in_quotes(decoder) + ": " + manifest.name + " has " + known);
+}
 
 int with_progress(ProgressMode mode, const std::function<int(Progress&)>& work) {
   const auto progress = make_progress(mode);

@@ -25,6 +25,9 @@ int run_batch(const Options& options);
 /// Does a command's work, and tells the progress how it fails. @return what `work` does
 int with_progress(ProgressMode mode, const std::function<int(Progress&)>& work);
 
+/// @throws UsageError  the model has no decoder of this name
+void check_decoder(const Manifest& manifest, const std::string& decoder);
+
 /// Loads the bundle on the threads and the device that the user asked for.
 Bundle load_for_runs(BundleFolder folder, const RunningOptions& running, const std::vector<std::string>& decoders,
                      Progress& progress);

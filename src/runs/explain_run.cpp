@@ -9,10 +9,9 @@
 #include "base/machine.h"
 #include "base/text.h"
 #include "model/bundle_folder.h"
-#include "plan/plan.h"
-#include "prompt/conditioning.h"
 #include "record/history.h"
 #include "record/run_folder.h"
+#include "runs/prompt_encoder.h"
 #include "runs/run_model.h"
 #include "steplapse/bundle.h"
 #include "steplapse/engine.h"
@@ -36,13 +35,12 @@ class FirstSteps : public LogReader {
 };
 
 /// The run's result where the second answer is not asked for from a step on.
-Tensor latents_without_second(const Bundle& bundle, const RunLog& log, Facts facts, int64_t from) {
-  Guidance guidance = encode_prompts(bundle, plan_of(facts).prompts).guidance;
-  facts.recipe.guidance.last_step = std::min(facts.recipe.guidance.last_step, from - 1);
-  guidance.rule = facts.recipe.guidance;
+Tensor latents_without_second(const Bundle& bundle, const RunLog& log, const Facts& facts, int64_t from) {
+  GuidanceBySteps guidance = PromptEncoder(bundle).guidance_of(facts);
+  for (auto& [first_step, part] : guidance) part.rule.last_step = std::min(part.rule.last_step, from - 1);
   FirstSteps watcher(log, from - 1);
   Engine engine([&](const auto&... question) { return bundle.denoise(question...); }, facts.recipe.prediction_type);
-  engine.add(start(facts.recipe), std::move(guidance), &watcher);
+  engine.add_by_steps(start(facts.recipe), std::move(guidance), &watcher);
   const Outcome outcome = engine.run().front();
   if (outcome.error) std::rethrow_exception(outcome.error);
   return outcome.latents;

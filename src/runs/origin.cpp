@@ -3,7 +3,9 @@
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "base/machine.h"
@@ -17,6 +19,8 @@ namespace steplapse {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr int64_t kNoStep = std::numeric_limits<int64_t>::max();
 
 #ifdef __clang__
 constexpr const char* kCompiler = "clang " __clang_version__;
@@ -78,12 +82,22 @@ Origin origin_of(const Task& task, Origin origin) {
 
 std::vector<PromptText> prompt_texts(const Bundle& bundle, const Plan& plan) {
   const Manifest& manifest = bundle.manifest();
+  std::vector<PromptText> texts;
+  if (plan.before) {
+    texts = prompt_texts(bundle, plan_of(*plan.before));
+    std::erase_if(texts, [&](const PromptText& text) { return text.first_step > plan.recipe.branched_after; });
+    for (PromptText& text : texts)
+      text.last_step = std::min(text.last_step.value_or(kNoStep), plan.recipe.branched_after);
+  }
   const TokenizedPrompts tokens = tokenize_prompts(manifest, bundle.folder().tokenizers(), plan.prompts);
-  std::vector<PromptText> texts{
-      {.kind = "prompt", .text = plan.prompt, .tokens = tokens_json(manifest, tokens.prompt)}};
+  const int64_t first = plan.recipe.branched_after + 1;
+  texts.push_back(
+      {.kind = "prompt", .first_step = first, .text = plan.prompt, .tokens = tokens_json(manifest, tokens.prompt)});
   if (plan.negative_prompt || !tokens.negative.empty())
-    texts.push_back(
-        {.kind = "negative_prompt", .text = plan.negative_prompt, .tokens = tokens_json(manifest, tokens.negative)});
+    texts.push_back({.kind = "negative_prompt",
+                     .first_step = first,
+                     .text = plan.negative_prompt,
+                     .tokens = tokens_json(manifest, tokens.negative)});
   return texts;
 }
 

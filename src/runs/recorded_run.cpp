@@ -66,13 +66,19 @@ RecordedRun::RecordedRun(int64_t number, Task task, const Bundle& bundle, const 
 void RecordedRun::begin_log() {
   log_.emplace(RunLog::create(log_in(folder_.path()), plan(), origin_of(task_, here_), prompt_texts(bundle_, plan())));
   folder_.name_run(log_->facts_sha256());
+  if (task_.branch_of.empty()) return;
+  past_.emplace(RunLog::open(log_in(task_.branch_of)));
+  const int64_t after = plan().recipe.branched_after;
+  reader_.emplace(*past_, after, plan().fresh_noise, after);
 }
 
 void RecordedRun::go_on_with_log() {
   past_.emplace(RunLog::open(log_in(folder_.path())));
   if (past_->calls() != task_.logged->calls)
     throw OutputError(folder_.path().string() + ": another steplapse has written to the run meanwhile");
-  reader_.emplace(*past_, past_->last_step_asked());
+  const int64_t branched_after = plan().recipe.branched_after;
+  const bool has_noise = past_->latents_after(branched_after).defined();  // logged, and so given as it was
+  reader_.emplace(*past_, past_->last_step_asked(), has_noise ? std::nullopt : plan().fresh_noise, branched_after);
   const auto logged = nlohmann::json::parse(past_->facts_json());
   const auto maybe = [&](const char* key) {
     return logged.contains(key) ? std::optional(logged.at(key).get<std::string>()) : std::nullopt;

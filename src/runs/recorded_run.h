@@ -10,6 +10,7 @@
 
 #include "base/stopwatch.h"
 #include "record/run_folder.h"
+#include "runs/branch_reader.h"
 #include "runs/origin.h"
 #include "runs/progress.h"
 #include "runs/recorder.h"
@@ -79,8 +80,8 @@ class RecordedRun {
   bool over_ = false;
   std::optional<Summary> ended_;
   RunFolder folder_;
-  std::optional<RunLog> past_;  // what the log had when the run went on
-  std::optional<LogReader> reader_;
+  std::optional<RunLog> past_;  // of a run that goes on its log, of a branch that of the run before
+  std::optional<BranchReader> reader_;
   std::optional<RunLog> log_;
   std::optional<LogWriter> log_writer_;
   std::optional<FrameWriter> frames_;  // its frames use all the others, so it is the first of them to end

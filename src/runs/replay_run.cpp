@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "plan/plan.h"
 #include "record/run_folder.h"
+#include "runs/prompt_encoder.h"
 #include "runs/replay.h"
 #include "runs/run_model.h"
 #include "steplapse/error.h"
@@ -140,8 +141,8 @@ class Comparing : public Interventions {
 };
 
 /// The result; undefined where the log ends before.
-Tensor result_of(Engine& engine, const Recipe& recipe, Guidance guidance, Watcher& watcher) {
-  engine.add(start(recipe), std::move(guidance), &watcher);
+Tensor result_of(Engine& engine, const Recipe& recipe, GuidanceBySteps guidance, Watcher& watcher) {
+  engine.add_by_steps(start(recipe), std::move(guidance), &watcher);
   const Outcome outcome = engine.run().front();
   try {
     if (outcome.error) std::rethrow_exception(outcome.error);
@@ -217,7 +218,7 @@ Replayed replay_run(const fs::path& folder, const ReplayOptions& options) {
   Engine no_network([](auto&&...) -> Tensor { throw LogEnds(); }, plan.recipe.prediction_type);
   const Tensor then = [&] {
     try {
-      return result_of(no_network, plan.recipe, {{}, {}, plan.recipe.guidance}, logged);
+      return result_of(no_network, plan.recipe, bare_guidance(plan.recipe), logged);
     } catch (const std::exception& error) {
       throw Error(ExitCode::run_failed, place + ": " + error.what());
     }
@@ -228,11 +229,9 @@ Replayed replay_run(const fs::path& folder, const ReplayOptions& options) {
   name_differences(nlohmann::json::parse(facts_json), bundle, replayed);
   say_what_the_log_has(logged, then.defined(), replayed);
 
-  Guidance guidance = encode_prompts(bundle, plan.prompts).guidance;
-  guidance.rule = plan.recipe.guidance;
   Comparing comparing(log, logged, then.defined(), options.tolerance, replayed);
   Engine engine([&](const auto&... question) { return bundle.denoise(question...); }, plan.recipe.prediction_type, 1);
-  const Tensor now = result_of(engine, plan.recipe, std::move(guidance), comparing);
+  const Tensor now = result_of(engine, plan.recipe, PromptEncoder(bundle).guidance_of(plan), comparing);
   replayed.steps = comparing.steps();
   if (!then.defined() || !now.defined()) return replayed;
   if (replayed.calls < static_cast<int64_t>(logged.questions.size()))

@@ -31,6 +31,7 @@ struct Task {
   std::optional<int64_t> stop_at = {};  ///< the step that it ends after; none: the last one
   bool overwrite = false;
   std::optional<LoggedPart> logged = {};  ///< none: a new run
+  std::filesystem::path branch_of = {};   ///< of a new branch: the folder of the run that has its first steps
 };
 
 }  // namespace steplapse

@@ -75,6 +75,17 @@ std::map<int64_t, GuidanceRule> guidance_rules(const Recipe& recipe) {
   return rules;
 }
 
+GuidanceRule guidance_rule(const Recipe& recipe, int64_t step) {
+  if (recipe.before && step <= recipe.branched_after) return guidance_rule(*recipe.before, step);
+  return recipe.guidance;
+}
+
+GuidanceBySteps bare_guidance(const Recipe& recipe) {
+  GuidanceBySteps guidance;
+  for (const auto& [step, rule] : guidance_rules(recipe)) guidance[step].rule = rule;
+  return guidance;
+}
+
 Trajectory start(const Recipe& recipe) {
   if (recipe.before) {
     return recipe.restarts() ? spliced(start(*recipe.before), recipe) : start(*recipe.before);

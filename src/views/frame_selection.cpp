@@ -66,8 +66,8 @@ namespace {
 bool is_asked(FrameKind kind, const Recipe& recipe, int64_t step) {
   const auto& levels = recipe.schedule.levels;
   const NoiseLevel& level = levels.at(static_cast<size_t>(std::clamp<int64_t>(step - 1, 0, std::ssize(levels) - 1)));
-  if (kind == FrameKind::cond) return recipe.guidance.asks_cond(step, level);
-  if (kind == FrameKind::uncond) return recipe.guidance.asks_uncond(step, level);
+  if (kind == FrameKind::cond) return guidance_rule(recipe, step).asks_cond(step, level);
+  if (kind == FrameKind::uncond) return guidance_rule(recipe, step).asks_uncond(step, level);
   return true;
 }
 

@@ -15,6 +15,7 @@ COMMANDS = [
     "replay",
     "compare",
     "resume",
+    "branch",
     "runs",
     "race",
     "schedule",
@@ -31,7 +32,8 @@ COMMANDS = [
 ]
 
 
-LOADING = ("generate", "resume", "replay", "render", "explain", "compare", "race", "schedule", "tokens", "model")  # a bundle, or its manifest
+# Those that load a bundle, or its manifest.
+LOADING = ("generate", "resume", "branch", "replay", "render", "explain", "compare", "race", "schedule", "tokens", "model")
 
 
 def test_the_overview_fits_a_screen_and_has_each_command(run):

@@ -55,9 +55,9 @@ TEST(Commands, AMisspeltOneIsRefusedWithBothWaysOut) {
 }
 
 TEST(Commands, WhatOtherVersionsHaveIsRefused) {
-  EXPECT_EQ(refusal({"replay", "runs/x", "--seed", "3"}),
-            "'replay' is not a command of this version; steplapse help lists them (to draw the prompt 'replay runs/x': "
-            "steplapse generate \"replay runs/x\")");
+  EXPECT_EQ(refusal({"film", "runs/x", "--seed", "3"}),
+            "'film' is not a command of this version; steplapse help lists them (to draw the prompt 'film runs/x': "
+            "steplapse generate \"film runs/x\")");
 }
 
 TEST(Commands, TheFirstWordOfTwoNamesTheSecond) {
