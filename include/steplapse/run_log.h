@@ -95,6 +95,9 @@ class RunLog {
   ///                             levels or checksums, so that a log of another run is never a wrong picture in silence.
   std::optional<Answer> recall(const Question& question) const;
 
+  /// Whether the run was made where sums round otherwise: then its latents have other last bits here.
+  bool rounds_otherwise() const;
+
   RunLog(RunLog&&) noexcept;
   ~RunLog();
 
@@ -109,17 +112,21 @@ class RunLog {
 
 /// Gives a trajectory what a log has for it: the answers, and the latents that a watcher put in place of the sampler's.
 /// Beyond the log's end it gives nothing, so the network is asked.
+///
+/// Where sums round otherwise than where the run was made, questions need not have the logged checksums, but for the first
+/// one; the levels must be the logged ones. What is made of the log then differs in its last bits.
 class LogReader : public Watcher {
  public:
   /// @param last_step  after this step it gives nothing
   explicit LogReader(const RunLog& log, int64_t last_step = std::numeric_limits<int64_t>::max())
-      : log_(log), last_step_(last_step) {}
+      : log_(log), last_step_(last_step), rounds_otherwise_(log.rounds_otherwise()) {}
   std::optional<Answer> recall(const Question& question) override;  ///< @throws as RunLog::recall
   Verdict stepped(const Step& step) override;
 
  private:
   const RunLog& log_;
   int64_t last_step_;
+  bool rounds_otherwise_;
 };
 
 /// How much of its run a log gave when it was fed to its sampler again.

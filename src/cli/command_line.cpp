@@ -105,10 +105,9 @@ bool asks_for_version(const std::vector<std::string>& arguments) {
   return std::find(arguments.begin(), end, "--version") != end;
 }
 
-/// Of all commands whose messages come from rooms that know no flags.
-std::set<std::string> drawing_flags() {
+std::set<std::string> flags_of_all() {
   std::set<std::string> flags;
-  for (const Command& command : {generate_command(), race_command(), compare_command(), replay_command()}) {
+  for (const Command& command : commands()) {
     command.show_flags([&](const CLI::App& app) {
       const std::vector<std::string> own = flags_of(app);
       flags.insert(own.begin(), own.end());
@@ -122,7 +121,7 @@ bool asks_for_help(const std::string& argument) {
 }
 
 std::string settings_as_flags(const std::string& message) {
-  static const std::set<std::string> flags = drawing_flags();
+  static const std::set<std::string> flags = flags_of_all();
   std::string text;
   size_t rest = 0;
   for (size_t open = message.find('`'); open != std::string::npos; open = message.find('`', rest)) {

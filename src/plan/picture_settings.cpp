@@ -99,6 +99,8 @@ PictureSettings settings_of_ours(const std::string& text) {
   take_sampler_options(said, settings);
   take_guidance(said, settings);
   settings.size = Manifest::Size{said.at("width").get<int64_t>(), said.at("height").get<int64_t>()};
+  if (said.contains("branched_after"))
+    picture.without.push_back("the steps before the branch, which had other settings");
   if (said.value("latents_given", false)) picture.without.push_back("`latents`, whose file is not in the picture");
   return picture;
 }

@@ -1,6 +1,14 @@
 #include "record/origin.h"
 
+#include <ATen/Parallel.h>
+#include <ATen/Version.h>
+#include <torch/csrc/api/include/torch/version.h>
+
+#include <cstdlib>
 #include <nlohmann/json.hpp>
+
+#include "base/machine.h"
+#include "steplapse/version.h"
 
 namespace steplapse {
 namespace {
@@ -23,10 +31,38 @@ std::string words_of(const ordered_json& value) {
   return value.is_string() ? value.get<std::string>() : value.dump();
 }
 
+#ifdef __clang__
+constexpr const char* kCompiler = "clang " __clang_version__;
+#else
+constexpr const char* kCompiler = "gcc " __VERSION__;
+#endif
+
+std::optional<std::string> environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value ? std::optional<std::string>(value) : std::nullopt;
+}
+
 /// Numbers of the origin are text in the log, as they were in its first version.
 int64_t number_of(const json& value) { return std::stoll(value.get<std::string>()); }
 
 }  // namespace
+
+Machine machine_here() {
+  return {.version = STEPLAPSE_VERSION,
+          .libtorch = TORCH_VERSION,
+          .compiler = kCompiler,
+          .threads = at::get_num_threads(),
+          .cpu = cpu_info("model name").value_or("not known"),
+          .cpu_capability = at::get_cpu_capability(),
+          .aten_cpu_capability = environment("ATEN_CPU_CAPABILITY"),
+          .onednn_max_cpu_isa = environment("ONEDNN_MAX_CPU_ISA")};
+}
+
+bool rounds_otherwise(const Machine& then) {
+  const Machine now = machine_here();
+  return then.cpu_capability != now.cpu_capability || then.libtorch != now.libtorch || then.compiler != now.compiler ||
+         then.version != now.version || then.threads != now.threads;
+}
 
 ordered_json machine_json(const Machine& machine) {
   return {{"version", machine.version},

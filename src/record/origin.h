@@ -23,6 +23,12 @@ struct Machine {
   bool operator==(const Machine&) const = default;
 };
 
+/// What this process computes with on the CPU. The device and its dtype are the bundle's.
+Machine machine_here();
+
+/// Whether sums on the CPU may round otherwise than they did there: by other instructions, another build, other threads.
+bool rounds_otherwise(const Machine& then);
+
 /// Every value under its key in the log.
 nlohmann::ordered_json machine_json(const Machine& machine);
 

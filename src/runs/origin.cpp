@@ -1,18 +1,12 @@
 #include "runs/origin.h"
 
-#include <ATen/Parallel.h>
-#include <ATen/Version.h>
-
 #include <algorithm>
-#include <cstdlib>
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include "base/machine.h"
 #include "model/bundle_folder.h"
 #include "prompt/conditioning.h"
 #include "record/run_folder.h"
-#include "steplapse/version.h"
 #include "views/selection_json.h"
 
 namespace steplapse {
@@ -21,17 +15,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int64_t kNoStep = std::numeric_limits<int64_t>::max();
-
-#ifdef __clang__
-constexpr const char* kCompiler = "clang " __clang_version__;
-#else
-constexpr const char* kCompiler = "gcc " __VERSION__;
-#endif
-
-std::optional<std::string> environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value ? std::optional<std::string>(value) : std::nullopt;
-}
 
 /// For each tokenizer its chunks.
 std::string tokens_json(const Manifest& manifest, const std::vector<std::vector<Chunk>>& prompt) {
@@ -49,16 +32,10 @@ std::string tokens_json(const Manifest& manifest, const std::vector<std::vector<
 }  // namespace
 
 Machine this_machine(const Bundle& bundle) {
-  return {.version = STEPLAPSE_VERSION,
-          .libtorch = libtorch_version(),
-          .compiler = kCompiler,
-          .device = bundle.device(),
-          .compute_dtype = bundle.manifest().denoiser.compute_dtype,
-          .threads = at::get_num_threads(),
-          .cpu = cpu_info("model name").value_or("not known"),
-          .cpu_capability = at::get_cpu_capability(),
-          .aten_cpu_capability = environment("ATEN_CPU_CAPABILITY"),
-          .onednn_max_cpu_isa = environment("ONEDNN_MAX_CPU_ISA")};
+  Machine machine = machine_here();
+  machine.device = bundle.device();
+  machine.compute_dtype = bundle.manifest().denoiser.compute_dtype;
+  return machine;
 }
 
 Origin origin_here(const Bundle& bundle, int64_t runs, const std::optional<int64_t>& max_batch) {

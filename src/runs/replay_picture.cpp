@@ -40,6 +40,9 @@ FrameOf frame_in(const std::map<std::string, std::string>& texts, const std::str
       throw UsageError(place +
                        ": its start came from `latents`, and that file is not in the picture; replay its run's "
                        "folder");
+    if (settings.contains("branched_after"))
+      throw UsageError(place +
+                       ": is of a branch, whose first steps were made with other settings; replay its run's folder");
     if (frame.kind != "x0" && frame.kind != "xt" && frame.kind != "final")
       throw UsageError(place + ": is a frame of kind " + in_quotes(frame.kind) +
                        "; only x0, xt and final can be made again from a picture");

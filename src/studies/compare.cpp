@@ -81,7 +81,7 @@ std::string ending_of(const ReadRun& read) {
 /// What says nothing of how the picture was made.
 bool is_setting(const std::string& key) {
   static const std::set<std::string> others{"started", "ended",   "ended_reason",     "frame_steps", "number",
-                                            "runs",    "warning", "init_noise_shape", "decoder"};
+                                            "runs",    "warning", "init_noise_shape", "decoder",     "facts_sha256"};
   return !others.contains(key) && !key.ends_with("_seconds");
 }
 

@@ -268,6 +268,47 @@ TEST_F(Log, OfABranchIsRefedToTheBit) {
   }
 }
 
+// On another CPU sums round otherwise, so the sampler asks about latents with other last bits.
+TEST_F(Log, MadeWhereSumsRoundOtherwiseNeedsTheSameStartAndLevels) {
+  Origin elsewhere;
+  elsewhere.machine = machine_here();
+  for (const char* capability : {"here", "elsewhere"}) {
+    if (capability == std::string("elsewhere")) elsewhere.machine.cpu_capability = capability;
+    const auto made = [&](const std::string& change) {
+      const Recipe recipe = recipe_of(0.7, 7.5);
+      fs::remove(path_);
+      RunLog log =
+          RunLog::create(path_, {"red apple", {}, "plain", 16, 16, "leading", {}, {}, {}, {}, recipe}, elsewhere, {});
+      Writer writer(log, 0);
+      Engine engine(network, recipe.prediction_type);
+      engine.add(start(recipe), guidance_of(recipe), &writer);
+      const Tensor latents = result(engine.run().front());
+      log.end("done", "");
+      edit(change);
+      return latents;
+    };
+    const Tensor latents = made("UPDATE calls SET latents_sha256 = 'other bits' WHERE call = 3");
+    if (capability == std::string("here")) {
+      EXPECT_THROW(refeed_file(), std::runtime_error);
+    } else {
+      EXPECT_TRUE(at::equal(refeed_file(), latents));
+    }
+    made("UPDATE calls SET latents_sha256 = 'other bits' WHERE call = 1");
+    EXPECT_THROW(refeed_file(), std::runtime_error) << capability;
+    made("UPDATE calls SET sigma = 1.01 * sigma WHERE call = 3");
+    EXPECT_THROW(refeed_file(), std::runtime_error) << capability;
+  }
+}
+
+TEST_F(Log, OfABranchKnowsADamagedRunBeforeIt) {
+  Facts branch{"pear", "", "plain", 16, 16, "leading", {}, {}, {}, {}, recipe_of(0.7, 7.5)};
+  branch_off(branch, std::make_shared<const Facts>(branch), 2);
+  fs::remove(path_);
+  RunLog::create(path_, branch, {}, {});
+  edit("UPDATE earlier SET last_step = 3");
+  EXPECT_THROW(RunLog::open(path_), OutputError);
+}
+
 TEST_F(Log, GivesTheHistoryOfItsRun) {
   const Recipe recipe = recipe_of(0.7, 7.5);
   const Tensor latents = record(recipe);
