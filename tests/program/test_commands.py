@@ -33,7 +33,9 @@ COMMANDS = [
 
 
 # Those that load a bundle, or its manifest.
-LOADING = {*"generate resume branch replay render explain compare race schedule tokens model".split()}
+LOADING = {
+    *("generate", "resume", "branch", "replay", "render", "explain", "compare", "race", "schedule", "tokens", "model"),
+}
 
 
 def test_the_overview_fits_a_screen_and_has_each_command(run):
