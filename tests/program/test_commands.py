@@ -9,14 +9,14 @@ import pytest
 
 COMMANDS = [
     "generate",
+    "resume",
+    "branch",
+    "replay",
+    "runs",
     "render",
     "export",
     "explain",
-    "replay",
     "compare",
-    "resume",
-    "branch",
-    "runs",
     "race",
     "schedule",
     "samplers",

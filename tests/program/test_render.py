@@ -43,7 +43,7 @@ def cut_off(run_folder: Path, step: int) -> None:
     with changed_log(run_folder) as log:
         log.execute("DELETE FROM calls WHERE step > ?", (step,))
         log.execute("DELETE FROM steps WHERE step > ?", (step,))
-        log.execute("DELETE FROM run WHERE key IN ('ended', 'ended_reason', 'frame_steps', 'number')")
+        log.execute("DELETE FROM run WHERE key IN ('ended', 'ended_reason', 'frame_steps')")
     for name in ("run.json", "steps.csv", "final.png", "final.safetensors"):
         (run_folder / name).unlink()
 
@@ -210,7 +210,11 @@ def test_a_damaged_decoder_is_refused(run, whole, tiny_bundle, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_another_bundle_decodes_only_where_it_is_named_and_pictures_say_so(run, whole, changed_bundle, tmp_path):
+def test_another_bundle_decodes_only_where_it_is_named_and_pictures_say_so(run, tiny_bundle, changed_bundle, tmp_path):
+    gone = shutil.copytree(tiny_bundle, tmp_path / "gone")
+    whole = tmp_path / "whole"
+    assert run(*APPLE, "--model", gone, "--out", whole).code == 0
+    shutil.rmtree(gone)
     other = changed_bundle(lambda manifest: manifest.update(name="other"))
     told = run("render", whole, "--out", "out", STEPLAPSE_MODEL=str(other))
     assert told.code == 2 and "was made with the model 'tiny'" in told.err and "--model says where it is" in told.err
