@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 #include <cstdlib>
 #include <iostream>
 #include <limits>
@@ -97,6 +98,28 @@ std::vector<std::string> with_own_flags(const CLI::App& command, const std::vect
     if (wants_value && i + 1 < arguments.size()) own.push_back(arguments[++i]);  // whatever it looks like
   }
   return own;
+}
+
+bool is_number(const std::string& text) {
+  double value = 0;
+  const char* end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, value);
+  return error == std::errc() && rest == end;
+}
+
+/// A flag whose number may be left out gets its usual one where another word follows, which may be the prompt.
+std::vector<std::string> with_usual_numbers(const CLI::App& command, std::vector<std::string> arguments) {
+  for (size_t i = 0; i < arguments.size() && arguments[i] != "--"; ++i) {
+    if (!arguments[i].starts_with("-")) continue;
+    const CLI::Option* option = command.get_option_no_throw(arguments[i]);
+    if (!option || option->get_items_expected_max() != 1) continue;
+    if (option->get_items_expected_min() > 0) {
+      ++i;  // its value, whatever it looks like
+      continue;
+    }
+    if (i + 1 == arguments.size() || !is_number(arguments[i + 1])) arguments[i] += "=" + option->get_default_str();
+  }
+  return arguments;
 }
 
 /// What was left over is a misspelt flag, or a prompt that the shell took apart.
@@ -208,7 +231,7 @@ bool parse(CLI::App& command, std::vector<std::string> arguments, const std::vec
     arguments[i].pop_back();
     arguments.insert(arguments.begin() + static_cast<ptrdiff_t>(i) + 1, "");
   }
-  arguments = with_own_flags(command, arguments);
+  arguments = with_usual_numbers(command, with_own_flags(command, arguments));
   const auto flags_end = static_cast<size_t>(std::find(arguments.begin(), arguments.end(), "--") - arguments.begin());
   command.allow_extras();
   try {

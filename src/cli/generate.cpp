@@ -17,6 +17,7 @@
 #include "cli/prompts_file.h"
 #include "plan/picture_settings.h"
 #include "runs/batch.h"
+#include "runs/stop_when_converged.h"
 #include "steplapse/error.h"
 
 namespace steplapse {
@@ -120,6 +121,15 @@ void add_running_group(CLI::App& command, GenerateFlags& flags) {
   command.add_flag("--overwrite", flags.options.overwrite, "Replace the run that is there")->group(group);
   Binder bind(command, group, flags.running_readers);
   bind("--stop-at", "K", "End after step K: its x0 is the final picture", flags.options.stop_at, integer(1));
+  const std::string usual = plain(StopWhenConverged::kUsualThreshold);
+  bind("--stop-when-converged", "X", "End where x0 has settled: it changed less than this share for 3 steps",
+       flags.options.stop_when_converged, number(0, kInfinity))
+      ->expected(0, 1)
+      ->default_str(usual);
+  bind("--would-stop", "X", "Make all steps, and say where the flag above would have ended and what that changes",
+       flags.options.would_stop, number(0, kInfinity))
+      ->expected(0, 1)
+      ->default_str(usual);
   add_running_flags(command, group, flags.options.running, flags.running_readers);
   command.add_flag("--dry-run", flags.options.dry_run, "Say what would be done, and do nothing")->group(group);
   command.add_flag("--version", flags.version, "Print the version")->group(group);
@@ -306,6 +316,8 @@ const Options& options_of(const CLI::App& command, GenerateFlags& flags) {
   read_frames(command, flags.frames, options.frames);
   read_out(flags.out, options);
   read(flags.running_readers);
+  if (options.stop_when_converged && options.would_stop)
+    throw UsageError("--would-stop: can't be together with --stop-when-converged; leave one out");
   if (flags.picture && flags.picture->levels) keep_levels(*flags.picture, options);
   return options;
 }

@@ -109,6 +109,8 @@ ordered_json origin_json(const Origin& origin) {
                {"number", origin.number},
                {"decoder", origin.decoder},
                {"stop_at", or_null(origin.stop_at)},
+               {"stop_when_converged", or_null(origin.stop_when_converged)},
+               {"would_stop", or_null(origin.would_stop)},
                {"picture", origin.picture ? ordered_json(origin.picture->string()) : ordered_json()},
                {"runs", std::to_string(origin.runs)},
                {"max_batch", origin.max_batch ? std::to_string(*origin.max_batch) : "auto"},
@@ -126,6 +128,8 @@ Origin origin_of(const json& logged) {
   origin.number = logged.value("number", "steps");
   origin.decoder = logged.at("decoder");
   origin.stop_at = maybe<int64_t>(logged, "stop_at");
+  origin.stop_when_converged = maybe<double>(logged, "stop_when_converged");
+  origin.would_stop = maybe<double>(logged, "would_stop");
   if (const auto picture = maybe<std::string>(logged, "picture")) origin.picture = *picture;
   origin.runs = logged.contains("runs") ? number_of(logged.at("runs")) : 1;
   const std::string max_batch = logged.value("max_batch", "auto");

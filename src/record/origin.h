@@ -46,6 +46,8 @@ struct Origin {
   std::string frames = {};                ///< which frames it makes, as JSON (views/selection_json.h); as model_path
   std::string number = {};                ///< what frame files are numbered by: steps or frames
   std::optional<int64_t> stop_at = {};    ///< the step that it is to end after; none: the last one
+  std::optional<double> stop_when_converged = {},
+                        would_stop = {};  ///< thresholds: where it has converged it is to end, or to say so at its end
   std::string decoder = {};               ///< of the frames
   std::optional<std::filesystem::path> picture = {};  ///< where the final picture goes besides, absolute
   int64_t runs = 1;                                   ///< that the command made

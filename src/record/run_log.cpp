@@ -35,9 +35,9 @@ using sqlite::Statement;
 constexpr int64_t kLogVersion = 5;
 
 /// The keys of the table `run` that are written when the run ends. The checksum is that of all others.
-constexpr std::array kKeysOfTheEnd{"ended",         "ended_reason",          "frame_steps",
-                                   "warning",       "denoiser_load_seconds", "network_seconds",
-                                   "frame_seconds", "hidden_seconds",        "total_seconds"};
+constexpr std::array kKeysOfTheEnd{
+    "ended",           "ended_reason",  "frame_steps",    "warning",       "denoiser_load_seconds",
+    "network_seconds", "frame_seconds", "hidden_seconds", "total_seconds", "would_have_stopped"};
 constexpr const char* kChecksum = "facts_sha256";
 
 std::string keys_of_the_end() {

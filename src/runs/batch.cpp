@@ -182,6 +182,8 @@ class Batch {
 
   void count(size_t run, const Summary& summary) {
     ++(summary.status == "interrupted" ? summary_.interrupted : summary_.done);
+    summary_.stopped += summary.status == "stopped";
+    if (summary.would_stop) summary_.would_stop.add(*summary.would_stop);
     summary_.frames += summary.frames;
     summary_.denoiser_calls += summary.denoiser_calls;
     summary_.network_seconds += summary.network_seconds;
@@ -286,6 +288,8 @@ std::vector<Task> plan_requests(const Manifest& manifest, Options& options, Warn
                     .frames = options.frames,
                     .decoder = options.decoder,
                     .stop_at = options.stop_at,
+                    .stop_when_converged = options.stop_when_converged,
+                    .would_stop = options.would_stop,
                     .overwrite = options.overwrite});
   }
   if (several && !options.dry_run) progress.batch_started(static_cast<int64_t>(runs.size()), steps, options.out);

@@ -37,6 +37,8 @@ struct Options {
   std::filesystem::path out;       ///< the run's folder, or that of several runs' folders; empty: default_run_folder
   std::filesystem::path picture;   ///< where the final picture of a single run goes besides; empty: nowhere
   std::optional<int64_t> stop_at;  ///< the step that each run ends after; none: the last one
+  std::optional<double> stop_when_converged;  ///< runs/stop_when_converged.h: the threshold; none: to the last step
+  std::optional<double> would_stop;           ///< the same, but only said at the end; at most one of the two
   bool dry_run = false;
   bool overwrite = false;
   RunningOptions running;

@@ -52,6 +52,8 @@ Origin origin_of(const Task& task, Origin origin) {
   origin.number = task.frames.count_files ? "frames" : "steps";
   origin.decoder = task.decoder;
   origin.stop_at = task.stop_at;
+  origin.stop_when_converged = task.stop_when_converged;
+  origin.would_stop = task.would_stop;
   if (!task.picture.empty()) origin.picture = fs::absolute(task.picture).lexically_normal();
   origin.started = date_now();
   return origin;

@@ -98,6 +98,8 @@ std::string closing_lines(const Summary& summary) {
       summary.left.empty() ? summary.picture.string() : summary.folder.string() + " lacks " + left_text(summary.left);
   if (summary.frames > 0)
     text += " and " + counted(summary.frames, "frame") + " in " + (summary.folder / "frames").string();
+  if (summary.status == "stopped") text += "\n" + worded(summary.reason);
+  if (summary.would_stop) text += "\n" + would_stop_line(*summary.would_stop);
   text += "\n" + counted(summary.steps, "step") + ", " + counted(summary.denoiser_calls, "denoiser call") +
           format(", %.1f s in all: network %.1f s, frames %.1f s", summary.total_seconds, summary.network_seconds,
                  summary.frame_seconds);
@@ -107,8 +109,18 @@ std::string closing_lines(const Summary& summary) {
   return text + "\n";
 }
 
+std::string would_stop_line(const WouldStopTotals& totals) {
+  std::string text =
+      std::to_string(totals.stopped) + " of " + counted(totals.runs, "run") + " would have stopped before their end";
+  if (totals.stopped == 0) return text;
+  text += ", with " + counted(totals.denoiser_calls_saved, "denoiser call") + " fewer";
+  if (std::isinf(totals.least_psnr)) return text + " and the same pictures";
+  return text + format("; the worst x0 is %.1f dB from its final picture", totals.least_psnr);
+}
+
 std::string closing_lines(const BatchSummary& summary) {
   std::string text = counted(summary.done, "run") + " done";
+  if (summary.stopped > 0) text += " (" + std::to_string(summary.stopped) + " of them stopped early)";
   const auto add = [&](int64_t runs, const char* what) {
     if (runs > 0) text += ", " + std::to_string(runs) + what;
   };
@@ -116,6 +128,7 @@ std::string closing_lines(const BatchSummary& summary) {
   add(summary.failed, " failed");
   add(summary.not_begun, " not begun");
   text += ", " + counted(summary.frames, "frame") + " in " + summary.folder.string();
+  if (summary.would_stop.runs > 0) text += "\n" + would_stop_line(summary.would_stop);
   return text + "\n" + counted(summary.denoiser_calls, "denoiser call") + ", up to " + std::to_string(summary.at_once) +
          format(" shared, %.1f s in all: network %.1f s; %.1f images a minute\n", summary.total_seconds,
                 summary.network_seconds, 60 * static_cast<double>(summary.done) / summary.total_seconds);
@@ -269,7 +282,7 @@ class Json : public Progress {
                        {"decode_ms", frame.times.decode},
                        {"encode_ms", frame.times.encode},
                        {"write_ms", frame.times.write}};
-    if (frame.change) event.update(change_json(*frame.change));
+    if (frame.change && frame.kind == FrameKind::x0) event.update(change_json(*frame.change));
     say(event);
   }
   void done(int64_t run, const Summary& summary) override {
@@ -289,6 +302,8 @@ class Json : public Progress {
     } else {
       event["left"] = summary.left;
     }
+    if (!summary.reason.empty()) event["reason"] = summary.reason;
+    if (summary.would_stop) event["would_have_stopped"] = would_stop_json(*summary.would_stop);
     say(event);
   }
   void run_failed(int64_t run, const std::filesystem::path& folder, const Failure& failure) override {
@@ -305,6 +320,7 @@ class Json : public Progress {
          {"interrupted", summary.interrupted},
          {"failed", summary.failed},
          {"not_begun", summary.not_begun},
+         {"stopped", summary.stopped},
          {"frames", summary.frames},
          {"at_once", summary.at_once},
          {"denoiser_calls", summary.denoiser_calls},

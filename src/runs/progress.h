@@ -1,12 +1,17 @@
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "plan/plan.h"
 #include "runs/options.h"
+#include "runs/stop_when_converged.h"
 #include "steplapse/error.h"
 #include "steplapse/run_log.h"
 #include "views/frames.h"
@@ -15,7 +20,7 @@ namespace steplapse {
 
 /// What a run came to.
 struct Summary {
-  std::string status;  ///< done, interrupted
+  std::string status;  ///< done, stopped, interrupted
   std::filesystem::path folder;
   int64_t steps;
   int64_t denoiser_calls;
@@ -26,12 +31,32 @@ struct Summary {
   double total_seconds;
   std::vector<std::string> left;  ///< steps and pictures that a signal did not wait for
   std::filesystem::path picture;  ///< the final one, where nothing was left
+  std::string reason = {};        ///< why it ended before its last step
+  std::optional<WouldStop> would_stop = {};
+};
+
+/// Where several runs would have stopped.
+struct WouldStopTotals {
+  int64_t runs = 0;     ///< that looked for it
+  int64_t stopped = 0;  ///< that would have
+  int64_t denoiser_calls_saved = 0;
+  double least_psnr = std::numeric_limits<double>::infinity();  ///< the worst of them
+
+  void add(const WouldStop& run) {
+    ++runs;
+    if (!run.step) return;
+    ++stopped;
+    denoiser_calls_saved += run.denoiser_calls_saved;
+    least_psnr = std::min(least_psnr, run.psnr);
+  }
 };
 
 /// What several runs made together came to.
 struct BatchSummary {
   std::filesystem::path folder;
   int64_t done = 0, interrupted = 0, failed = 0, not_begun = 0;
+  int64_t stopped = 0;  ///< of those that are done: the ones that ended before their last step
+  WouldStopTotals would_stop;
   int64_t frames = 0;
   int64_t at_once = 0;         ///< runs in one denoiser call, at most
   int64_t denoiser_calls = 0;  ///< of all runs, however many shared one

@@ -30,7 +30,8 @@ RecordedRun::RecordedRun(int64_t number, Task task, const Bundle& bundle, const 
       folder_(task_.logged ? RunFolder::of_run(task_.folder) : RunFolder::create(task_.folder, task_.overwrite)),
       signal_(plan().recipe.schedule.levels.back(),
               task_.logged ? static_cast<int64_t>(task_.logged->steps.size()) : 0),
-      stop_at_(task_.stop_at, plan().recipe.schedule.levels.back()) {
+      stop_at_(task_.stop_at, plan().recipe.schedule.levels.back()),
+      converged_(task_, bundle_.manifest().x0_rms.value) {
   try {
     if (task_.logged) {
       go_on_with_log();
@@ -52,6 +53,7 @@ RecordedRun::RecordedRun(int64_t number, Task task, const Bundle& bundle, const 
     watchers_.add(*recorder_);
     watchers_.add(signal_);
     watchers_.add(stop_at_);
+    watchers_.add(converged_);
     if (own) watchers_.add(*own);
   } catch (...) {
     recorder_.reset();
@@ -104,8 +106,7 @@ Summary RecordedRun::finish(const Outcome& outcome) {
 }
 
 Summary RecordedRun::write_end(const Outcome& outcome) {
-  const NoiseLevel end = outcome.stopped ? recorder_->last_asked() : plan().recipe.schedule.levels.back();
-  frames_->submit({FrameKind::final, recorder_->steps(), end, outcome.latents});
+  frames_->submit(final_picture(outcome));
   frames_->finish();
   if (!task_.picture.empty()) write_whole(task_.picture, read_whole(folder_.path() / "final.png", kAnyPicture));
   write_whole(folder_.path() / "final.safetensors", to_safetensors({{"latents", outcome.latents}}));
@@ -114,9 +115,33 @@ Summary RecordedRun::write_end(const Outcome& outcome) {
   log_writer_->close();
   log_->set_distances(recorder_->distances_to(outcome.latents));
   if (!outcome.stopped) warn_of_a_broken_picture();
-  const Summary summary = summarise(!outcome.stopped ? "done" : signal_.has_stopped() ? "interrupted" : "stopped");
-  mark_ended(summary, outcome.stopped ? why_stopped() + ", after step " + std::to_string(recorder_->steps()) : "");
+  Summary summary = summarise(!outcome.stopped ? "done" : signal_.has_stopped() ? "interrupted" : "stopped");
+  if (outcome.stopped) summary.reason = why_stopped() + ", after step " + std::to_string(recorder_->steps());
+  summary.would_stop = would_stop();
+  if (summary.would_stop) log_->set_texts({{"would_have_stopped", would_stop_json(*summary.would_stop).dump()}});
+  mark_ended(summary, summary.reason);
   return summary;
+}
+
+/// It is compared with the x0 that the run would have stopped with.
+FrameRequest RecordedRun::final_picture(const Outcome& outcome) const {
+  const NoiseLevel end = outcome.stopped ? recorder_->last_asked() : plan().recipe.schedule.levels.back();
+  FrameRequest request{FrameKind::final, recorder_->steps(), end, outcome.latents};
+  const auto& settled = converged_.settled();
+  if (task_.would_stop && settled) request.before = {settled->step, settled->x0};
+  return request;
+}
+
+/// Of a run that a signal ended it is not known.
+std::optional<WouldStop> RecordedRun::would_stop() const {
+  if (!task_.would_stop || signal_.has_stopped()) return std::nullopt;
+  WouldStop found{.threshold = *task_.would_stop, .steps = recorder_->steps()};
+  if (const auto& settled = converged_.settled()) {
+    found.step = settled->step;
+    found.denoiser_calls_saved = recorder_->calls() - settled->calls;
+    found.psnr = would_stop_psnr_;
+  }
+  return found;
 }
 
 std::string RecordedRun::why_stopped() const {
@@ -227,6 +252,7 @@ void RecordedRun::written(const Frame& frame) {
   {
     const std::lock_guard guard(pictures_mutex_);
     pictures_.insert(frame.file);
+    if (frame.kind == FrameKind::final && frame.change) would_stop_psnr_ = frame.change->psnr;
   }
   if (frame.kind != FrameKind::final) ++frame_count_;
   if (frame.kind != FrameKind::final && frame.step > 0) {

@@ -16,6 +16,7 @@
 #include "runs/recorder.h"
 #include "runs/stop_at.h"
 #include "runs/stop_on_signal.h"
+#include "runs/stop_when_converged.h"
 #include "runs/task.h"
 #include "sampling/watchers.h"
 #include "steplapse/bundle.h"
@@ -53,7 +54,9 @@ class RecordedRun {
   void begin_log();
   void go_on_with_log();
   Summary write_end(const Outcome& outcome);
+  FrameRequest final_picture(const Outcome& outcome) const;
   std::string why_stopped() const;
+  std::optional<WouldStop> would_stop() const;
   void log_frame_steps();
   void mark_ended(const Summary& summary, const std::string& reason);
   std::vector<std::string> left_undone() const;
@@ -76,7 +79,8 @@ class RecordedRun {
   std::atomic<int64_t> frame_count_ = 0;
   mutable std::mutex pictures_mutex_;
   std::set<std::string> pictures_;  // that are written
-  std::mutex ending_;               // held by who ends the run; a watchdog that did keeps it
+  double would_stop_psnr_ = 0;
+  std::mutex ending_;  // held by who ends the run; a watchdog that did keeps it
   bool over_ = false;
   std::optional<Summary> ended_;
   RunFolder folder_;
@@ -88,6 +92,7 @@ class RecordedRun {
   std::optional<Recorder> recorder_;
   StopOnSignal signal_;
   StopAt stop_at_;
+  StopWhenConverged converged_;
   Watchers watchers_;
 };
 

@@ -238,6 +238,8 @@ class Resuming {
                         .frames = frames_of(run, warnings_),
                         .decoder = run.origin.decoder,
                         .stop_at = run.origin.stop_at,
+                        .stop_when_converged = run.origin.stop_when_converged,
+                        .would_stop = run.origin.would_stop,
                         .logged = logged_part(folder)});
       runs_.push_back(run);
     });

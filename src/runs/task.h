@@ -29,6 +29,7 @@ struct Task {
   FrameSelection frames = {};
   std::string decoder = "full";         ///< for the frames; the final picture is always by `full`
   std::optional<int64_t> stop_at = {};  ///< the step that it ends after; none: the last one
+  std::optional<double> stop_when_converged = {}, would_stop = {};  ///< as in Options
   bool overwrite = false;
   std::optional<LoggedPart> logged = {};  ///< none: a new run
   std::filesystem::path branch_of = {};   ///< of a new branch: the folder of the run that has its first steps

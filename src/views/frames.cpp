@@ -68,8 +68,14 @@ struct FrameWriter::Frames {
     return picture;
   }
 
-  /// @param change  is set for an x0 frame that has one before it
+  /// @param change  is set for an x0 frame that has one before it, and for a final picture likewise
   Picture picture(const FrameRequest& request, std::optional<FrameChange>& change) {
+    if (request.kind == FrameKind::final && request.before) {
+      Picture now = decoded(request);
+      const auto& [step, latents] = *request.before;
+      change = change_between(decoded({FrameKind::final, step, request.level, latents}), now, step);
+      return now;
+    }
     if (request.kind != FrameKind::x0 && !is_diff(request.kind)) return decoded(request);
     if (!request.before) return x0_picture(request.step, request.level, request.latents);
     const Picture before = x0_picture(request.before->step, request.level, request.before->latents);

@@ -26,7 +26,8 @@ struct FrameRequest {
   NoiseLevel level;                    ///< for xt and final the level reached; else that of the step's first question
   Tensor latents;                      ///< [1, C, h, w]; of a diff x0
   std::optional<int64_t> number = {};  ///< the number in the file's name; none: the step
-  /// The x0 frame before, which x0 frames and diffs are compared with; none at the first.
+  /// The x0 frame before, which x0 frames and diffs are compared with; none at the first. Of the final picture an x0
+  /// that is to be compared with it.
   struct Before {
     int64_t step;
     Tensor latents;
@@ -43,7 +44,7 @@ struct Frame {
   int64_t step;
   std::string file;  ///< relative to the run folder: frames/x0/0007.png
   FrameTimes times;
-  std::optional<FrameChange> change;  ///< none for the first x0 frame and for other kinds
+  std::optional<FrameChange> change;  ///< none where there was nothing to compare with, and for other kinds
 };
 
 /// The threads that make frames. Frames are decoded one at a time in the order of `submit`, so that the decoder's

@@ -95,7 +95,7 @@ std::string run_json(nlohmann::json facts) {
   for (const char* key : {"threads", "runs"}) {
     if (facts.contains(key)) facts[key] = std::stoi(facts.at(key).get<std::string>());
   }
-  for (const char* key : {"levels", "init_noise_shape", "frames", "frame_steps"}) {
+  for (const char* key : {"levels", "init_noise_shape", "frames", "frame_steps", "would_have_stopped"}) {
     if (facts.contains(key)) facts[key] = nlohmann::json::parse(facts.at(key).get<std::string>());
   }
   facts["init_noise_given"] = facts.at("init_noise_given") == 1;

@@ -355,6 +355,22 @@ def test_a_run_told_to_stop_ends_there_also_when_it_was_cut_off_before(run, tmp_
     assert_same(tmp_path / "again", stopped)
 
 
+def test_a_run_that_ends_when_it_has_converged_does_so_also_when_it_was_cut_off_before(run, tmp_path):
+    draw = ["red apple", "--steps", 12, "--seed", 1, *ALIKE]
+    for flag, out in (("--stop-when-converged", "stopped"), ("--would-stop", "would")):
+        assert run(*draw, flag, 1000, "--out", out).code == 0
+        again = tmp_path / f"{out}-again"
+        shutil.copytree(tmp_path / out, again)
+        forget_after(again, step=4, call=4)
+        edit(again, "DELETE FROM interventions; DELETE FROM run WHERE key = 'would_have_stopped'")
+        assert run("resume", again).code == 0
+        assert_same(again, tmp_path / out)
+    assert run("resume", "stopped").out == (
+        "stopped: was ended on purpose (converged: x0 changed less than 1000 for 3 steps, after step 6); "
+        "nothing is left to do\n"
+    )
+
+
 def test_a_step_to_stop_at_that_the_run_does_not_have_is_refused(run):
     assert run(*SHORT, "--stop-at", 7).lines() == ["steplapse: --stop-at 7: the run has 6 steps"]
 
