@@ -27,7 +27,7 @@ std::string would_stop_line(const WouldStop& found);  ///< for people
 /// share of the rms that the model's clean latents have. docs/sampling.md has the measurements behind the constants.
 ///
 /// It looks at x0, since the latents of a sampler that adds noise never settle; and at latents, since decoding a picture
-/// can cost as much as a step, and the decoded pictures say the same.
+/// can cost as much as a step, and says nearly the same.
 class StopWhenConverged : public Watcher {
  public:
   static constexpr double kUsualThreshold = 0.02;
