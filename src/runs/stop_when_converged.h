@@ -33,8 +33,8 @@ class StopWhenConverged : public Watcher {
   static constexpr double kUsualThreshold = 0.02;
   static constexpr int64_t kStepsInARow = 3;
 
-  /// At high noise x0 changes little because the network has little to go by. So two thirds of the steps are made in any case;
-  /// of a sampler that chooses its own steps, kStepsInARow and one.
+  /// At high noise x0 changes little because the network has little to go by. So two thirds of the steps are made in any
+  /// case, and one more than kStepsInARow; of a sampler that chooses its own steps only these.
   static int64_t least_steps(const std::optional<int64_t>& planned_steps);
 
   /// @param x0_rms  of the model's clean latents
