@@ -118,7 +118,7 @@ def add_changes(runs: list[dict], measures: list[str]) -> None:
 def stop_of(changes: np.ndarray, threshold: float, args) -> int:
     """The step that the run ends after; that of the whole run where the rule does not hold before it."""
     steps, held = len(changes) + 1, 0
-    least = max(args.in_a_row + 1, int(np.ceil(args.least * steps)))
+    least = max(args.in_a_row + 1, int(np.ceil(args.least * steps - 1e-9)))
     for step in range(2, steps):
         held = held + 1 if changes[step - 2] < threshold else 0
         if held >= args.in_a_row and step >= least:
@@ -160,10 +160,10 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--program", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True, help="folder for the runs and what is kept of them")
     parser.add_argument("--prompts", type=int, default=100)
-    parser.add_argument("--thresholds", type=float, nargs="+", default=[0.005, 0.01, 0.02, 0.03, 0.05])
+    parser.add_argument("--thresholds", type=float, nargs="+", default=[0.01, 0.02, 0.05])
     parser.add_argument("--default", type=float, default=0.02, help="the threshold whose runs are shown by sampler")
     parser.add_argument("--in-a-row", type=int, default=3, help="steps in a row below the threshold")
-    parser.add_argument("--least", type=float, default=0.5, help="the share of the steps that are made at least")
+    parser.add_argument("--least", type=float, default=2 / 3, help="the share of the steps that are made at least")
     return parser.parse_args()
 
 
@@ -174,9 +174,7 @@ def main() -> None:
     by_steps = {steps: runs_of(args, steps) for steps in STEPS}
     every = [run for runs in by_steps.values() for run in runs]
     add_changes(every, ["latents"])
-    print(
-        f"{datetime.date.today()}: {len(every)} runs; {args.in_a_row} steps in a row, at least {args.least:g} of all\n"
-    )
+    print(f"{datetime.date.today()}: {len(every)} runs; {args.in_a_row} in a row, {args.least:.2g} of all at least\n")
 
     heads = "runs that stop | steps saved | PSNR, mean | 5 % are below | worst"
     rule = "| --- | --- | --- | --- | --- | --- |"
@@ -191,8 +189,8 @@ def main() -> None:
             runs = [run for run in by_steps[steps] if run["sampler"] == sampler]
             print(row(f"{sampler}, {steps}", runs, "latents", args.default, args))
 
-    # All of these runs' pictures are decoded at every step, so it is a part of them: each tenth prompt's.
-    some = [run for runs in by_steps.values() for i, run in enumerate(runs) if i // len(SAMPLERS) % 10 == 0]
+    # All of these runs' pictures are decoded at every step, so it is a part of them: each twentieth prompt's.
+    some = [run for runs in by_steps.values() for i, run in enumerate(runs) if i // len(SAMPLERS) % 20 == 0]
     add_changes(some, ["linear", "full"])
     print(
         f"\n{len(some)} of the runs\n\n| measured on | rank correlation with full | {heads} |",

@@ -50,7 +50,7 @@ std::string would_stop_line(const WouldStop& found) {
 }
 
 int64_t StopWhenConverged::least_steps(const std::optional<int64_t>& planned_steps) {
-  return std::max(kStepsInARow + 1, (planned_steps.value_or(0) + 1) / 2);
+  return std::max(kStepsInARow + 1, (2 * planned_steps.value_or(0) + 2) / 3);
 }
 
 StopWhenConverged::StopWhenConverged(const Task& task, double x0_rms)

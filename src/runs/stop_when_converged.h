@@ -27,14 +27,14 @@ std::string would_stop_line(const WouldStop& found);  ///< for people
 /// share of the rms that the model's clean latents have. docs/sampling.md has the measurements behind the constants.
 ///
 /// It looks at x0, since the latents of a sampler that adds noise never settle; and at latents, since decoding a picture
-/// can cost as much as a step, and the decoded pictures say the same.
+/// can cost as much as a step, and says nearly the same.
 class StopWhenConverged : public Watcher {
  public:
   static constexpr double kUsualThreshold = 0.02;
   static constexpr int64_t kStepsInARow = 3;
 
-  /// At high noise x0 changes little because the network has little to go by. So half of the steps are made in any case;
-  /// of a sampler that chooses its own steps, kStepsInARow and one.
+  /// At high noise x0 changes little because the network has little to go by. So two thirds of the steps are made in any
+  /// case, and one more than kStepsInARow; of a sampler that chooses its own steps only these.
   static int64_t least_steps(const std::optional<int64_t>& planned_steps);
 
   /// @param x0_rms  of the model's clean latents

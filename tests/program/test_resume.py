@@ -366,7 +366,7 @@ def test_a_run_that_ends_when_it_has_converged_does_so_also_when_it_was_cut_off_
         assert run("resume", again).code == 0
         assert_same(again, tmp_path / out)
     assert run("resume", "stopped").out == (
-        "stopped: was ended on purpose (converged: x0 changed less than 1000 for 3 steps, after step 6); "
+        "stopped: was ended on purpose (converged: x0 changed less than 1000 for 3 steps, after step 8); "
         "nothing is left to do\n"
     )
 

@@ -18,8 +18,8 @@ constexpr double kX0Rms = 2;
 
 /// A run of steps whose x0 moves by these amounts, each as a share of the rms of clean latents. The first step is before
 /// the first of them; the last one ends at the last level.
-struct Run {
-  explicit Run(std::vector<double> moves) : moves(std::move(moves)) {
+struct Moving {
+  explicit Moving(std::vector<double> moves) : moves(std::move(moves)) {
     task.plan.made_steps = steps();
     task.plan.recipe.schedule.levels = {{999.0, 0.1, 1.0}, {std::nullopt, 1.0, 0.0}};
   }
@@ -47,44 +47,44 @@ struct Run {
 };
 
 TEST(StopWhenConverged, EndsAfterThreeSmallChangesInARow) {
-  Run run({.3, .3, .01, .01, .3, .01, -.01, .01, .01});  // of steps 2 to 10; steps 7, 8 and 9 are the first three
+  Moving run({.3, .3, .01, .01, .3, .01, -.01, .01, .01});  // of steps 2 to 10; steps 7, 8 and 9 are the first three
   run.task.stop_when_converged = 0.02;
   EXPECT_EQ(run.end(), 9);
   run.task.stop_when_converged = 0.005;
   EXPECT_EQ(run.end(), run.steps());
 }
 
-TEST(StopWhenConverged, MakesHalfOfTheSteps) {
-  Run run(std::vector<double>(10, 0.001));
+TEST(StopWhenConverged, MakesTwoThirdsOfTheSteps) {
+  Moving run(std::vector<double>(10, 0.001));
   run.task.stop_when_converged = 0.02;
-  EXPECT_EQ(run.end(), 6);
+  EXPECT_EQ(run.end(), 8);
   run.task.plan.made_steps = std::nullopt;  // the sampler decides
   EXPECT_EQ(run.end(), 4);
 }
 
 TEST(StopWhenConverged, NeverEndsBeforeTheStepsThatTheLogHas) {
-  Run run(std::vector<double>(10, 0.001));
+  Moving run(std::vector<double>(10, 0.001));
   run.task.stop_when_converged = 0.02;
-  run.task.logged.emplace().steps.resize(8);
-  EXPECT_EQ(run.end(), 8);
+  run.task.logged.emplace().steps.resize(9);
+  EXPECT_EQ(run.end(), 9);
 }
 
 TEST(StopWhenConverged, DoesNothingUnlessItIsTold) {
-  const Run run(std::vector<double>(10, 0.0));
+  const Moving run(std::vector<double>(10, 0.0));
   StopWhenConverged watcher(run.task, kX0Rms);
   EXPECT_EQ(run.end(watcher), run.steps());
   EXPECT_FALSE(watcher.settled());
 }
 
 TEST(StopWhenConverged, RemembersWhereItWouldHaveEnded) {
-  Run run(std::vector<double>(10, 0.001));
+  Moving run(std::vector<double>(10, 0.001));
   run.task.would_stop = 0.02;
   StopWhenConverged watcher(run.task, kX0Rms);
   EXPECT_EQ(run.end(watcher), run.steps());
   ASSERT_TRUE(watcher.settled());
-  EXPECT_EQ(watcher.settled()->step, 6);
-  EXPECT_EQ(watcher.settled()->calls, 12);
-  EXPECT_NEAR(watcher.settled()->x0.mean().item<double>(), 7 + 5 * 0.001 * kX0Rms, 1e-5);
+  EXPECT_EQ(watcher.settled()->step, 8);
+  EXPECT_EQ(watcher.settled()->calls, 16);
+  EXPECT_NEAR(watcher.settled()->x0.mean().item<double>(), 7 + 7 * 0.001 * kX0Rms, 1e-5);
 }
 
 TEST(WouldStop, IsSaidInWordsAndInJson) {
