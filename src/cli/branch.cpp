@@ -18,10 +18,10 @@ struct BranchFlags {
 };
 
 constexpr const char* kExamples = R"(Examples:
-  steplapse branch apple --at 10 --prompt "green apple"   another prompt from step 11 on
-  steplapse branch apple --at 5,10,15 --noise 0.1,0.5     six branches, and a table
-  steplapse branch apple --at all --noise 0.2             when has it settled?
-  steplapse branch apple --at 10 --sampler heun --steps 5 the rest in five steps of Heun's method
+  steplapse branch apple --at 10 --prompt "green apple"  another prompt after 10
+  steplapse branch apple --at 5,10,15 --noise 0.1,0.5    six branches, and a table
+  steplapse branch apple --at all --noise 0.2            when has it settled?
+  steplapse branch apple --at 10 --sampler heun          the rest by Heun's method
 )";
 
 std::vector<double> amounts_of(const std::string& flag, const std::string& text) {
@@ -137,7 +137,7 @@ Command branch_command() {
        .about = "Make a run again from a step on, with something changed",
        .group = CommandGroup::go_on,
        .common = {"--at", "--prompt", "--guidance-scale", "--sampler", "--steps", "--noise", "--out", "--model"},
-       .exit_codes = kAllExitCodes},
+       .exit_codes = kDrawingExitCodes},
       add_flags, run_branch);
 }
 

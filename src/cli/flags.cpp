@@ -450,9 +450,10 @@ void add_model_flags(CLI::App& command, const std::string& group, RunningOptions
 void add_running_flags(CLI::App& command, const std::string& group, RunningOptions& running, Readers& readers,
                        UsualModel usual) {
   Binder bind(command, group, readers);
-  const CLI::Option* model =
-      bind("--model", "DIR", "The bundle's folder (STEPLAPSE_MODEL, or the model that comes with us)", running.model,
-           as_it_is);
+  const char* folder = usual == UsualModel::asked
+                           ? "The bundle's folder (STEPLAPSE_MODEL, or the model that comes with us)"
+                           : "The bundle's folder (the one that the run was made with)";
+  const CLI::Option* model = bind("--model", "DIR", folder, running.model, as_it_is);
   add_device_flags(bind, running);
   bind("--max-batch", "N", "Pictures made at once, at most (what fits into memory); 1: the same bits as alone",
        running.max_batch, integer(1, kMostPictures));

@@ -50,7 +50,7 @@ Command resume_command() {
                                   .arguments = "RUN",
                                   .about = "Go on with a run where it ended; or all in a folder",
                                   .group = CommandGroup::go_on,
-                                  .exit_codes = kAllExitCodes},
+                                  .exit_codes = kDrawingExitCodes},
                                  add_flags, run_resume);
 }
 
