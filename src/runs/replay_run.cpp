@@ -9,7 +9,6 @@
 #include <stdexcept>
 
 #include "base/machine.h"
-#include "base/png_reader.h"
 #include "base/sha256.h"
 #include "base/shape_text.h"
 #include "base/text.h"
@@ -21,6 +20,7 @@
 #include "steplapse/error.h"
 #include "steplapse/run_log.h"
 #include "steplapse/version.h"
+#include "views/picture_file.h"
 
 namespace steplapse {
 namespace {
@@ -238,13 +238,10 @@ Replayed replay_run(const fs::path& folder, const ReplayOptions& options) {
     replayed.other_way = "the replay ends after " + counted(replayed.calls, "call") + ", the run made " +
                          std::to_string(logged.questions.size());
   replayed.final_latents = off_by(then, now);
-  std::error_code unreadable;
-  const fs::path picture = folder / "final.png";
-  if (!fs::exists(picture, unreadable)) return replayed;
-  PngContent content = read_png(picture);
+  const auto picture = picture_if_there(folder / "final.png");
+  if (!picture) return replayed;
   replayed.picture_name = "final.png";
-  replayed.picture = difference_of({content.width, content.height, std::move(content.rgb)},
-                                   picture_of(bundle.decode("full", now), "the replay"));
+  replayed.picture = difference_of(*picture, picture_of(bundle.decode("full", now), "the replay"));
   return replayed;
 }
 

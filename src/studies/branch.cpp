@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "base/file_io.h"
-#include "base/png_reader.h"
 #include "base/text.h"
 #include "record/history.h"
 #include "record/run_folder.h"
@@ -18,6 +17,7 @@
 #include "steplapse/error.h"
 #include "studies/branch_report.h"
 #include "studies/comparison.h"
+#include "views/picture_file.h"
 #include "views/run_tables.h"
 
 namespace steplapse {
@@ -155,13 +155,6 @@ class Planner {
 
 // ---- what became of them ----------------------------------------------------------------------------------------------
 
-std::optional<Picture> picture_in(const fs::path& file) {
-  std::error_code unreadable;
-  if (!fs::exists(file, unreadable)) return std::nullopt;
-  PngContent content = read_png(file);
-  return Picture{content.width, content.height, std::move(content.rgb)};
-}
-
 class Meter {
  public:
   explicit Meter(const ReadRun& run) : run_(run), compared_(run.compared()), frames_(frames_of(run)) {}
@@ -191,7 +184,7 @@ class Meter {
   }
 
   static std::optional<FrameChange> difference(const fs::path& one, const fs::path& other) {
-    const auto a = picture_in(one), b = picture_in(other);
+    const auto a = picture_if_there(one), b = picture_if_there(other);
     if (!a || !b) return std::nullopt;
     return change_between(*a, *b, 0);
   }

@@ -9,7 +9,6 @@
 
 #include "base/file_io.h"
 #include "base/machine.h"
-#include "base/png_reader.h"
 #include "base/shape_text.h"
 #include "base/terminal.h"
 #include "base/text.h"
@@ -22,6 +21,7 @@
 #include "steplapse/run_log.h"
 #include "studies/compare_report.h"
 #include "views/contact_sheet.h"
+#include "views/picture_file.h"
 #include "views/run_tables.h"
 
 namespace steplapse {
@@ -129,11 +129,6 @@ bool all_have_one(const std::vector<ReadRun>& runs, const char* key) {
 
 // ---- pictures ---------------------------------------------------------------------------------------------------------
 
-Picture picture_in(const fs::path& file) {
-  PngContent content = read_png(file);
-  return {content.width, content.height, std::move(content.rgb)};
-}
-
 /// Pictures of x0: frames that lie in the run folders, or decoded.
 class Pictures {
  public:
@@ -147,7 +142,7 @@ class Pictures {
 
   Picture of(size_t run, const EstimateAt& at) const {
     if (bundle_) return picture_of(bundle_->decode(decoder_, at.x0), "x0");
-    return picture_in(runs_[run].folder / runs_[run].frames.at(static_cast<int64_t>(at.step)));
+    return read_picture(runs_[run].folder / runs_[run].frames.at(static_cast<int64_t>(at.step)));
   }
 
   bool can_compare(size_t run, const EstimateAt& at) const {
@@ -207,12 +202,7 @@ std::vector<std::vector<std::optional<double>>> distances_of_pictures(const Comp
   return distances;
 }
 
-std::optional<Picture> final_picture(const ReadRun& read) {
-  std::error_code unreadable;
-  const fs::path file = read.folder / "final.png";
-  if (!fs::exists(file, unreadable)) return std::nullopt;
-  return picture_in(file);
-}
+std::optional<Picture> final_picture(const ReadRun& read) { return picture_if_there(read.folder / "final.png"); }
 
 std::vector<std::optional<double>> distances_of_final_pictures(const std::vector<ReadRun>& runs) {
   const auto first = final_picture(runs.front());

@@ -11,6 +11,7 @@
 
 #include "base/text.h"
 #include "steplapse/error.h"
+#include "studies/comparison.h"
 
 namespace steplapse {
 namespace {
@@ -86,8 +87,6 @@ void run_together(std::vector<LaneRun>& runs, Denoiser denoiser, int64_t max_bat
     run.steps = counters[i].steps;
   });
 }
-
-double rms(const Tensor& x) { return x.to(at::kDouble).square().mean().sqrt().item<double>(); }
 
 /// A result that distances are measured to. Its picture is decoded once.
 class ReferenceResult {
