@@ -30,6 +30,7 @@ libdeflate-dev         library libdeflate
 libssl-dev             library libcrypto
 libicu-dev             library icu-uc
 libcairo2-dev          library cairo
+libpango1.0-dev        library pangocairo
 libpng-dev             library libpng
 END_OF_TABLE
   if $with_python; then
