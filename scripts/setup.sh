@@ -32,6 +32,7 @@ libicu-dev             library icu-uc
 libcairo2-dev          library cairo
 libpango1.0-dev        library pangocairo
 libpng-dev             library libpng
+libwebp-dev            library libwebpmux
 END_OF_TABLE
   if $with_python; then
     echo 'python3-venv           python'
@@ -42,6 +43,8 @@ libgtest-dev           library gtest_main
 libgmock-dev           library gmock
 sqlite3                command sqlite3
 libimage-exiftool-perl command exiftool
+ffmpeg                 command ffmpeg
+chromium               command chromium
 END_OF_TABLE
   fi
 }
