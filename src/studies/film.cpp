@@ -1,6 +1,7 @@
 #include "studies/film.h"
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 
 #include "base/text.h"
@@ -99,8 +100,8 @@ MadeFilm make_film(const FilmOptions& options) {
 std::string said_of(const MadeFilm& film, const FilmFile& file) {
   const std::string codec = codec_of(file);
   return escaped(file.path.string(), std::string::npos) + ": " + counted(film.pictures, "picture") + " in " +
-         plain(film.seconds) + " s, " + std::to_string(film.width) + " x " + std::to_string(film.height) +
-         (codec.empty() ? "" : ", " + codec) + ", " + size_text(film.bytes);
+         plain(std::round(film.seconds * 100) / 100) + " s, " + std::to_string(film.width) + " x " +
+         std::to_string(film.height) + (codec.empty() ? "" : ", " + codec) + ", " + size_text(film.bytes);
 }
 
 }  // namespace steplapse

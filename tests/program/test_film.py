@@ -302,10 +302,10 @@ def test_labels_stand_below_and_leave_the_pictures_alone(film, apple):
     for label, lines in (("step", 1), ("recipe", 3)):
         labelled = pictures(film(f"{label}.png", apple, "--label", label))
         for before, after in zip(plain, labelled):
-            assert after.shape == (256 + 22 * lines, 256, 3)
+            assert after.shape == (256 + 20 * lines, 256, 3)
             assert np.array_equal(after[:256], before)
             for line in range(lines):
-                assert after[256 + 22 * line :][:22].min() < 100
+                assert after[256 + 20 * line :][:20].min() < 100
         assert (labelled[0][256:] != labelled[1][256:]).any()  # the step's number
 
 

@@ -74,10 +74,10 @@ class Gif : public FilmEncoder {
   Gif(const FilmFile& file, const FilmFacts& facts)
       : path_(file.path),
         parameters_(facts.parameters),
-        ffmpeg_(
-            file, {facts.width, facts.height, kAnyRate, ""}, kAnyRate,
-            {"-filter_complex", "split[a][b];[a]palettegen=stats_mode=single[p];[b][p]paletteuse=new=1", "-f", "gif"}) {
-  }
+        ffmpeg_(file, {facts.width, facts.height, kAnyRate, ""}, kAnyRate,
+                {"-filter_complex",
+                 "split[a][b];[a]palettegen=stats_mode=single[p];[b][p]paletteuse=new=1:dither=bayer:bayer_scale=5",
+                 "-f", "gif"}) {}
 
   void add(const Picture& picture, double until) override {
     ffmpeg_.write(picture);

@@ -10,8 +10,8 @@ namespace {
 constexpr int64_t kUsualWidth = 256;     // of a picture that is small
 constexpr int64_t kLeastLabelled = 208;  // a cell is so wide at least, where there is something to read
 constexpr int64_t kGap = 8, kMostColumns = 6;
-constexpr int64_t kLine = 22;  // of labels
-constexpr double kLabelSize = 15;
+constexpr int64_t kLine = 20;  // of labels
+constexpr double kLabelSize = 13;
 constexpr Colour kPaper = {1, 1, 1};
 
 int64_t even(int64_t pixels) { return pixels + pixels % 2; }
