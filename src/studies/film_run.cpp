@@ -70,7 +70,7 @@ std::vector<std::string> FilmRun::labels(int64_t step) const {
   if (label_ == FilmLabel::step) return {here};
   const Recipe& recipe = facts.recipe;
   return {facts.prompt,
-          recipe.sampler + ", guidance " + plain(recipe.guidance.scale) + ", seed " + std::to_string(recipe.seed),
+          "seed " + std::to_string(recipe.seed) + ", " + recipe.sampler + ", guidance " + plain(recipe.guidance.scale),
           here};
 }
 
