@@ -111,7 +111,9 @@ announce() {
     say "$1"
     megabytes=$((megabytes + $2)) seconds=$((seconds + $3))
   }
-  if ((${#missing[@]} > 0)); then
+  if ((${#missing[@]} > 0)) && $with_tests; then
+    expect "${#missing[@]} Debian packages: up to 350 MB to fetch, 1.3 GB on disk" 1300 120
+  elif ((${#missing[@]} > 0)); then
     expect "${#missing[@]} Debian packages: up to 100 MB to fetch, 0.3 GB on disk" 300 60
   fi
   if $with_torch && ! is_installed scripts/requirements.txt; then

@@ -5,7 +5,9 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
@@ -436,6 +438,38 @@ def test_an_ffmpeg_that_fails_is_quoted_and_leaves_nothing(refusal, apple, tmp_p
         assert refusal(OUTPUT, apple, name, PATH=f"{ffmpeg.parent}:/usr/bin:/bin") == (
             f"{name}: ffmpeg failed: {words}"
         )
+
+
+def test_a_signal_leaves_neither_ffmpeg_nor_its_file(begin, apple, tmp_path):
+    ffmpeg = tmp_path / "bin/ffmpeg"
+    ffmpeg.parent.mkdir()
+    ffmpeg.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/number\nexec sleep 100\n")
+    ffmpeg.chmod(0o755)
+    process = begin("film", apple, "apple.mp4", PATH=f"{ffmpeg.parent}:/usr/bin:/bin")
+    deadline = time.monotonic() + 60
+    while not ((tmp_path / "number").exists() and (tmp_path / "number").read_text().endswith("\n")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    number = int((tmp_path / "number").read_text())
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 143
+    assert not list(tmp_path.glob("apple.mp4*"))
+    with pytest.raises(ProcessLookupError):
+        os.kill(number, 0)
+
+
+def test_a_frame_that_is_damaged_ends_the_film_without_a_trace(refusal, apple, tmp_path):
+    shutil.copytree(apple, tmp_path / "damaged")
+    frame = tmp_path / "damaged/frames/x0/0004.png"
+    frame.write_bytes(frame.read_bytes()[:100])
+    for name in ("a.mp4", "a.png"):
+        assert str(frame.relative_to(tmp_path)) in refusal(USAGE, "damaged", name)
+
+
+def test_labels_without_a_font_are_refused(refusal, apple, tmp_path):
+    (tmp_path / "fonts.conf").write_text("<fontconfig></fontconfig>")
+    none = {"FONTCONFIG_FILE": str(tmp_path / "fonts.conf")}
+    assert refusal(OUTPUT, apple, "a.png", "--label", "step", **none).startswith("no font is installed")
 
 
 def test_names_are_no_options_and_no_addresses(film, apple):
