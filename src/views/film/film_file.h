@@ -12,9 +12,9 @@ namespace steplapse {
 
 /// A file that a film is written to.
 struct FilmFile {
-  std::filesystem::path path;     ///< its ending says the format: .mp4, .webm, .mkv, .gif, .webp, .png
-  std::string codec = {};         ///< h264, vp9, av1, ffv1; "": the usual one of the ending
-  std::optional<double> quality;  ///< of .webp, 0 to 100; none: lossless
+  std::filesystem::path path;          ///< its ending says the format: .mp4, .webm, .mkv, .gif, .webp, .png
+  std::string codec = {};              ///< h264, vp9, av1, ffv1; "": the usual one of the ending
+  std::optional<double> quality = {};  ///< of .webp, 0 to 100; none: lossless
   bool overwrite = false;
 };
 

@@ -8,9 +8,9 @@ namespace steplapse {
 
 /// How fast a film goes.
 struct FilmTiming {
-  double fps = 10;                 ///< pictures a second on average, without the holds
-  std::optional<double> duration;  ///< of the whole film in seconds, in place of fps
-  double hold_first = 0;           ///< how many seconds longer the first and the last picture stand
+  double fps = 10;                      ///< pictures a second on average, without the holds
+  std::optional<double> duration = {};  ///< of the whole film in seconds, in place of fps
+  double hold_first = 0;                ///< how many seconds longer the first and the last picture stand
   double hold_last = 1;
 };
 
@@ -30,7 +30,7 @@ std::vector<double> shares_with_between(const std::vector<double>& shares, int64
 std::vector<double> ends_of(std::vector<double> shares, const FilmTiming& timing);
 
 /// Which picture of another run stands beside each of the leading run's: its first at or past the same noise, or its last
-/// where it never comes so far. Runs of equal levels go in step.
+/// where it never comes so far; at the end all show their last. Runs of equal levels go in step.
 /// @param leading,other  sigma / alpha of their pictures, in their order; at least one each
 std::vector<size_t> aligned(const std::vector<double>& leading, const std::vector<double>& other);
 
