@@ -1,5 +1,6 @@
 """steplapse film: what a player shows is what the frames are, for as long as was asked."""
 
+import base64
 import csv
 import json
 import os
@@ -180,10 +181,20 @@ def test_lossy_webp_is_smaller_and_near(film, apple):
     assert 0 < np.sqrt((error**2).mean()) < 20
 
 
-@pytest.mark.skipif(not os.path.exists(CHROMIUM), reason="Debian's chromium is missing")
-def test_a_browser_plays_video(film, apple, tmp_path):
+@pytest.fixture
+def page():
+    """An empty page in Debian's Chromium."""
+    if not os.path.exists(CHROMIUM):
+        pytest.skip("Debian's chromium is missing")
     from playwright.sync_api import sync_playwright
 
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser.new_page()
+        browser.close()
+
+
+def test_a_browser_plays_video(page, film, apple, tmp_path):
     names = ["apple.mp4", "apple.webm"]
     for name in names:
         film(name, apple, "--hold-last", 0, "--duration", 0.5)
@@ -193,15 +204,37 @@ def test_a_browser_plays_video(film, apple, tmp_path):
         video.onerror = () => failed(video.error.message);
         video.play().catch(failed);
     })"""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page()
-        page.goto((tmp_path / "page.html").as_uri())
-        for video in page.locator("video").all():
-            width, height, duration, error = video.evaluate(play)
-            assert (width, height, error) == (256, 256, None)
-            assert duration == pytest.approx(0.5, abs=0.05)
-        browser.close()
+    page.goto((tmp_path / "page.html").as_uri())
+    for video in page.locator("video").all():
+        width, height, duration, error = video.evaluate(play)
+        assert (width, height, error) == (256, 256, None)
+        assert duration == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_browser_shows_the_pictures_of_animations_for_their_times(page, film, apple, tmp_path):
+    decode = """async ([text, type]) => {
+        const data = Uint8Array.from(atob(text), letter => letter.charCodeAt(0));
+        const decoder = new ImageDecoder({data, type});
+        await decoder.tracks.ready;
+        await decoder.completed;
+        const track = decoder.tracks.selectedTrack, shown = [];
+        for (let frameIndex = 0; frameIndex < track.frameCount; ++frameIndex) {
+            const {image} = await decoder.decode({frameIndex});
+            const canvas = new OffscreenCanvas(image.displayWidth, image.displayHeight).getContext("2d");
+            canvas.drawImage(image, 0, 0);
+            shown.push([image.duration / 1000, ...canvas.getImageData(8, 8, 1, 1).data.slice(0, 3)]);
+        }
+        return [track.repetitionCount, shown];
+    }"""
+    (tmp_path / "page.html").write_text("")
+    page.goto((tmp_path / "page.html").as_uri())
+    times = [250] * (STEPS - 1) + [1250]
+    expected = [[time, *map(int, frame[0, 0])] for time, frame in zip(times, frames(apple))]
+    for ending in ("png", "webp"):
+        bytes_ = film(f"apple.{ending}", apple, "--fps", 4).read_bytes()
+        loops, shown = page.evaluate(decode, [base64.b64encode(bytes_).decode(), f"image/{ending}"])
+        assert loops in (None, float("inf"))
+        assert shown == expected
 
 
 # ---- how long pictures stand
