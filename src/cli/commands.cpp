@@ -16,7 +16,6 @@ struct OtherWord {
 };
 constexpr OtherWord kOtherWords[] = {
     {"film", ""},
-    {"sheet", ""},
     {"report", ""},
     {"sweep", ""},
     {"img2img", ""},
