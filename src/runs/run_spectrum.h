@@ -44,7 +44,7 @@ std::string spectrum_table(const RunSpectrum& spectrum, size_t columns);
 std::string spectrum_csv(const RunSpectrum& spectrum);   ///< a row for each step, kind and ring
 std::string spectrum_json(const RunSpectrum& spectrum);  ///< one object
 
-/// A plot of x0 and one of xt. @param all  whether each step is a line; else a few of them are
+/// Plots of x0, of x0 divided by its last step, and of xt. @param all  whether each step is a line; else a few of them are
 std::vector<Plot> spectrum_plots(const RunSpectrum& spectrum, bool all);
 
 }  // namespace steplapse

@@ -99,6 +99,16 @@ ordered_json json_of(const std::vector<StepSpectrum>& spectra) {
 
 // ---- plots
 
+Plot::Series line_of(const StepSpectrum& spectrum) {
+  Plot::Series line{
+      .name = "step " + std::to_string(spectrum.step) + ", sigma " + sigma_text(spectrum.level), .x = {}, .y = {}};
+  for (const SpectrumRing& ring : spectrum.rings) {
+    line.x.push_back(static_cast<double>(ring.frequency));
+    line.y.push_back(ring.power);
+  }
+  return line;
+}
+
 Plot plot_of(const RunSpectrum& run, const std::vector<StepSpectrum>& spectra, bool all) {
   Plot plot{.title = std::string(name_of(spectra.front().kind)) + " of " + in_quotes(run.title, 40) + ", on " +
                      run.measured_on,
@@ -107,15 +117,18 @@ Plot plot_of(const RunSpectrum& run, const std::vector<StepSpectrum>& spectra, b
             .series = {}};
   std::vector<double> places;
   for (const StepSpectrum& each : spectra) places.push_back(static_cast<double>(each.step));
-  for (const size_t i : spread_evenly(places, all ? places.size() : kMostLines)) {
-    Plot::Series series{.name = "step " + std::to_string(spectra[i].step) + ", sigma " + sigma_text(spectra[i].level),
-                        .x = {},
-                        .y = {}};
-    for (const SpectrumRing& ring : spectra[i].rings) {
-      series.x.push_back(static_cast<double>(ring.frequency));
-      series.y.push_back(ring.power);
-    }
-    plot.series.push_back(std::move(series));
+  for (const size_t i : spread_evenly(places, all ? places.size() : kMostLines))
+    plot.series.push_back(line_of(spectra[i]));
+  return plot;
+}
+
+/// The same, each line divided by the last: so one sees what is there and what is not yet.
+Plot share_plot(Plot plot) {
+  plot.title = "The same, divided by the last of these steps";
+  plot.y = {.label = "share of power", .log = true};
+  const std::vector<double> last = plot.series.back().y;
+  for (Plot::Series& line : plot.series) {
+    for (size_t i = 0; i < last.size(); ++i) line.y[i] /= last[i];
   }
   return plot;
 }
@@ -155,9 +168,9 @@ std::string spectrum_json(const RunSpectrum& spectrum) {
 
 std::vector<Plot> spectrum_plots(const RunSpectrum& spectrum, bool all) {
   std::vector<Plot> plots;
-  for (const auto* spectra : {&spectrum.x0, &spectrum.xt}) {
-    if (!spectra->empty()) plots.push_back(plot_of(spectrum, *spectra, all));
-  }
+  if (!spectrum.x0.empty()) plots.push_back(plot_of(spectrum, spectrum.x0, all));
+  if (spectrum.x0.size() > 1) plots.push_back(share_plot(plots.back()));
+  if (!spectrum.xt.empty()) plots.push_back(plot_of(spectrum, spectrum.xt, all));
   return plots;
 }
 

@@ -161,12 +161,13 @@ class RunSheet {
     if (is_alone()) sheet_.about = settings_line(first);
   }
 
-  std::string name_of_row(size_t run, const std::string& meaning) const {
-    if (is_alone()) return meaning;
+  /// @param meaning  "x0: what it is"; of several runs there is room for what stands before the colon alone
+  std::string name_of_row(size_t run, const std::string& meaning, double largest) const {
+    const std::string bar = " (a full bar is a change of " + rounded_text(largest, 2) + ")";
+    if (is_alone()) return meaning + bar;
     const RunPictures& pictures = runs_[run].pictures;
-    const size_t end = meaning.find(':');
-    return std::to_string(run + 1) + "  " + meaning.substr(0, end) + "  " + pictures.folder().string() + ": " +
-           pictures.facts().prompt + "; " + settings_line(pictures);
+    return std::to_string(run + 1) + "  " + meaning.substr(0, meaning.find(':')) + bar + "  " +
+           pictures.folder().string() + ": " + pictures.facts().prompt + "; " + settings_line(pictures);
   }
 
   double largest_change(FrameKind kind) const {
@@ -175,16 +176,12 @@ class RunSheet {
     return largest;
   }
 
-  std::string with_scale(const std::string& name, double largest) const {
-    return name + " (a full bar is a change of " + rounded_text(largest, 2) + ")";
-  }
-
   void add_rows(FrameKind kind) {
     const double largest = largest_change(kind);
     bool is_there = false;
     for (size_t i = 0; i < runs_.size(); ++i) {
       is_there |= !runs_[i].pictures.steps(kind).empty();
-      sheet_.rows.push_back(row_of(runs_[i], kind, with_scale(name_of_row(i, meanings().at(kind)), largest), largest));
+      sheet_.rows.push_back(row_of(runs_[i], kind, name_of_row(i, meanings().at(kind), largest), largest));
     }
     if (is_there) return;
     throw UsageError("`rows` " + std::string(name_of(kind)) +
@@ -198,7 +195,7 @@ class RunSheet {
       const int64_t channels = runs_[i].pictures.history().start.size(1);
       for (int64_t channel = 0; channel < channels; ++channel) {
         const std::string name = "latents, channel " + std::to_string(channel + 1) + " of " + std::to_string(channels);
-        sheet_.rows.push_back(channel_row(runs_[i], channel, with_scale(name_of_row(i, name + ":"), largest), largest));
+        sheet_.rows.push_back(channel_row(runs_[i], channel, name_of_row(i, name, largest), largest));
       }
     }
   }

@@ -79,7 +79,7 @@ void draw_cell(Canvas& canvas, const Layout& layout, const SheetCell& cell, int6
 }
 
 void draw_row(Canvas& canvas, const Layout& layout, const SheetRow& row, int64_t top) {
-  const auto most = static_cast<double>(layout.width() - 2 * kGap);
+  const auto most = static_cast<double>(canvas.width() - 2 * kGap);
   canvas.text(kGap, static_cast<double>(top), {.text = row.name, .size = kNameSize, .most_width = most});
   int64_t left = kGap;
   for (const SheetCell& cell : row.cells) {

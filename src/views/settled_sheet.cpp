@@ -12,7 +12,7 @@ namespace {
 constexpr int64_t kLeastSide = 256, kMostSide = 512, kGap = 8, kNameLine = 22;
 constexpr int64_t kScaleTop = 12, kScaleHeight = 14, kTickLine = 15,
                   kScaleLines = kScaleTop + kScaleHeight + 2 * kTickLine;
-constexpr int64_t kTickWidth = 56, kCaptionWidth = 92;
+constexpr int64_t kTickWidth = 56, kCaptionWidth = 104;
 constexpr double kNameSize = 13, kTickSize = 11;
 
 PictureScale usual_scale(int64_t width) {

@@ -120,7 +120,7 @@ def test_the_words_say_from_which_step_on_each_band_is_there(run, apple):
 def test_the_plot_has_a_line_for_each_step_that_is_asked_for(run, apple, tmp_path):
     assert run("spectrum", apple, "--at", "1,3,5", "--out", "spectrum.svg").code == DONE
     plot = (tmp_path / "spectrum.svg").read_text()
-    assert [plot.count(f">step {step}, sigma") for step in range(6)] == [0, 2, 0, 2, 0, 2]  # of x0 and of xt
+    assert [plot.count(f">step {step}, sigma") for step in range(6)] == [0, 3, 0, 3, 0, 3]  # x0 twice, and xt
     assert run("spectrum", apple, "--out", "spectrum.png").code == DONE
     Image.open(tmp_path / "spectrum.png").load()
 
