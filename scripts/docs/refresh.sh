@@ -68,7 +68,7 @@ looking() { # half a minute
   )
   "$STEPLAPSE" sheet "$work/apple" docs/images/sheet.png --rows x0,xt,diff --overwrite
   "$STEPLAPSE" sheet "$work/apple" docs/images/settled.png --map settled --overwrite
-  "$STEPLAPSE" spectrum "$work/apple" --out docs/images/spectrum.svg --overwrite >"$work/table"
+  "$STEPLAPSE" spectrum "$work/apple" --decoder full --at 1,3,5,8,20 --out docs/images/spectrum.svg --overwrite >"$work/table"
   (cd "$work" && "$STEPLAPSE" paths apple ancestral green --out paths.svg >table)
   mv "$work/paths.svg" docs/images/paths.svg
   echo "docs/images/spectrum.svg"
