@@ -16,6 +16,12 @@ Picture picture_of(const Tensor& image, const std::string& what) {
   return {pixels.size(1), pixels.size(0), {data, data + pixels.numel()}};
 }
 
+Tensor luminance_of(const Picture& picture) {
+  const Tensor weights = at::tensor({0.2126, 0.7152, 0.0722}, at::kDouble);
+  const Tensor pixels = at::tensor(picture.rgb, at::kByte).view({picture.height, picture.width, 3});
+  return pixels.to(at::kDouble).matmul(weights).unsqueeze(0);
+}
+
 FrameChange change_between(const Picture& before, const Picture& now, int64_t step) {
   double absolute = 0, squared = 0;
   for (size_t i = 0; i < now.rgb.size(); ++i) {
@@ -32,20 +38,23 @@ namespace {
 /// Where a change of 0 to 255 lies on the scale of 0 to 1.
 double on_scale(double change) { return std::log2(1 + change) / 8; }
 
-void put_heat(double place, uint8_t* rgb) {
-  for (int colour = 0; colour < 3; ++colour) {
-    rgb[colour] = static_cast<uint8_t>(std::lround(255 * std::clamp(3 * place - colour, 0.0, 1.0)));
-  }
-}
-
 }  // namespace
+
+std::array<uint8_t, 3> heat_colour(double place) {
+  std::array<uint8_t, 3> rgb{};
+  for (size_t colour = 0; colour < 3; ++colour) {
+    rgb[colour] =
+        static_cast<uint8_t>(std::lround(255 * std::clamp(3 * place - static_cast<double>(colour), 0.0, 1.0)));
+  }
+  return rgb;
+}
 
 Picture heat_map(const Picture& before, const Picture& now) {
   Picture map = now;
   for (size_t i = 0; i < now.rgb.size(); i += 3) {
     int sum = 0;
     for (size_t colour = i; colour < i + 3; ++colour) sum += std::abs(now.rgb[colour] - before.rgb[colour]);
-    put_heat(on_scale(sum / 3.0), &map.rgb[i]);
+    std::ranges::copy(heat_colour(on_scale(sum / 3.0)), map.rgb.begin() + static_cast<ptrdiff_t>(i));
   }
   return map;
 }
