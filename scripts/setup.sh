@@ -32,6 +32,7 @@ libicu-dev             library icu-uc
 libcairo2-dev          library cairo
 libpango1.0-dev        library pangocairo
 libpng-dev             library libpng
+libwebp-dev            library libwebpmux
 END_OF_TABLE
   if $with_python; then
     echo 'python3-venv           python'

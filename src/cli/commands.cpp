@@ -17,7 +17,6 @@ struct OtherWord {
 constexpr OtherWord kOtherWords[] = {
     {"film", ""},
     {"sheet", ""},
-    {"report", ""},
     {"sweep", ""},
     {"img2img", ""},
     {"inpaint", ""},

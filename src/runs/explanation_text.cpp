@@ -23,7 +23,8 @@ std::string rule_text(const ExplainedRun& run, const std::string& rule, const st
   const auto& rules = run.numbers.leaving_out;
   const auto found =
       std::find_if(rules.begin(), rules.end(), [&](const LeavingOut& each) { return each.rule == rule; });
-  if (found == rules.end()) return "The second answer was needed to the end, if it is left out where " + condition + ".";
+  if (found == rules.end())
+    return "The second answer was needed to the end, if it is left out where " + condition + ".";
   const std::string text = "From step " + std::to_string(found->from) +
                            " on the second answer could have been left out, if it is where " + condition + ": " +
                            std::to_string(found->spared) + " of " + counted(run.numbers.guided, "second answer") + ". ";

@@ -13,13 +13,13 @@ namespace {
 
 // In the units of the SVG's view box.
 constexpr double kWidth = 360, kHeight = 190, kLeft = 46, kRight = 352, kTop = 8, kBottom = 164;
-constexpr size_t kColours = 8;        // the page's style has so many
-constexpr size_t kLegend = 12;        // longer ones say nothing; the runs' list has the names
-constexpr double kWideRange = 30;     // from here on a logarithmic scale shows more
+constexpr size_t kColours = 8;     // the page's style has so many
+constexpr size_t kLegend = 12;     // longer ones say nothing; the runs' list has the names
+constexpr double kWideRange = 30;  // from here on a logarithmic scale shows more
 
 /// From numbers to places.
 struct Scale {
-  double from, to;    // the numbers at both edges; of a logarithmic scale their logarithms
+  double from, to;     // the numbers at both edges; of a logarithmic scale their logarithms
   double first, last;  // the places there
   bool log = false;
 
@@ -130,7 +130,8 @@ std::string path_of(const ChartSeries& series, const Scale& x, const Scale& y) {
   bool is_open = false;
   for (size_t i = 0; i < series.x.size(); ++i) {
     const bool shows = std::isfinite(series.x[i]) && std::isfinite(series.y[i]);
-    if (shows) path += (is_open ? "L" : "M") + coordinate(x.place(series.x[i])) + " " + coordinate(y.place(series.y[i]));
+    if (shows)
+      path += (is_open ? "L" : "M") + coordinate(x.place(series.x[i])) + " " + coordinate(y.place(series.y[i]));
     is_open = shows;
   }
   return path;

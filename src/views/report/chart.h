@@ -8,11 +8,11 @@ namespace steplapse {
 
 /// A curve of a chart, over the chart's x.
 struct ChartSeries {
-  std::string name;        ///< for the legend; untrusted
-  std::string quantity;    ///< the key of its numbers, as in the CSV
-  size_t run = 0;          ///< which run's numbers these are
-  std::vector<double> x;   ///< as the chart's scale has it
-  std::vector<double> y;   ///< of x's length; what is not finite is a gap
+  std::string name;       ///< for the legend; untrusted
+  std::string quantity;   ///< the key of its numbers, as in the CSV
+  size_t run = 0;         ///< which run's numbers these are
+  std::vector<double> x;  ///< as the chart's scale has it
+  std::vector<double> y;  ///< of x's length; what is not finite is a gap
 };
 
 /// A line chart of a page. Its colours are the page's, so that it is right in the dark and in the light.
@@ -23,12 +23,12 @@ struct Chart {
     sigma,      ///< sigma / alpha, on a logarithmic scale that falls to the right, as a run goes
     frequency,  ///< shares of the finest that latents of this size have
   };
-  std::string id;       ///< of its element
+  std::string id;  ///< of its element
   std::string title;
   std::string unit;     ///< of y
   std::string meaning;  ///< one sentence
   X x = X::step;
-  bool log_y = false;   ///< asked for; used where all numbers are above 0
+  bool log_y = false;  ///< asked for; used where all numbers are above 0
   std::vector<ChartSeries> series = {};
 };
 

@@ -20,6 +20,9 @@ std::string policy(const Report& report) {
          "; base-uri 'none'; form-action 'none'";
 }
 
+/// Small ones are shown enlarged, and each of their pixels as it is.
+bool has_small_pictures(const Report& report) { return report.runs.front().final.width <= 160; }
+
 std::string title_of(const Report& report) {
   return report.runs.size() == 1 ? report.runs.front().prompt() : counted(std::ssize(report.runs), "run");
 }
@@ -98,9 +101,9 @@ std::string run_sections(const Report& report) {
   std::string sections;
   for (size_t i = 0; i < report.runs.size(); ++i) {
     const std::string number = std::to_string(i), title = "run-" + number + "-title";
-    sections += "<article class=\"run\" id=\"run-" + number + "\" data-run=\"" + number + "\" aria-labelledby=\"" + title +
-                "\">\n<h2 id=\"" + title + "\">" + bdi(escaped(report.runs[i].name, std::string::npos)) + "</h2>\n" +
-                run_head(report.runs[i], i, false) + run_body(report.runs[i], i) + "</article>\n";
+    sections += "<article class=\"run\" id=\"run-" + number + "\" data-run=\"" + number + "\" aria-labelledby=\"" +
+                title + "\">\n<h2 id=\"" + title + "\">" + bdi(escaped(report.runs[i].name, std::string::npos)) +
+                "</h2>\n" + run_head(report.runs[i], i, false) + run_body(report.runs[i], i) + "</article>\n";
   }
   return sections;
 }
@@ -115,10 +118,11 @@ std::string page_foot(const Report& report) {
 }  // namespace
 
 std::string report_page(const Report& report) {
-  return document_head(report) + "<body>\n" + page_head(report) + "<main>\n" + grid_section(report) + kWatch +
-         curves_section(report) + run_sections(report) + "</main>\n" + page_foot(report) +
-         "<script type=\"application/json\" id=\"data\">" + json_in_html(page_data(report)) + "</script>\n<script>" +
-         std::string(kReportScript) + "</script>\n</body>\n</html>\n";
+  return document_head(report) + (has_small_pictures(report) ? "<body class=\"small\">\n" : "<body>\n") +
+         page_head(report) + "<main>\n" + grid_section(report) + kWatch + curves_section(report) +
+         run_sections(report) + "</main>\n" + page_foot(report) + "<script type=\"application/json\" id=\"data\">" +
+         json_in_html(page_data(report)) + "</script>\n<script>" + std::string(kReportScript) +
+         "</script>\n</body>\n</html>\n";
 }
 
 std::string image(const ReportPicture& picture, const std::string& about, const std::string& more) {

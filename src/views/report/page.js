@@ -401,7 +401,16 @@
     buildGrid();
   }
 
+  /** The page holds each picture once; the head of a run's part shows the table's. */
+  function fillHeads() {
+    articles.forEach((article, run) => {
+      const { src, width, height, alt } = finals[run];
+      article.querySelector(".head").prepend(make("img", { src, width, height, alt, className: "final" }));
+    });
+  }
+
   function prepareGrid() {
+    fillHeads();
     byId("grid-options").append(
       make("label", {}, make("input", { type: "checkbox", id: "beside", checked: data.shows_all }), " side by side"));
     const names = data.varied.map((key) => [key, key.replaceAll("_", " ")]);

@@ -43,9 +43,9 @@ struct ReportToken {
 
 /// A prompt of some steps, as it was written and as the network is given it.
 struct ReportPrompt {
-  std::string kind = {};                  ///< prompt, negative_prompt
+  std::string kind = {};  ///< prompt, negative_prompt
   int64_t first_step = 1;
-  std::optional<std::string> text = {};   ///< none: no negative prompt was given
+  std::optional<std::string> text = {};               ///< none: no negative prompt was given
   std::vector<std::vector<ReportToken>> chunks = {};  ///< of all tokenizers, without padding where that is known
 };
 
@@ -62,11 +62,11 @@ struct ReportSettling {
 };
 
 struct RunReport {
-  std::string name = {};                   ///< of its folder
-  std::vector<ReportPrompt> prompts = {};  ///< the first is the prompt
+  std::string name = {};                                           ///< of its folder
+  std::vector<ReportPrompt> prompts = {};                          ///< the first is the prompt
   std::vector<std::pair<std::string, std::string>> settings = {};  ///< what the log says of the run: key and value
-  std::string ending = {};                 ///< how it ended: done; was cut off
-  std::string note = {};                   ///< what the reader should know; "": nothing
+  std::string ending = {};                                         ///< how it ended: done; was cut off
+  std::string note = {};                                           ///< what the reader should know; "": nothing
   std::vector<ReportStep> steps = {};
   std::vector<ReportFrame> frames = {};
   ReportPicture final = {};
@@ -85,8 +85,8 @@ struct RunReport {
 
 struct Report {
   std::vector<RunReport> runs = {};
-  bool shows_all = false;        ///< whether all runs are shown side by side at first; else the first one
-  bool has_folder = false;       ///< whether pictures lie beside the page
+  bool shows_all = false;           ///< whether all runs are shown side by side at first; else the first one
+  bool has_folder = false;          ///< whether pictures lie beside the page
   std::string about_pictures = {};  ///< a sentence: how they were kept, and what was left out
 };
 

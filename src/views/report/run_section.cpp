@@ -60,7 +60,7 @@ std::string facts_line(const RunReport& run) {
 
 // ---- frames
 
-const char* name_for_people(FrameKind kind) {
+const char* title_of(FrameKind kind) {
   switch (kind) {
     case FrameKind::x0: return "x0: the picture that the model expects";
     case FrameKind::xt: return "xt: the noisy latents themselves";
@@ -90,7 +90,7 @@ std::string strip(const RunReport& run, size_t index, FrameKind kind) {
   }
   if (items.empty()) return "";
   const std::string title = "strip-" + std::to_string(index) + "-" + std::string(name_of(kind));
-  return "<h4 id=\"" + title + "\">" + name_for_people(kind) + "</h4>\n<ol class=\"strip\" tabindex=\"0\" aria-labelledby=\"" +
+  return "<h4 id=\"" + title + "\">" + title_of(kind) + "</h4>\n<ol class=\"strip\" tabindex=\"0\" aria-labelledby=\"" +
          title + "\">\n" + items + "</ol>\n";
 }
 
@@ -151,7 +151,8 @@ std::string numbers_table(const RunReport& run) {
     rows += "</tr>\n";
   }
   return "<details class=\"numbers\"><summary>All steps in numbers</summary>\n"
-         "<div class=\"scroller\" tabindex=\"0\" role=\"region\" aria-label=\"All steps in numbers\"><table>\n<thead><tr>" +
+         "<div class=\"scroller\" tabindex=\"0\" role=\"region\" aria-label=\"All steps in "
+         "numbers\"><table>\n<thead><tr>" +
          head + "</tr></thead>\n<tbody>\n" + rows + "</tbody></table></div></details>\n";
 }
 
@@ -160,23 +161,26 @@ std::string settings_table(const RunReport& run) {
   for (const auto& [key, value] : run.settings)
     rows += "<tr><th scope=\"row\">" + html(name_for_people(key)) + "</th><td>" + bdi(value) + "</td></tr>\n";
   return "<details class=\"settings\"><summary>Settings and hashes</summary>\n"
-         "<div class=\"scroller\" tabindex=\"0\" role=\"region\" aria-label=\"Settings and hashes\"><table>\n<tbody>\n" +
+         "<div class=\"scroller\" tabindex=\"0\" role=\"region\" aria-label=\"Settings and "
+         "hashes\"><table>\n<tbody>\n" +
          rows + "</tbody></table></div></details>\n";
 }
 
 std::string command_section(const RunReport& run, size_t index) {
   const std::string number = std::to_string(index);
   return "<section class=\"again\">\n<h3>Make it again</h3>\n<div class=\"command\" data-run=\"" + number +
-         "\">\n<pre tabindex=\"0\" role=\"region\" aria-label=\"The command\"><code>" + html(command_text(run.command)) +
-         "</code></pre>\n</div>\n</section>\n";
+         "\">\n<pre tabindex=\"0\" role=\"region\" aria-label=\"The command\"><code>" +
+         html(command_text(run.command)) + "</code></pre>\n</div>\n</section>\n";
 }
 
 }  // namespace
 
 std::string run_head(const RunReport& run, size_t index, bool alone) {
   const std::string about = "The picture that the run ended with, " + size_text(run.final);
-  return "<div class=\"head\">\n" + image(run.final, about, "class=\"final\" data-final=\"" + std::to_string(index) + "\"") +
-         "\n<div>\n" + (alone ? "<h1>" : "<p class=\"words\">") +
+  // Of several runs the table has the pictures, and the page each of them once.
+  const std::string picture =
+      alone ? image(run.final, about, "class=\"final\" data-final=\"" + std::to_string(index) + "\"") + "\n" : "";
+  return "<div class=\"head\">\n" + picture + "<div>\n" + (alone ? "<h1>" : "<p class=\"words\">") +
          (run.prompt().empty() ? "<i>no words</i>" : bdi(run.prompt())) + (alone ? "</h1>\n" : "</p>\n") +
          facts_line(run) + (run.note.empty() ? "" : "<p class=\"note\">" + html(run.note) + "</p>\n") +
          prompts_html(run) + "</div>\n</div>\n";

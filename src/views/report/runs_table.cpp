@@ -10,8 +10,8 @@ namespace {
 
 /// What says nothing of how a picture was made.
 bool is_setting(const std::string& key) {
-  static const std::set<std::string> others{"started", "ended",  "ended_reason", "facts_sha256",
-                                            "runs",    "number", "decoder",      "model_path", "picture"};
+  static const std::set<std::string> others{"started", "ended",   "ended_reason", "facts_sha256", "runs",
+                                            "number",  "decoder", "model_path",   "picture"};
   return !others.contains(key) && !key.ends_with("_seconds");
 }
 
