@@ -1,6 +1,7 @@
 #include "cli/command_again.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -12,8 +13,11 @@
 namespace steplapse {
 namespace {
 
-/// With all its digits.
-std::string text_of(double number) { return nlohmann::json(number).dump(); }
+/// With as few digits as tell it from all others.
+std::string text_of(double number) {
+  char text[32];
+  return {text, std::to_chars(text, text + sizeof text, number).ptr};
+}
 
 std::string text_of(const Settings::Interval& interval) {
   return text_of(interval.low) + ".." + (std::isinf(interval.high) ? "" : text_of(interval.high));

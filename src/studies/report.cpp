@@ -11,6 +11,7 @@
 #include "views/report/page_pictures.h"
 #include "views/report/quantities.h"
 #include "views/settled_map.h"
+#include "views/spectrum.h"
 
 namespace steplapse {
 namespace {
@@ -111,6 +112,28 @@ void visit_pictures(RunReport& run, Visit visit) {
   for (ReportFrame& frame : run.frames) visit(frame.picture);
 }
 
+Chart spectrum_chart(size_t index) {
+  return {.id = "spectrum-" + std::to_string(index),
+          .title = "Power by spatial frequency",
+          .unit = "of the lightness of x0's picture, 0 to 255, squared",
+          .meaning =
+              "Few cycles across the picture are coarse forms, many are fine details. Each line is a step, later "
+              "ones stronger; where lines lie close together, forms of that size have settled.",
+          .x = Chart::X::frequency,
+          .log_y = true};
+}
+
+/// A step's line, without the mean, up to the frequencies that rows and columns can have.
+ChartSeries spectrum_line(const Picture& picture, int64_t step, size_t index) {
+  ChartSeries line{"step", std::to_string(step), index, {}, {}};
+  for (const SpectrumRing& ring : spectrum_of(luminance_of(picture))) {
+    if (ring.frequency == 0 || 2 * ring.frequency > std::max(picture.width, picture.height)) continue;
+    line.x.push_back(static_cast<double>(ring.frequency));
+    line.y.push_back(ring.power);
+  }
+  return line;
+}
+
 void add_pictures(RunPictures& run, const Choice& choice, size_t index, RunReport& report, Placed& placed) {
   const fs::path folder = std::to_string(index + 1);
   auto& numbers = placed.of_runs.emplace_back();
@@ -124,12 +147,14 @@ void add_pictures(RunPictures& run, const Choice& choice, size_t index, RunRepor
       settled_map(steps, [&](int64_t step) { return run.picture(FrameKind::x0, step); }, kNearColour);
   report.settled_map = add(picture_of(map), "settled.png");
   report.settled_scale = "Of each pixel, " + std::string(kSettledMapScale) + ".";
+  report.spectrum = spectrum_chart(index);
   for (const FrameKind kind : kKinds) {
     for (const int64_t step : run.steps(kind)) {
       if (!is_chosen(choice, run, kind, step)) continue;
       const std::string number = fs::path(frame_file(kind, step)).filename().string();
-      report.frames.push_back(
-          {kind, step, run.level(kind, step), add(run.picture(kind, step), fs::path(name_of(kind)) / number)});
+      const Picture picture = run.picture(kind, step);
+      report.frames.push_back({kind, step, run.level(kind, step), add(picture, fs::path(name_of(kind)) / number)});
+      if (kind == FrameKind::x0) report.spectrum->series.push_back(spectrum_line(picture, step, index));
     }
   }
 }
@@ -174,7 +199,7 @@ std::vector<std::string> write_pictures(const PagePictures& pictures, const fs::
 }
 
 std::string about_fitted(const PagePictures::Fitted& fitted) {
-  if (fitted.quality == 100) return "All pictures are lossless.";
+  if (fitted.quality == PagePictures::kLossless) return "All pictures are lossless.";
   std::string text = "Lossless pictures would make this page larger than 10 MB, so they are WebP of quality " +
                      std::to_string(fitted.quality);
   if (fitted.part > 1) text += ", at 1/" + std::to_string(fitted.part) + " of their width and height";
@@ -217,6 +242,14 @@ int64_t steps_of(const std::vector<NamedRun>& runs) {
   return steps;
 }
 
+/// The last part of its path, where that tells each run from the others; else the path.
+void name_runs(std::vector<RunReport>& runs) {
+  std::set<std::string> names;
+  for (const RunReport& run : runs) names.insert(fs::path(run.name).filename().string());
+  if (names.size() < runs.size() || names.contains("") || names.contains(".") || names.contains("..")) return;
+  for (RunReport& run : runs) run.name = fs::path(run.name).filename().string();
+}
+
 /// One run after the other, so that one decoder is in memory at a time.
 void add_runs(const std::vector<NamedRun>& named, const ReportOptions& options, Report& report, Placed& placed) {
   const Choice choice = choice_for(steps_of(named), report.has_folder);
@@ -224,11 +257,12 @@ void add_runs(const std::vector<NamedRun>& named, const ReportOptions& options, 
     std::optional<RunPictures> run = readable_run(each, options);
     if (!run) continue;
     const size_t index = report.runs.size();
-    report.runs.push_back(report_of(*run, options, index));
+    report.runs.push_back(report_of(*run, options));
     add_pictures(*run, choice, index, report.runs.back(), placed);
   }
   if (report.runs.empty())
     throw UsageError(in_quotes(options.paths.front().string()) + ": none of its runs can be shown");
+  name_runs(report.runs);
   report.about_pictures = choice_text(choice);
 }
 

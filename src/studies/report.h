@@ -37,7 +37,7 @@ struct Reported {
 /// @throws OutputError  a log is damaged; a file is there already or can't be written
 Reported report(const ReportOptions& options);
 
-/// What the log of a run says, without its pictures. @param index  tells the charts of several runs apart
-RunReport report_of(const RunPictures& run, const ReportOptions& options, size_t index);
+/// What the log of a run says, without its pictures.
+RunReport report_of(const RunPictures& run, const ReportOptions& options);
 
 }  // namespace steplapse

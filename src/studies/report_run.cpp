@@ -147,31 +147,6 @@ std::vector<ReportStep> steps_of(const RunPictures& run, const Explanation& expl
   return steps;
 }
 
-/// Power by frequency, a line a step: x0 without its mean, over frequencies that rows and columns can have.
-Chart spectrum_of_run(const RunPictures& run, size_t index) {
-  Chart chart{.id = "spectrum-" + std::to_string(index),
-              .title = "Power by spatial frequency of x0",
-              .unit = "latent units squared",
-              .meaning =
-                  "Low frequencies are coarse forms, high ones fine details; each line is a step. Where lines "
-                  "lie close together, that size of form is settled.",
-              .x = Chart::X::frequency,
-              .log_y = true};
-  for (const HistoryStep& step : run.history().steps) {
-    const Tensor x0 = step.step.x0[0];
-    const double finest = static_cast<double>(std::max(x0.size(1), x0.size(2))) / 2;
-    ChartSeries series{"step", std::to_string(step.step.number), index, {}, {}};
-    for (const SpectrumRing& ring : spectrum_of(x0)) {
-      const double frequency = static_cast<double>(ring.frequency) / finest;
-      if (ring.frequency == 0 || frequency > 1) continue;
-      series.x.push_back(frequency);
-      series.y.push_back(ring.power);
-    }
-    chart.series.push_back(std::move(series));
-  }
-  return chart;
-}
-
 std::optional<double> seconds_of(const RunPictures& run) {
   const auto facts = nlohmann::json::parse(run.facts_json());
   const auto seconds = facts.find("total_seconds");
@@ -181,7 +156,7 @@ std::optional<double> seconds_of(const RunPictures& run) {
 
 }  // namespace
 
-RunReport report_of(const RunPictures& run, const ReportOptions& options, size_t index) {
+RunReport report_of(const RunPictures& run, const ReportOptions& options) {
   RunReport report{.name = run.folder().string(), .prompts = report_prompts(run, options)};
   report.settings = settings_of(run);
   report.ending = run.state().text();
@@ -194,7 +169,6 @@ RunReport report_of(const RunPictures& run, const ReportOptions& options, size_t
   report.explanation.insert(report.explanation.begin(), last_region_text(explained));
   report.explanation.push_back(straight_text(explained));
   report.steps = steps_of(run, explained.numbers);
-  report.spectrum = spectrum_of_run(run, index);
   report.seconds = seconds_of(run);
   if (!run.rows().empty()) report.calls = run.rows().back().denoiser_calls;
   report.command = options.command(run);

@@ -40,7 +40,8 @@ std::vector<double> round_numbers(double from, double to) {
     if (factor * power >= rough) step = factor * power;
   }
   std::vector<double> numbers;
-  for (double i = std::ceil(from / step - 1e-9); i * step <= to + 1e-9 * step; ++i) numbers.push_back(i * step);
+  for (double i = std::ceil(from / step - 1e-9); i * step <= to + 1e-9 * step; ++i)
+    numbers.push_back(i == 0 ? 0 : i * step);
   return numbers;
 }
 
@@ -138,7 +139,15 @@ std::string path_of(const ChartSeries& series, const Scale& x, const Scale& y) {
 }
 
 size_t colour_of(const Chart& chart, size_t index) {
+  if (chart.x == Chart::X::frequency) return 0;
   return chart.x == Chart::X::sigma ? chart.series[index].run % kColours : index % kColours;
+}
+
+/// Of a spectrum's lines, the later ones are stronger.
+std::string strength_of(const Chart& chart, size_t index) {
+  if (chart.x != Chart::X::frequency) return "";
+  const double place = static_cast<double>(index + 1) / static_cast<double>(chart.series.size());
+  return " stroke-opacity=\"" + coordinate(0.1 + 0.7 * place) + "\"";
 }
 
 std::string curves(const Chart& chart, const Scale& x, const Scale& y) {
@@ -147,13 +156,13 @@ std::string curves(const Chart& chart, const Scale& x, const Scale& y) {
     const ChartSeries& series = chart.series[i];
     svg += "<path class=\"curve s" + std::to_string(colour_of(chart, i)) + "\" data-run=\"" +
            std::to_string(series.run) + "\" data-quantity=\"" + html(series.quantity) + "\" d=\"" +
-           path_of(series, x, y) + "\"/>";
+           path_of(series, x, y) + "\"" + strength_of(chart, i) + "/>";
   }
   return svg;
 }
 
 std::string legend(const Chart& chart) {
-  if (chart.series.size() < 2 || chart.series.size() > kLegend) return "";
+  if (chart.x == Chart::X::frequency || chart.series.size() < 2 || chart.series.size() > kLegend) return "";
   std::string items;
   for (size_t i = 0; i < chart.series.size(); ++i) {
     items += "<li class=\"s" + std::to_string(colour_of(chart, i)) + "\" data-run=\"" +
@@ -166,7 +175,7 @@ const char* name_of(Chart::X x) {
   switch (x) {
     case Chart::X::step: return "step";
     case Chart::X::sigma: return "sigma / alpha";
-    case Chart::X::frequency: return "spatial frequency, as a share of the finest";
+    case Chart::X::frequency: return "cycles across the picture";
   }
   return "";
 }

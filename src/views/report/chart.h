@@ -21,7 +21,7 @@ struct Chart {
   enum class X {
     step,       ///< the number of the step
     sigma,      ///< sigma / alpha, on a logarithmic scale that falls to the right, as a run goes
-    frequency,  ///< shares of the finest that latents of this size have
+    frequency,  ///< cycles across the picture
   };
   std::string id;  ///< of its element
   std::string title;

@@ -24,7 +24,8 @@ std::string policy(const Report& report) {
 bool has_small_pictures(const Report& report) { return report.runs.front().final.width <= 160; }
 
 std::string title_of(const Report& report) {
-  return report.runs.size() == 1 ? report.runs.front().prompt() : counted(std::ssize(report.runs), "run");
+  const std::string& prompt = report.runs.front().prompt();
+  return report.runs.size() == 1 ? "steplapse: " + prompt : "steplapse: " + counted(std::ssize(report.runs), "run");
 }
 
 std::string document_head(const Report& report) {
@@ -37,9 +38,27 @@ std::string document_head(const Report& report) {
          "</title>\n<style>" + std::string(kReportStyle) + "</style>\n</head>\n";
 }
 
+bool has_one(const Report& report, const std::string& key) {
+  return std::all_of(report.runs.begin(), report.runs.end(),
+                     [&](const RunReport& run) { return run.setting(key) == report.runs.front().setting(key); });
+}
+
+/// What the runs have in common, of what people ask first.
+std::string shared_text(const Report& report) {
+  std::vector<std::string> shared;
+  for (const char* key : {"sampler", "schedule", "steps", "seed", "guidance_scale", "model"}) {
+    const std::string value = report.runs.front().setting(key);
+    if (!value.empty() && has_one(report, key)) shared.push_back(name_for_people(key) + " " + escaped(value));
+  }
+  return shared.empty() ? "each with settings of its own" : "all with " + joined(shared, ", ");
+}
+
 std::string page_head(const Report& report) {
   if (report.runs.size() == 1) return "<header>\n" + run_head(report.runs.front(), 0, true) + "</header>\n";
-  return "<header>\n<h1>" + counted(std::ssize(report.runs), "run") + " of steplapse</h1>\n</header>\n";
+  const bool one_prompt = has_one(report, "prompt") && !report.runs.front().prompt().empty();
+  const std::string runs = counted(std::ssize(report.runs), "run");
+  return "<header>\n<h1>" + (one_prompt ? bdi(report.runs.front().prompt()) : runs) + "</h1>\n<p class=\"facts\">" +
+         (one_prompt ? runs + ", " : "") + html(shared_text(report)) + "</p>\n</header>\n";
 }
 
 std::string grid_section(const Report& report) {

@@ -144,6 +144,12 @@
     render();
   }
 
+  /** A frame's own step, where several steps share it, and its own level: that of xt is the one the step reached. */
+  function captionOf(frame, run) {
+    const { step, sigma } = frame.dataset;
+    return step === "0" ? `noise at the start, sigma ${sigma}` : `step ${step} of ${runs[run].steps.length}, sigma ${sigma}`;
+  }
+
   function fillPane(pane) {
     const step = stepOf(pane.run);
     const frame = frameAt(pane.run, pane.kind, step);
@@ -156,8 +162,7 @@
       pane.image.height = size.height;
       pane.image.alt = about;
     }
-    const stays = frame && Number(frame.dataset.step) !== step ? `, frame of step ${frame.dataset.step}` : "";
-    pane.caption.textContent = frame ? whereText(pane.run) + stays : "no picture yet";
+    pane.caption.textContent = frame ? captionOf(frame, pane.run) : "no picture yet";
   }
 
   // ---- curves
@@ -415,7 +420,7 @@
       make("label", {}, make("input", { type: "checkbox", id: "beside", checked: data.shows_all }), " side by side"));
     const names = data.varied.map((key) => [key, key.replaceAll("_", " ")]);
     for (const id of ["rows", "columns"]) {
-      byId(id).append(option("", "one"), ...names.map(([key, name]) => option(key, name)));
+      byId(id).append(option("", "none"), ...names.map(([key, name]) => option(key, name)));
       byId(id).addEventListener("change", buildGrid);
     }
     byId("rows").value = data.varied.length > 1 ? data.varied[0] : "";

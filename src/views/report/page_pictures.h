@@ -23,12 +23,15 @@ class PagePictures {
   std::string png(size_t number) const;      ///< the bytes
   ReportPicture shown(size_t number) const;  ///< its size, without a source
 
+  static constexpr int kLossless = 101;  ///< in place of a quality: PNG
+
   /// All pictures as data: addresses of at most so many bytes together: lossless where they fit, else as WebP of the
   /// highest quality that fits, and of half or a quarter of the sides where none does.
   struct Fitted {
     std::vector<std::string> sources;  ///< by number
-    int quality = 100;                 ///< of WebP; 100: lossless, as PNG
+    int quality = kLossless;           ///< of WebP
     int part = 1;                      ///< the sides were divided by this
+    size_t bytes() const;              ///< of the sources together
   };
   Fitted fitted(size_t most_bytes) const;
 
@@ -39,7 +42,9 @@ class PagePictures {
     size_t bytes;  ///< of its PNG
   };
   std::filesystem::path place(size_t number) const;
-  size_t estimated(int quality, int part) const;
+  std::vector<Picture> sampled() const;
+  /// The highest quality at which, by a sample, all fit; below the lowest where none does.
+  int best_quality(const std::vector<Picture>& sample, int part, size_t most_bytes) const;
   Fitted encoded(int quality, int part) const;
 
   TemporaryFolder folder_;

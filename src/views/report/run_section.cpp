@@ -77,8 +77,9 @@ std::string frame_about(const ReportFrame& frame) {
 std::string frame_html(const ReportFrame& frame) {
   return "<li><figure>" +
          image(frame.picture, frame_about(frame),
-               "class=\"frame\" loading=\"lazy\" decoding=\"async\" data-kind=\"" + std::string(name_of(frame.kind)) +
-                   "\" data-step=\"" + std::to_string(frame.step) + "\"") +
+               "class=\"frame\" decoding=\"async\" data-kind=\"" + std::string(name_of(frame.kind)) +
+                   "\" data-step=\"" + std::to_string(frame.step) + "\" data-sigma=\"" + ratio_text(frame.level) +
+                   "\"") +
          "<figcaption>" + std::to_string(frame.step) + " <span>&sigma; " + ratio_text(frame.level) +
          "</span></figcaption></figure></li>\n";
 }
@@ -113,18 +114,30 @@ std::string settled_table(const RunReport& run) {
          rows + "</tbody></table></div>\n";
 }
 
-std::string settled_map(const RunReport& run) {
-  if (!run.settled_map) return "";
-  return "<figure class=\"map\">" +
-         image(*run.settled_map, "Map of the step after which each pixel stayed as it is at the end") + "<figcaption>" +
-         html(run.settled_scale) + "</figcaption></figure>\n";
+/// The colours of the map from the first step to the last; the same for all maps.
+std::string settled_scale(const RunReport& run, size_t index) {
+  const std::string id = "heat-" + std::to_string(index);
+  std::string stops;
+  for (const auto& [offset, colour] : {std::pair("0", "#000"), {"0.333", "#f00"}, {"0.667", "#ff0"}, {"1", "#fff"}})
+    stops += "<stop offset=\"" + std::string(offset) + "\" stop-color=\"" + colour + "\"/>";
+  return "<div class=\"scale\"><span>step " + std::to_string(run.steps.front().step) +
+         "</span><svg viewBox=\"0 0 100 8\" preserveAspectRatio=\"none\" aria-hidden=\"true\"><linearGradient id=\"" +
+         id + "\">" + stops + "</linearGradient><rect width=\"100\" height=\"8\" fill=\"url(#" + id +
+         ")\"/></svg><span>step " + std::to_string(run.steps.back().step) + "</span></div>";
 }
 
-std::string explanation_section(const RunReport& run) {
+std::string settled_map(const RunReport& run, size_t index) {
+  if (!run.settled_map) return "";
+  return "<figure class=\"map\">" +
+         image(*run.settled_map, "Map of the step after which each pixel stayed as it is at the end") +
+         settled_scale(run, index) + "<figcaption>" + html(run.settled_scale) + "</figcaption></figure>\n";
+}
+
+std::string explanation_section(const RunReport& run, size_t index) {
   std::string text = "<section class=\"explanation\">\n<h3>When it settled</h3>\n<div class=\"columns\">\n<div>" +
                      paragraph(run.settled_heading) + settled_table(run);
   for (const std::string& each : run.explanation) text += paragraph(each);
-  return text + "</div>\n" + settled_map(run) + "</div>\n</section>\n";
+  return text + "</div>\n" + settled_map(run, index) + "</div>\n</section>\n";
 }
 
 std::string spectrum_section(const RunReport& run) {
@@ -187,7 +200,7 @@ std::string run_head(const RunReport& run, size_t index, bool alone) {
 }
 
 std::string run_body(const RunReport& run, size_t index) {
-  return frames_section(run, index) + explanation_section(run) + spectrum_section(run) + numbers_table(run) +
+  return frames_section(run, index) + explanation_section(run, index) + spectrum_section(run) + numbers_table(run) +
          settings_table(run) + command_section(run, index);
 }
 

@@ -29,7 +29,7 @@ std::string row(const Report& report, size_t index, const std::vector<std::strin
   const std::string number = std::to_string(index);
   std::string cells = "<td>" +
                       image(run.final, "The picture that run " + std::to_string(index + 1) + " ended with",
-                            "class=\"thumb\" loading=\"lazy\" data-final=\"" + number + "\"") +
+                            "class=\"thumb\" data-final=\"" + number + "\"") +
                       "</td><th scope=\"row\" data-value=\"" + html_name(run.name) + "\"><a href=\"#run-" + number +
                       "\">" + bdi(escaped(run.name, 200)) + "</a></th>";
   for (const std::string& key : varied) cells += cell(run.setting(key), run.setting(key));
