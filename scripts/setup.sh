@@ -43,6 +43,7 @@ libgtest-dev           library gtest_main
 libgmock-dev           library gmock
 sqlite3                command sqlite3
 libimage-exiftool-perl command exiftool
+chromium               command chromium
 END_OF_TABLE
   fi
 }

@@ -224,9 +224,9 @@ void place_pictures(Report& report, const Placed& placed, const ReportOptions& o
 std::optional<RunPictures> readable_run(const NamedRun& run, const ReportOptions& options) {
   try {
     return RunPictures(run.folder, {options.decoder, options.running, options.usual_model});
-  } catch (const Error& error) {
+  } catch (const std::exception& error) {  // what is read of a log may be damaged anywhere
     if (run.by_itself) throw;
-    options.warn(std::string(error.what()) + "; it is left out");
+    options.warn(failure_of(error).message + "; it is left out");
     return std::nullopt;
   }
 }
@@ -236,7 +236,7 @@ int64_t steps_of(const std::vector<NamedRun>& runs) {
   for (const NamedRun& run : runs) {
     try {
       steps += state_of(run.folder).steps;
-    } catch (const Error&) {  // said when it is to be shown
+    } catch (const std::exception&) {  // said when it is to be shown
     }
   }
   return steps;

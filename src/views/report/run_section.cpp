@@ -38,7 +38,7 @@ std::string prompts_html(const RunReport& run) {
     if (!is_first && !prompt.text) continue;
     std::string what = is_first ? "Tokens" : name_for_people(prompt.kind);
     if (prompt.first_step > 1) what += " from step " + std::to_string(prompt.first_step);
-    text += "<div class=\"prompt\"><h3>" + html(what) + "</h3>\n";
+    text += "<div class=\"prompt\"><p class=\"label\">" + html(what) + "</p>\n";
     if (!is_first) text += "<p class=\"words\">" + bdi(*prompt.text) + "</p>\n";
     text += tokens_html(prompt) + "</div>\n";
   }
@@ -108,7 +108,7 @@ std::string settled_table(const RunReport& run) {
   for (const ReportSettling& part : run.settled)
     rows += "<tr><th scope=\"row\">" + html(part.part) + "</th><td>" + html(part.meaning) + "</td><td>" +
             html(part.when) + "</td></tr>\n";
-  return "<div class=\"scroller\" tabindex=\"0\" role=\"region\" aria-label=\"When parts settled\">"
+  return "<div class=\"scroller\" tabindex=\"0\" role=\"group\" aria-label=\"When parts settled\">"
          "<table class=\"settled\">\n<thead><tr><th scope=\"col\">part</th><th scope=\"col\">what it is</th>"
          "<th scope=\"col\">settled</th></tr></thead>\n<tbody>\n" +
          rows + "</tbody></table></div>\n";
@@ -164,7 +164,7 @@ std::string numbers_table(const RunReport& run) {
     rows += "</tr>\n";
   }
   return "<details class=\"numbers\"><summary>All steps in numbers</summary>\n"
-         "<div class=\"scroller\" tabindex=\"0\" role=\"region\" aria-label=\"All steps in "
+         "<div class=\"scroller\" tabindex=\"0\" role=\"group\" aria-label=\"All steps in "
          "numbers\"><table>\n<thead><tr>" +
          head + "</tr></thead>\n<tbody>\n" + rows + "</tbody></table></div></details>\n";
 }
@@ -174,7 +174,7 @@ std::string settings_table(const RunReport& run) {
   for (const auto& [key, value] : run.settings)
     rows += "<tr><th scope=\"row\">" + html(name_for_people(key)) + "</th><td>" + bdi(value) + "</td></tr>\n";
   return "<details class=\"settings\"><summary>Settings and hashes</summary>\n"
-         "<div class=\"scroller\" tabindex=\"0\" role=\"region\" aria-label=\"Settings and "
+         "<div class=\"scroller\" tabindex=\"0\" role=\"group\" aria-label=\"Settings and "
          "hashes\"><table>\n<tbody>\n" +
          rows + "</tbody></table></div></details>\n";
 }
@@ -182,8 +182,8 @@ std::string settings_table(const RunReport& run) {
 std::string command_section(const RunReport& run, size_t index) {
   const std::string number = std::to_string(index);
   return "<section class=\"again\">\n<h3>Make it again</h3>\n<div class=\"command\" data-run=\"" + number +
-         "\">\n<pre tabindex=\"0\" role=\"region\" aria-label=\"The command\"><code>" +
-         html(command_text(run.command)) + "</code></pre>\n</div>\n</section>\n";
+         "\">\n<pre tabindex=\"0\" role=\"group\" aria-label=\"The command\"><code>" + html(command_text(run.command)) +
+         "</code></pre>\n</div>\n</section>\n";
 }
 
 }  // namespace
