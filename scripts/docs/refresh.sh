@@ -65,7 +65,11 @@ theory() { # five minutes; its bundle is made for it
   place docs/sampling.md "theory: distributions" --table 2 <"$work/table"
 }
 
-all=(strip evaluation guidance race bits replays steps_differ theory)
+report() { # a minute
+  "$python" scripts/docs/report_screenshots.py "$STEPLAPSE" docs/images
+}
+
+all=(strip evaluation guidance race bits replays steps_differ theory report)
 parts=("$@")
 if (($# == 0)); then parts=("${all[@]}"); fi
 for part in "${parts[@]}"; do

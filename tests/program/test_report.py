@@ -299,7 +299,7 @@ def test_runs_stand_side_by_side_at_the_same_sigma(opened, two, folder):
 def test_the_grid_has_the_axes_that_are_chosen(opened, sweep):
     page = opened(sweep)
     assert page.locator("#grid thead th").all_text_contents() == ["8", "9", "10"]
-    assert page.locator("#grid tbody th").all_text_contents() == ["blue whale", "red apple"]
+    assert page.locator("#grid tbody th").all_text_contents() == ["red apple", "blue whale"]
     assert page.locator("#grid button").count() == 6
     page.locator("#rows").select_option("seed")
     page.locator("#columns").select_option("")

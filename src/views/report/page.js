@@ -360,7 +360,8 @@
   };
 
   function valuesOf(key) {
-    return key === "" ? [""] : [...new Set(runs.map((run) => run.settings[key]))].sort(byValue);
+    const values = key === "" ? [""] : [...new Set(runs.map((run) => run.settings[key]))];
+    return values.some((value) => Number.isNaN(Number(value))) ? values : values.sort(byValue); // words as they came
   }
 
   function cellButton(run) {

@@ -61,7 +61,7 @@ std::string runs_table(const Report& report) {
   for (const std::string& key : varied) head += header(name_for_people(key), "value");
   head += header("steps made", "value") + header("calls", "value") + header("time", "value") + header("state", "text");
   for (size_t i = 0; i < report.runs.size(); ++i) rows += row(report, i, varied);
-  return "<div class=\"scroller\" tabindex=\"0\" role=\"region\" aria-label=\"Table of the runs\">\n"
+  return "<div class=\"scroller tall\" tabindex=\"0\" role=\"region\" aria-label=\"Table of the runs\">\n"
          "<table id=\"table\">\n<thead><tr>" +
          head + "</tr></thead>\n<tbody>\n" + rows + "</tbody>\n</table>\n</div>\n";
 }
