@@ -18,8 +18,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kMostBytes = 10'000'000;  // of a page, so that it can be sent, and opens on a phone
-constexpr int64_t kMostPictures = 2000;    // of a page; each would have less than 4 kB
+constexpr size_t kMostBytes = 10'000'000;   // of a page, so that it can be sent, and opens on a phone
+constexpr double kForPictures = 6'500'000;  // of them, before base64 makes them longer by a third
 constexpr FrameKind kKinds[] = {FrameKind::x0, FrameKind::xt, FrameKind::diff};
 
 // ---- which runs, and where to
@@ -86,10 +86,17 @@ bool is_chosen(const Choice& choice, const RunPictures& run, FrameKind kind, int
   return choice.kinds.contains(kind) && (step % choice.every == 0 || is_last || (step == 1 && kind == FrameKind::x0));
 }
 
-Choice choice_for(int64_t steps, bool has_folder) {
-  if (has_folder || 3 * steps <= kMostPictures) return {{std::begin(kKinds), std::end(kKinds)}, 1};
-  if (2 * steps <= kMostPictures) return {{FrameKind::x0, FrameKind::xt}, 1};
-  return {{FrameKind::x0}, (steps + kMostPictures - 1) / kMostPictures};
+/// How many pictures of a size a page has room for: as WebP that is not yet ugly; larger ones are made smaller anyway.
+int64_t most_pictures(int64_t area) {
+  const double bytes = std::max(1400.0, 0.06 * static_cast<double>(std::min<int64_t>(area, 512 * 512)));
+  return static_cast<int64_t>(kForPictures / bytes);
+}
+
+/// @param steps  of all runs together
+Choice choice_for(int64_t steps, int64_t most) {
+  if (3 * steps <= most) return {{std::begin(kKinds), std::end(kKinds)}, 1};
+  if (2 * steps <= most) return {{FrameKind::x0, FrameKind::xt}, 1};
+  return {{FrameKind::x0}, (steps + most - 1) / most};
 }
 
 std::string choice_text(const Choice& choice) {
@@ -231,15 +238,28 @@ std::optional<RunPictures> readable_run(const NamedRun& run, const ReportOptions
   }
 }
 
-int64_t steps_of(const std::vector<NamedRun>& runs) {
-  int64_t steps = 0;
+/// @throws UsageError  what is said of the runs would be too much, without any picture
+void check_room(int64_t runs, int64_t steps) {
+  constexpr int64_t kRunBytes = 15'000, kStepBytes = 1'300;  // of HTML, as measured
+  if (kRunBytes * runs + kStepBytes * steps < static_cast<int64_t>(kMostBytes) * 8 / 10) return;
+  throw UsageError(counted(runs, "run") + " of together " + counted(steps, "step") +
+                   " are more than a page of 10 MB has room for; name fewer, or a `folder` for the pictures");
+}
+
+/// What of these runs a page has room for. @throws UsageError  as check_room
+Choice choice_of(const std::vector<NamedRun>& runs, bool has_folder) {
+  if (has_folder) return choice_for(0, 0);
+  int64_t steps = 0, area = 0;
   for (const NamedRun& run : runs) {
     try {
-      steps += state_of(run.folder).steps;
+      const RunState state = state_of(run.folder);
+      steps += state.steps;
+      area = std::max(area, state.facts.width * state.facts.height);
     } catch (const std::exception&) {  // said when it is to be shown
     }
   }
-  return steps;
+  check_room(std::ssize(runs), steps);
+  return choice_for(steps, most_pictures(area));
 }
 
 /// The last part of its path, where that tells each run from the others; else the path.
@@ -252,7 +272,7 @@ void name_runs(std::vector<RunReport>& runs) {
 
 /// One run after the other, so that one decoder is in memory at a time.
 void add_runs(const std::vector<NamedRun>& named, const ReportOptions& options, Report& report, Placed& placed) {
-  const Choice choice = choice_for(steps_of(named), report.has_folder);
+  const Choice choice = choice_of(named, report.has_folder);
   for (const NamedRun& each : named) {
     std::optional<RunPictures> run = readable_run(each, options);
     if (!run) continue;

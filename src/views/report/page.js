@@ -84,9 +84,18 @@
     return chosen;
   }
 
+  /** In which settings a run differs from the others: the first few of them. */
+  function differences(run) {
+    const told = data.varied.slice(0, 3).map((key) => {
+      const value = runs[run].settings[key];
+      return key === "prompt" ? value : `${key.replaceAll("_", " ")} ${value}`;
+    });
+    return told.join(", ") || runs[run].name;
+  }
+
   function paneTitle({ run, kind }) {
     const title = make("b", { textContent: kindNames[kind] });
-    return several ? [make("bdi", { textContent: runs[run].name }), " ", title] : [title];
+    return several ? [make("bdi", { textContent: differences(run) }), " ", title] : [title];
   }
 
   const newImage = () => make("img", { className: "shown", decoding: "sync" });
