@@ -12,12 +12,12 @@
 namespace steplapse {
 namespace {
 
-constexpr const char* kAbout = R"(Makes a page of runs that opens in any browser: their frames with a slider, curves,
+constexpr const char* kAbout = R"(Makes a page of runs that opens in any browser: frames with a slider, curves,
 when the picture settled, what explain says, and how to make it again.
 
-  steplapse report runs/a                      runs/a.html
-  steplapse report runs/a runs/b --out ab.html two runs side by side, at the same sigma
-  steplapse report runs/20-runs                a grid of all runs in a folder
+  steplapse report runs/a                        runs/a.html
+  steplapse report runs/a runs/b --out ab.html   side by side, at the same sigma
+  steplapse report runs/20-runs                  a grid of the runs in a folder
 )";
 
 struct ReportFlags {
