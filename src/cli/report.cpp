@@ -1,9 +1,13 @@
 #include "studies/report.h"
 
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <iostream>
 
+#include "base/progress_line.h"
 #include "base/text.h"
+#include "base/wording.h"
 #include "cli/binder.h"
 #include "cli/command_again.h"
 #include "cli/commands.h"
@@ -49,6 +53,22 @@ std::string megabytes(size_t bytes) {
   return text;
 }
 
+/// With a line of progress where somebody looks: pictures that are not there take a while to decode.
+Reported with_progress(ReportOptions& options) {
+  if (!isatty(STDERR_FILENO)) return report(options);
+  ProgressLine line;
+  options.warn = [&](const std::string& text) { line.say("steplapse: warning: " + worded(text)); };
+  options.made = [&](double share, const std::string& what) { line.show(share, {what}); };
+  try {
+    Reported reported = report(options);
+    line.end();
+    return reported;
+  } catch (...) {
+    line.end();
+    throw;
+  }
+}
+
 int run_report(const CLI::App&, ReportFlags& flags) {
   read(flags.readers);
   ReportOptions& options = flags.options;
@@ -56,7 +76,7 @@ int run_report(const CLI::App&, ReportFlags& flags) {
   options.usual_model = usual_model();
   options.command = command_again;
   options.warn = warn;
-  const Reported reported = report(options);
+  const Reported reported = with_progress(options);
   std::cout << reported.page.string() << ": " << counted(static_cast<int64_t>(reported.runs), "run") << ", "
             << megabytes(reported.bytes) << ". " << reported.about_pictures << '\n'
             << reported.csv.string() << ": the numbers of all steps\n";

@@ -1,6 +1,7 @@
 #include "studies/report.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "base/file_io.h"
@@ -115,8 +116,8 @@ struct Placed {
 template <typename Visit>
 void visit_pictures(RunReport& run, Visit visit) {
   visit(run.final);
-  if (run.settled_map) visit(*run.settled_map);
   for (ReportFrame& frame : run.frames) visit(frame.picture);
+  if (run.settled_map) visit(*run.settled_map);
 }
 
 Chart spectrum_chart(size_t index) {
@@ -141,7 +142,24 @@ ChartSeries spectrum_line(const Picture& picture, int64_t step, size_t index) {
   return line;
 }
 
-void add_pictures(RunPictures& run, const Choice& choice, size_t index, RunReport& report, Placed& placed) {
+struct Chosen {
+  FrameKind kind;
+  int64_t step;
+};
+
+std::vector<Chosen> chosen_frames(const RunPictures& run, const Choice& choice) {
+  std::vector<Chosen> frames;
+  for (const FrameKind kind : kKinds) {
+    for (const int64_t step : run.steps(kind)) {
+      if (is_chosen(choice, run, kind, step)) frames.push_back({kind, step});
+    }
+  }
+  return frames;
+}
+
+/// @param made  is told after each frame how many there are, and of how many
+void add_pictures(RunPictures& run, const Choice& choice, size_t index, RunReport& report, Placed& placed,
+                  const std::function<void(size_t done, size_t of)>& made) {
   const fs::path folder = std::to_string(index + 1);
   auto& numbers = placed.of_runs.emplace_back();
   const auto add = [&](const Picture& picture, const fs::path& file) {
@@ -149,21 +167,25 @@ void add_pictures(RunPictures& run, const Choice& choice, size_t index, RunRepor
     return placed.pictures.shown(numbers.back());
   };
   report.final = add(run.final_picture(), "final.png");
-  const std::vector<int64_t> steps = run.steps(FrameKind::x0);
+  report.spectrum = spectrum_chart(index);
+  std::map<int64_t, size_t> estimates;  // by step, the numbers of x0's pictures
+  const std::vector<Chosen> frames = chosen_frames(run, choice);
+  for (const auto& [kind, step] : frames) {
+    const Picture picture = run.picture(kind, step);
+    const fs::path file = fs::path(name_of(kind)) / fs::path(frame_file(kind, step)).filename();
+    report.frames.push_back({kind, step, run.level(kind, step), add(picture, file)});
+    if (kind == FrameKind::x0) {
+      report.spectrum->series.push_back(spectrum_line(picture, step, index));
+      estimates[step] = numbers.back();
+    }
+    made(report.frames.size(), frames.size());
+  }
+  std::vector<int64_t> steps;
+  for (const auto& [step, number] : estimates) steps.push_back(step);
   const SettledMap map =
-      settled_map(steps, [&](int64_t step) { return run.picture(FrameKind::x0, step); }, kNearColour);
+      settled_map(steps, [&](int64_t step) { return placed.pictures.picture(estimates.at(step)); }, kNearColour);
   report.settled_map = add(picture_of(map), "settled.png");
   report.settled_scale = "Of each pixel, " + std::string(kSettledMapScale) + ".";
-  report.spectrum = spectrum_chart(index);
-  for (const FrameKind kind : kKinds) {
-    for (const int64_t step : run.steps(kind)) {
-      if (!is_chosen(choice, run, kind, step)) continue;
-      const std::string number = fs::path(frame_file(kind, step)).filename().string();
-      const Picture picture = run.picture(kind, step);
-      report.frames.push_back({kind, step, run.level(kind, step), add(picture, fs::path(name_of(kind)) / number)});
-      if (kind == FrameKind::x0) report.spectrum->series.push_back(spectrum_line(picture, step, index));
-    }
-  }
 }
 
 /// Gives the report's pictures their addresses.
@@ -278,7 +300,13 @@ void add_runs(const std::vector<NamedRun>& named, const ReportOptions& options, 
     if (!run) continue;
     const size_t index = report.runs.size();
     report.runs.push_back(report_of(*run, options));
-    add_pictures(*run, choice, index, report.runs.back(), placed);
+    add_pictures(*run, choice, index, report.runs.back(), placed, [&](size_t done, size_t of) {
+      const size_t number = static_cast<size_t>(&each - named.data());
+      options.made((static_cast<double>(number) + static_cast<double>(done) / static_cast<double>(of)) /
+                       static_cast<double>(named.size()),
+                   "run " + std::to_string(number + 1) + "/" + std::to_string(named.size()) + ", picture " +
+                       std::to_string(done) + "/" + std::to_string(of));
+    });
   }
   if (report.runs.empty())
     throw UsageError(in_quotes(options.paths.front().string()) + ": none of its runs can be shown");

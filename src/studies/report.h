@@ -24,6 +24,8 @@ struct ReportOptions {
   /// The command that makes a run again, as the program's users write it.
   std::function<std::vector<CommandPart>(const RunPictures& run)> command;
   std::function<void(const std::string&)> warn;  ///< is told what the user should know beside, a line each
+  /// Is told after each picture how much of the work is done, 0 to 1, and of which run it was: "run 2/5, picture 3/40".
+  std::function<void(double share, const std::string& what)> made = [](double, const std::string&) {};
 };
 
 struct Reported {

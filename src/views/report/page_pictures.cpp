@@ -73,6 +73,8 @@ size_t PagePictures::add(const Picture& picture, const std::filesystem::path& fi
   return size() - 1;
 }
 
+Picture PagePictures::picture(size_t number) const { return read_picture(place(number)); }
+
 std::string PagePictures::png(size_t number) const { return read_whole(place(number), kLargestPng); }
 
 ReportPicture PagePictures::shown(size_t number) const {
@@ -102,7 +104,7 @@ size_t PagePictures::Fitted::bytes() const {
 std::vector<Picture> PagePictures::sampled() const {
   std::vector<Picture> sample;
   const size_t number = std::min(kSample, size());
-  for (size_t i = 0; i < number; ++i) sample.push_back(read_picture(place(i * size() / number)));
+  for (size_t i = 0; i < number; ++i) sample.push_back(picture(i * size() / number));
   return sample;
 }
 
@@ -134,7 +136,7 @@ PagePictures::Fitted PagePictures::encoded(int quality, int part) const {
   for (size_t i = 0; i < size(); ++i) {
     fitted.sources.push_back(quality == kLossless
                                  ? data_uri("image/png", png(i))
-                                 : data_uri("image/webp", webp_of(smaller(read_picture(place(i)), part), quality)));
+                                 : data_uri("image/webp", webp_of(smaller(picture(i), part), quality)));
   }
   return fitted;
 }

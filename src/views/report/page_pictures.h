@@ -20,6 +20,7 @@ class PagePictures {
 
   size_t size() const { return pictures_.size(); }
   std::filesystem::path file(size_t number) const { return pictures_.at(number).file; }
+  Picture picture(size_t number) const;
   std::string png(size_t number) const;      ///< the bytes
   ReportPicture shown(size_t number) const;  ///< its size, without a source
 
