@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "base/json_null.h"
 #include "base/text.h"
 
 namespace steplapse {
@@ -25,9 +26,9 @@ std::string step_text(const EstimateAt& at) {
   return text.str();
 }
 
-class Table {
+class CompareTable {
  public:
-  Table(const CompareReport& report, size_t columns) : report_(report), columns_(columns) {}
+  CompareTable(const CompareReport& report, size_t columns) : report_(report), columns_(columns) {}
 
   std::string text() {
     runs();
@@ -170,9 +171,6 @@ std::string exact(const std::optional<double>& number) {
   return {text, std::to_chars(text, text + sizeof text, *number).ptr};
 }
 
-ordered_json or_null(const std::optional<double>& number) { return number ? ordered_json(*number) : ordered_json(); }
-ordered_json finite_or_null(double number) { return std::isfinite(number) ? ordered_json(number) : ordered_json(); }
-
 }  // namespace
 
 std::string rounded_text(double number, int digits) {
@@ -181,7 +179,7 @@ std::string rounded_text(double number, int digits) {
   return text.str();
 }
 
-std::string compare_table(const CompareReport& report, size_t columns) { return Table(report, columns).text(); }
+std::string compare_table(const CompareReport& report, size_t columns) { return CompareTable(report, columns).text(); }
 
 std::string compare_csv(const CompareReport& report) {
   std::ostringstream out;

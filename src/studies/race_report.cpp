@@ -19,7 +19,7 @@ bool is_stochastic(const Contender& contender) { return sampler_named(contender.
 
 // ---- the table --------------------------------------------------------------------------------------------------------
 
-constexpr int kNameWidth = 20, kNumberWidth = 7, kDistanceWidth = 11;
+constexpr int kNameWidth = 20, kCallsWidth = 7, kDistanceWidth = 11;
 
 std::string rounded(double number, int digits) {
   std::ostringstream text;
@@ -59,9 +59,9 @@ std::string reference_line(const RaceReport& report) {
   return text.str();
 }
 
-class Table {
+class RaceTable {
  public:
-  Table(const RaceReport& report, size_t columns) : report_(report), columns_(columns) { out_ << std::left; }
+  RaceTable(const RaceReport& report, size_t columns) : report_(report), columns_(columns) { out_ << std::left; }
 
   std::string text() {
     out_ << folded(setting_line(report_)) << folded(reference_line(report_)) << '\n';
@@ -79,8 +79,8 @@ class Table {
  private:
   void heading() {
     cell("sampler", kNameWidth);
-    right("steps", kNumberWidth);
-    right("calls", kNumberWidth);
+    right("steps", kCallsWidth);
+    right("calls", kCallsWidth);
     for (const char* name : {"latents", "spread", "picture", "spread"}) right(name, kDistanceWidth);
     out_ << '\n';
   }
@@ -104,8 +104,8 @@ class Table {
     any_stochastic_ |= stochastic;
     any_too_near_ |= !standing.distinguishable;
     cell(contender(standing).sampler + (stochastic ? " ~" : ""), kNameWidth);
-    right(count_text(standing.steps), kNumberWidth);
-    right(count_text(standing.calls_total), kNumberWidth);
+    right(count_text(standing.steps), kCallsWidth);
+    right(count_text(standing.calls_total), kCallsWidth);
     right((standing.distinguishable ? "" : "= ") + rounded(standing.latents.mean, 3), kDistanceWidth);
     right(standing.latents.deviation ? rounded(*standing.latents.deviation, 2) : "-", kDistanceWidth);
     right(rounded(standing.picture.mean, 3), kDistanceWidth);
@@ -171,7 +171,7 @@ ordered_json calls_json(const Contender& contender) {
 
 }  // namespace
 
-std::string race_table(const RaceReport& report, size_t columns) { return Table(report, columns).text(); }
+std::string race_table(const RaceReport& report, size_t columns) { return RaceTable(report, columns).text(); }
 
 std::string race_csv(const RaceReport& report) {
   const Race& race = report.race;
