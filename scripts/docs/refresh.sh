@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes the figures again that the pages show of the program and of models/emoji-64, and puts each where it stands.
 #
-#   scripts/docs/refresh.sh                 all parts, about three quarters of an hour on two cores
+#   scripts/docs/refresh.sh                 all parts, about an hour on two cores
 #   scripts/docs/refresh.sh strip race      those parts alone
 #   STEPLAPSE=build/dev/steplapse scripts/docs/refresh.sh ...    with another program than build/release/steplapse
 #
@@ -20,6 +20,18 @@ place() { "$python" scripts/docs/place.py "$@"; }
 strip() { # half a minute
   "$python" scripts/emoji/strip.py "$STEPLAPSE" docs/strip.png "red apple" "hot beverage" snowman octopus rocket
   echo "docs/strip.png"
+}
+
+film() { # two minutes
+  printf '%s\n' "red apple" "hot beverage" snowman octopus rocket >"$work/prompts"
+  "$STEPLAPSE" --prompts "$work/prompts" --seed 948574399 --steps 20 --out "$work/five" --progress none
+  "$STEPLAPSE" film "$work"/five/0* docs/film.webp --kind both --label recipe --fps 6 --hold-last 2 --overwrite
+}
+
+films() { # ten minutes
+  "$python" scripts/measure/films.py --program "$STEPLAPSE" --work "$work/films" >"$work/table"
+  place docs/films.md "films: sizes" --table 1 <"$work/table"
+  place docs/films.md "films: posted" --table 2 <"$work/table"
 }
 
 evaluation() { # ten minutes
@@ -65,7 +77,7 @@ theory() { # five minutes; its bundle is made for it
   place docs/sampling.md "theory: distributions" --table 2 <"$work/table"
 }
 
-all=(strip evaluation guidance race bits replays steps_differ theory)
+all=(strip film films evaluation guidance race bits replays steps_differ theory)
 parts=("$@")
 if (($# == 0)); then parts=("${all[@]}"); fi
 for part in "${parts[@]}"; do

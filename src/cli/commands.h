@@ -39,6 +39,7 @@ Command render_command();
 Command export_command();
 Command explain_command();
 Command compare_command();
+Command film_command();
 Command schedule_command();
 Command samplers_command();
 Command tokens_command();

@@ -52,6 +52,10 @@ const std::map<std::string, std::string>& known_values() {
       {"--rng", "cpu philox"},
       {"--prompt-syntax", "weights plain"},
       {"--progress", "auto bar lines json none"},
+      {"--kind", "x0 xt both diff"},
+      {"--pace", "step sigma change"},
+      {"--label", "step recipe none"},
+      {"--codec", "h264 vp9 av1 ffv1"},
   };
   return values;
 }

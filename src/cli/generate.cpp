@@ -19,6 +19,7 @@
 #include "runs/batch.h"
 #include "runs/stop_when_converged.h"
 #include "steplapse/error.h"
+#include "studies/film.h"
 
 namespace steplapse {
 namespace {
@@ -32,7 +33,7 @@ struct GenerateFlags {
   Options options;
   Settings settings;
   std::vector<std::string> seeds;
-  std::string prompt, prompts, from_png, count, out;
+  std::string prompt, prompts, from_png, count, out, film;
   FrameFlags frames;
   std::optional<PictureSettings> picture;  ///< what --from-png says
   bool version = false;
@@ -118,6 +119,11 @@ void add_running_group(CLI::App& command, GenerateFlags& flags) {
           "The run folder (runs/DATE-PROMPT-SEED), or that of several runs' folders; x.png: the picture, with the "
           "folder x beside it")
       ->type_name("DIR")
+      ->group(group);
+  command
+      .add_option("--film", flags.film,
+                  "A film of the steps too: .mp4, .webm, .mkv, .gif, .webp or .png; of several pictures side by side")
+      ->type_name("FILE")
       ->group(group);
   command.add_flag("--overwrite", flags.options.overwrite, "Replace the run that is there")->group(group);
   Binder bind(command, group, flags.running_readers);
@@ -325,8 +331,33 @@ const Options& options_of(const CLI::App& command, GenerateFlags& flags) {
   return options;
 }
 
+bool tells_people(const RunningOptions& running) {
+  return running.progress != ProgressMode::json && running.progress != ProgressMode::none;
+}
+
+FilmOptions film_of(const GenerateFlags& flags) {
+  const Options& options = flags.options;
+  FilmOptions film;
+  film.file.path = flags.film;
+  film.file.overwrite = options.overwrite;
+  film.running = options.running;
+  film.running.threads = 0;  // the runs' own
+  check_film(film);
+  return film;
+}
+
+int draw_and_film(GenerateFlags& flags, FilmOptions film) {
+  return run_batch(flags.options, [&](const std::vector<fs::path>& folders) {
+    film.runs = folders;
+    const MadeFilm made = make_film(film);
+    if (tells_people(flags.options.running)) std::cout << said_of(made, film.file) << std::endl;
+  });
+}
+
 int run_generate(const CLI::App& command, GenerateFlags& flags) {
-  return run_batch(json_errors(command, [&] { return options_of(command, flags); }));
+  json_errors(command, [&] { return options_of(command, flags); });
+  if (command.count("--film") == 0) return run_batch(flags.options);
+  return draw_and_film(flags, json_errors(command, [&] { return film_of(flags); }));
 }
 
 }  // namespace
@@ -338,7 +369,7 @@ Command generate_command() {
        .about = "Draw a picture; the word generate may be left out",
        .group = CommandGroup::draw,
        .common = {"--prompts", "--from-png", "--seed", "--count", "--negative-prompt", "--size", "--steps", "--sampler",
-                  "--schedule", "--guidance-scale", "--frames", "--every", "--out", "--model", "--device"},
+                  "--schedule", "--guidance-scale", "--frames", "--every", "--film", "--out", "--model", "--device"},
        .exit_codes = kDrawingExitCodes},
       add_flags, run_generate);
 }
