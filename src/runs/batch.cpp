@@ -353,8 +353,7 @@ int make_runs(const Bundle& bundle, const std::vector<Task>& tasks, const Runnin
 }
 
 int run_batch(const Options& options, const Made& made) {
-  return with_progress(options.running.progress,
-                       [&](Progress& progress) { return run_reporting(options, made, progress); });
+  return with_progress(options.running, [&](Progress& progress) { return run_reporting(options, made, progress); });
 }
 
 }  // namespace steplapse

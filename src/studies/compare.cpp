@@ -9,6 +9,7 @@
 
 #include "base/file_io.h"
 #include "base/machine.h"
+#include "base/number_text.h"
 #include "base/shape_text.h"
 #include "base/terminal.h"
 #include "base/text.h"
@@ -267,7 +268,7 @@ std::string sheet_of(const CompareOptions& options, const std::vector<RunToCompa
     if (auto picture = final_picture(runs[run])) row.cells.push_back({std::move(picture), "final.png"});
     rows.push_back(std::move(row));
   }
-  return contact_sheet(rows);
+  return png_of({.rows = std::move(rows)});
 }
 
 // ---- the end ----------------------------------------------------------------------------------------------------------

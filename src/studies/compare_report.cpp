@@ -1,13 +1,13 @@
 #include "studies/compare_report.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <iomanip>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "base/json_null.h"
+#include "base/number_text.h"
 #include "base/text.h"
 
 namespace steplapse {
@@ -164,20 +164,7 @@ class CompareTable {
   bool any_interpolated_ = false;
 };
 
-/// The shortest decimals that read back as the same double.
-std::string exact(const std::optional<double>& number) {
-  if (!number) return "";
-  char text[32];
-  return {text, std::to_chars(text, text + sizeof text, *number).ptr};
-}
-
 }  // namespace
-
-std::string rounded_text(double number, int digits) {
-  std::ostringstream text;
-  text << std::setprecision(digits) << number;
-  return text.str();
-}
 
 std::string compare_table(const CompareReport& report, size_t columns) { return CompareTable(report, columns).text(); }
 
@@ -189,13 +176,13 @@ std::string compare_csv(const CompareReport& report) {
     for (size_t i = 0; i < points.size(); ++i) {
       const auto& [first, others] = points[i];
       const auto& at = others[other].at;
-      out << other + 2 << ',' << first.step << ',' << exact(first.level.timestep) << ','
-          << exact(noise_ratio(first.level)) << ',' << (at ? exact(at->step) : "") << ','
-          << (at ? std::to_string(at->is_interpolated) : "") << ',' << (at ? exact(others[other].distance) : "") << ','
-          << exact(report.pictures[i][other]) << '\n';
+      out << other + 2 << ',' << first.step << ',' << exact_text(first.level.timestep) << ','
+          << exact_text(noise_ratio(first.level)) << ',' << (at ? exact_text(at->step) : "") << ','
+          << (at ? std::to_string(at->is_interpolated) : "") << ',' << (at ? exact_text(others[other].distance) : "")
+          << ',' << exact_text(report.pictures[i][other]) << '\n';
     }
-    out << other + 2 << ",end,,,end,," << exact(report.comparison.ends[other]) << ','
-        << exact(report.final_pictures[other]) << '\n';
+    out << other + 2 << ",end,,,end,," << exact_text(report.comparison.ends[other]) << ','
+        << exact_text(report.final_pictures[other]) << '\n';
   }
   return out.str();
 }

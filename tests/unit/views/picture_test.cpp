@@ -47,6 +47,13 @@ TEST(PictureOf, RefusesWhatIsNotFinite) {
   }
 }
 
+TEST(Luminance, IsThatOfEachPixel) {
+  const Tensor luminance = luminance_of({2, 1, {255, 0, 0, 10, 20, 30}});
+  EXPECT_EQ(luminance.sizes(), (std::vector<int64_t>{1, 1, 2}));
+  EXPECT_NEAR(luminance[0][0][0].item<double>(), 255 * 0.2126, 1e-9);
+  EXPECT_NEAR(luminance[0][0][1].item<double>(), 2.126 + 14.304 + 2.166, 1e-9);
+}
+
 Picture two_pixels(std::vector<uint8_t> rgb) { return {2, 1, std::move(rgb)}; }
 
 TEST(Change, IsMeanAbsoluteDifferenceAndPsnr) {
