@@ -95,7 +95,11 @@ theory() { # five minutes; its bundle is made for it
   place docs/sampling.md "theory: distributions" --table 2 <"$work/table"
 }
 
-all=(strip film films evaluation guidance race bits replays steps_differ looking theory)
+report() { # a minute
+  "$python" scripts/docs/report_screenshots.py "$STEPLAPSE" docs/images
+}
+
+all=(strip film films evaluation guidance race bits replays steps_differ looking theory report)
 parts=("$@")
 if (($# == 0)); then parts=("${all[@]}"); fi
 for part in "${parts[@]}"; do

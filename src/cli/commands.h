@@ -43,6 +43,7 @@ Command film_command();
 Command sheet_command();
 Command spectrum_command();
 Command paths_command();
+Command report_command();
 Command schedule_command();
 Command samplers_command();
 Command tokens_command();
