@@ -43,6 +43,7 @@ libgtest-dev           library gtest_main
 libgmock-dev           library gmock
 sqlite3                command sqlite3
 libimage-exiftool-perl command exiftool
+ffmpeg                 command ffmpeg
 chromium               command chromium
 END_OF_TABLE
   fi
@@ -110,7 +111,9 @@ announce() {
     say "$1"
     megabytes=$((megabytes + $2)) seconds=$((seconds + $3))
   }
-  if ((${#missing[@]} > 0)); then
+  if ((${#missing[@]} > 0)) && $with_tests; then
+    expect "${#missing[@]} Debian packages: up to 350 MB to fetch, 1.3 GB on disk" 1300 120
+  elif ((${#missing[@]} > 0)); then
     expect "${#missing[@]} Debian packages: up to 100 MB to fetch, 0.3 GB on disk" 300 60
   fi
   if $with_torch && ! is_installed scripts/requirements.txt; then

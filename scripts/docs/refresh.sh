@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes the figures again that the pages show of the program and of models/emoji-64, and puts each where it stands.
 #
-#   scripts/docs/refresh.sh                 all parts, about three quarters of an hour on two cores
+#   scripts/docs/refresh.sh                 all parts, about an hour on two cores
 #   scripts/docs/refresh.sh strip race      those parts alone
 #   STEPLAPSE=build/dev/steplapse scripts/docs/refresh.sh ...    with another program than build/release/steplapse
 #
@@ -20,6 +20,18 @@ place() { "$python" scripts/docs/place.py "$@"; }
 strip() { # half a minute
   "$python" scripts/emoji/strip.py "$STEPLAPSE" docs/strip.png "red apple" "hot beverage" snowman octopus rocket
   echo "docs/strip.png"
+}
+
+film() { # two minutes
+  printf '%s\n' "red apple" "hot beverage" snowman octopus rocket >"$work/prompts"
+  "$STEPLAPSE" --prompts "$work/prompts" --seed 948574399 --steps 20 --out "$work/five" --progress none
+  "$STEPLAPSE" film "$work"/five/0* docs/film.webp --kind both --label recipe --fps 6 --hold-last 2 --overwrite
+}
+
+films() { # ten minutes
+  "$python" scripts/measure/films.py --program "$STEPLAPSE" --work "$work/films" >"$work/table"
+  place docs/films.md "films: sizes" --table 1 <"$work/table"
+  place docs/films.md "films: posted" --table 2 <"$work/table"
 }
 
 evaluation() { # ten minutes
@@ -57,6 +69,24 @@ steps_differ() { # a minute
   "$python" scripts/docs/console.py docs/why-steps-differ.md
 }
 
+looking() { # half a minute
+  "$python" scripts/docs/console.py docs/looking.md
+  local draw=(--seed 948574399 --steps 20 --frames none --progress none --threads 1)
+  (
+    cd "$work"
+    "$STEPLAPSE" "red apple" "${draw[@]}" --out apple
+    "$STEPLAPSE" "red apple" "${draw[@]}" --sampler euler_a --out ancestral
+    "$STEPLAPSE" "green apple" "${draw[@]}" --out green
+  )
+  "$STEPLAPSE" sheet "$work/apple" docs/images/sheet.png --rows x0,xt,diff --overwrite
+  "$STEPLAPSE" sheet "$work/apple" docs/images/settled.png --map settled --overwrite
+  "$STEPLAPSE" spectrum "$work/apple" --decoder full --at 1,3,5,8,20 --out docs/images/spectrum.svg --overwrite >"$work/table"
+  (cd "$work" && "$STEPLAPSE" paths apple ancestral green --out paths.svg >table)
+  mv "$work/paths.svg" docs/images/paths.svg
+  echo "docs/images/spectrum.svg"
+  echo "docs/images/paths.svg"
+}
+
 theory() { # five minutes; its bundle is made for it
   "$python" scripts/measure/theory.py docs --program "$STEPLAPSE" >"$work/table"
   echo "docs/sampler-orders.svg"
@@ -69,7 +99,7 @@ report() { # a minute
   "$python" scripts/docs/report_screenshots.py "$STEPLAPSE" docs/images
 }
 
-all=(strip evaluation guidance race bits replays steps_differ theory report)
+all=(strip film films evaluation guidance race bits replays steps_differ looking theory report)
 parts=("$@")
 if (($# == 0)); then parts=("${all[@]}"); fi
 for part in "${parts[@]}"; do

@@ -32,48 +32,45 @@ void refuse_other_than_file(const std::filesystem::path& path) {
   if (what) throw OutputError(path.string() + ": is " + what + ", expected a regular file or a new name");
 }
 
-/// PATH.part while it is written. It is renamed in the end, or removed.
-class PartFile {
- public:
-  explicit PartFile(const std::filesystem::path& path) : path_(path), part_(path.string() + ".part"), file_(create()) {
-    if (!file_.is_open()) fail();
-  }
-  PartFile(const PartFile&) = delete;
-  PartFile& operator=(const PartFile&) = delete;
-  ~PartFile() { ::unlink(part_.c_str()); }  // does nothing after the rename
-
-  void write(std::string_view bytes) {
-    while (!bytes.empty()) {
-      const ssize_t written = ::write(file_.number(), bytes.data(), bytes.size());
-      if (written < 0 && errno == EINTR) continue;
-      if (written < 0) fail();
-      bytes.remove_prefix(static_cast<size_t>(written));
-    }
-  }
-
-  void finish() {
-    const bool flushed = ::fsync(file_.number()) == 0 && file_.close();
-    if (!flushed || std::rename(part_.c_str(), path_.c_str()) != 0) fail();
-  }
-
- private:
-  int create() {
-    refuse_other_than_file(path_);
-    ::unlink(part_.c_str());  // a killed run may have left one
-    return ::open(part_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  }
-
-  [[noreturn]] void fail() const { throw OutputError(path_.string() + ": cannot write: " + reason()); }
-
-  std::filesystem::path path_, part_;
-  Descriptor file_;
-};
-
 }  // namespace
 
 Descriptor::Descriptor(Descriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
 
+Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
+  close();
+  number_ = std::exchange(other.number_, -1);
+  return *this;
+}
+
 bool Descriptor::close() { return number_ < 0 || ::close(std::exchange(number_, -1)) == 0; }
+
+PartFile::PartFile(const std::filesystem::path& path) : path_(path), part_(path.string() + ".part"), file_(create()) {
+  if (!file_.is_open()) fail();
+}
+
+PartFile::~PartFile() { ::unlink(part_.c_str()); }  // does nothing after the rename
+
+int PartFile::create() {
+  refuse_other_than_file(path_);
+  ::unlink(part_.c_str());  // a killed run may have left one
+  return ::open(part_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+}
+
+void PartFile::write(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(file_.number(), bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) fail();
+    bytes.remove_prefix(static_cast<size_t>(written));
+  }
+}
+
+void PartFile::finish() {
+  const bool flushed = ::fsync(file_.number()) == 0 && file_.close();
+  if (!flushed || std::rename(part_.c_str(), path_.c_str()) != 0) fail();
+}
+
+void PartFile::fail() const { throw OutputError(path_.string() + ": cannot write: " + reason()); }
 
 void write_whole(const std::filesystem::path& path, std::string_view bytes) {
   PartFile file(path);

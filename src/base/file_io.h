@@ -12,7 +12,7 @@ class Descriptor {
  public:
   explicit Descriptor(int number) : number_(number) {}  ///< what open(2) returned: below 0 where it failed
   Descriptor(Descriptor&& other) noexcept;
-  Descriptor& operator=(Descriptor&&) = delete;
+  Descriptor& operator=(Descriptor&& other) noexcept;
   ~Descriptor() { close(); }
 
   bool is_open() const { return number_ >= 0; }
@@ -21,6 +21,27 @@ class Descriptor {
 
  private:
   int number_;
+};
+
+/// PATH.part, which becomes PATH in the end or is removed: for what is not written at once, or by another program.
+class PartFile {
+ public:
+  /// @throws OutputError  as write_whole does
+  explicit PartFile(const std::filesystem::path& path);
+  PartFile(const PartFile&) = delete;
+  PartFile& operator=(const PartFile&) = delete;
+  ~PartFile();  ///< removes it, unless it was finished
+
+  const std::filesystem::path& part() const { return part_; }
+  void write(std::string_view bytes);  ///< goes on from the last one; the first is at the beginning
+  void finish();                       ///< flushes it to the disk and renames it
+
+ private:
+  int create();
+  [[noreturn]] void fail() const;
+
+  std::filesystem::path path_, part_;
+  Descriptor file_;
 };
 
 /// Writes a file that appears whole or not at all, and replaces one of that name. The bytes go to PATH.part beside it;

@@ -44,12 +44,6 @@ std::string big_endian(uint32_t value) {
           static_cast<char>(value)};
 }
 
-std::string chunk(std::string_view type, std::string_view data) {
-  const std::string body = std::string(type) + std::string(data);
-  return big_endian(static_cast<uint32_t>(data.size())) + body +
-         big_endian(libdeflate_crc32(0, body.data(), body.size()));
-}
-
 /// UTF-8 in Latin-1, or nothing where a character has no place there.
 std::optional<std::string> latin1(const std::string& utf8) {
   std::string converted;
@@ -79,15 +73,6 @@ void check_text(const PngText& text) {
   if (!fits) throw std::invalid_argument("PNG text '" + text.keyword + "': expected valid UTF-8 without NUL");
 }
 
-std::string text_chunk(const PngText& text) {
-  check_keyword(text.keyword);
-  check_text(text);
-  const std::string keyword = text.keyword + '\0';
-  if (const auto plain = latin1(text.text)) return chunk("tEXt", keyword + *plain);
-  const std::string not_compressed(2, '\0'), no_language(1, '\0'), no_translated_keyword(1, '\0');
-  return chunk("iTXt", keyword + not_compressed + no_language + no_translated_keyword + text.text);
-}
-
 void check_size(size_t bytes, int64_t width, int64_t height) {
   const bool sane = width > 0 && height > 0 && width < INT_MAX / 4 && height < INT_MAX / (width * 3 + 1);  // stb's ints
   if (sane && bytes == static_cast<size_t>(width * height * 3)) return;
@@ -97,11 +82,26 @@ void check_size(size_t bytes, int64_t width, int64_t height) {
 
 }  // namespace
 
+std::string png_chunk(std::string_view type, std::string_view data) {
+  const std::string body = std::string(type) + std::string(data);
+  return big_endian(static_cast<uint32_t>(data.size())) + body +
+         big_endian(libdeflate_crc32(0, body.data(), body.size()));
+}
+
+std::string png_text_chunk(const PngText& text) {
+  check_keyword(text.keyword);
+  check_text(text);
+  const std::string keyword = text.keyword + '\0';
+  if (const auto plain = latin1(text.text)) return png_chunk("tEXt", keyword + *plain);
+  const std::string not_compressed(2, '\0'), no_language(1, '\0'), no_translated_keyword(1, '\0');
+  return png_chunk("iTXt", keyword + not_compressed + no_language + no_translated_keyword + text.text);
+}
+
 std::string encode_png(std::span<const uint8_t> pixels, int64_t width, int64_t height,
                        const std::vector<PngText>& texts) {
   check_size(pixels.size(), width, height);
   std::string text_chunks;
-  for (const PngText& text : texts) text_chunks += text_chunk(text);
+  for (const PngText& text : texts) text_chunks += png_text_chunk(text);
 
   int length = 0;
   const std::unique_ptr<unsigned char, decltype(&std::free)> plain(

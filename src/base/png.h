@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace steplapse {
@@ -25,5 +26,10 @@ struct PngText {
 /// Source: PNG specification, third edition, 11.3.3 (text); stb_image_write, libdeflate.
 std::string encode_png(std::span<const uint8_t> pixels, int64_t width, int64_t height,
                        const std::vector<PngText>& texts);
+
+/// A chunk of a PNG file, with its length and its checksum: a text as encode_png writes it, or any other.
+/// @throws std::invalid_argument  as encode_png does
+std::string png_text_chunk(const PngText& text);
+std::string png_chunk(std::string_view type, std::string_view data);
 
 }  // namespace steplapse

@@ -7,6 +7,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "base/json_null.h"
 #include "base/terminal.h"
 #include "base/text.h"
 #include "cli/binder.h"
@@ -43,13 +44,6 @@ void add_flags(CLI::App& command, ExplainFlags& flags) {
 }
 
 // ---- as JSON
-
-template <typename Value>
-ordered_json or_null(const std::optional<Value>& value) {
-  return value ? ordered_json(*value) : ordered_json();
-}
-
-ordered_json finite_or_null(double value) { return std::isfinite(value) ? ordered_json(value) : ordered_json(); }
 
 ordered_json json_of(const StepNumbers& step) {
   ordered_json json{{"step", step.step},

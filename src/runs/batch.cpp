@@ -296,7 +296,9 @@ std::vector<Task> plan_requests(const Manifest& manifest, Options& options, Warn
   return runs;
 }
 
-int run_reporting(Options options, Progress& progress) {
+using Made = std::function<void(const std::vector<std::filesystem::path>& folders)>;
+
+int run_reporting(Options options, const Made& made, Progress& progress) {
   BundleFolder folder(options.running.model);
   const Manifest& manifest = folder.manifest();
   check_decoder(manifest, options.decoder);
@@ -304,7 +306,12 @@ int run_reporting(Options options, Progress& progress) {
   const std::vector<Task> runs = plan_requests(manifest, options, warnings, progress);
   if (options.dry_run) return 0;
   const Bundle bundle = load_for_runs(std::move(folder), options.running, {options.decoder}, progress);
-  return make_runs(bundle, runs, options.running, options.out, warnings, progress);
+  const int code = make_runs(bundle, runs, options.running, options.out, warnings, progress);
+  if (code != 0 || !made) return code;
+  std::vector<std::filesystem::path> folders;
+  for (const Task& run : runs) folders.push_back(run.folder);
+  made(folders);
+  return 0;
 }
 
 }  // namespace
@@ -316,10 +323,10 @@ void check_decoder(const Manifest& manifest, const std::string& decoder) {
   throw UsageError("`decoder` " + in_quotes(decoder) + ": " + manifest.name + " has " + known);
 }
 
-int with_progress(ProgressMode mode, const std::function<int(Progress&)>& work) {
-  const auto progress = make_progress(mode);
+int with_progress(const RunningOptions& running, const std::function<int(Progress&)>& work) {
+  const auto progress = make_progress(running.progress, running.show);
   const auto say_on_output = [&](const std::string& text) {
-    if (mode == ProgressMode::json) return progress->warning(text);
+    if (running.progress == ProgressMode::json) return progress->warning(text);
     std::cout << "steplapse: warning: " << text << std::endl;
   };
   try {
@@ -345,8 +352,8 @@ int make_runs(const Bundle& bundle, const std::vector<Task>& tasks, const Runnin
   return Batch(bundle, tasks, running, folder, warnings, progress).go();
 }
 
-int run_batch(const Options& options) {
-  return with_progress(options.running.progress, [&](Progress& progress) { return run_reporting(options, progress); });
+int run_batch(const Options& options, const Made& made) {
+  return with_progress(options.running, [&](Progress& progress) { return run_reporting(options, made, progress); });
 }
 
 }  // namespace steplapse

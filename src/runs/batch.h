@@ -16,14 +16,16 @@ namespace steplapse {
 /// Makes the runs: samples them together, and writes a run folder each. Of several, run k has the folder
 /// OUT/000k-PROMPT-SEED, and one that fails leaves the others alone. What refused runs leave on disk: nothing.
 ///
+/// @param made  is told the folders of the runs when all of them are done; what it throws, the progress tells too
 /// @return the exit code: 0, or 130 / 143 for runs that a signal ended after some step; after the grace the process ends
 /// @throws Error and what else the network or the disk throws; a run that had begun is then marked `failed`
-int run_batch(const Options& options);
+int run_batch(const Options& options,
+              const std::function<void(const std::vector<std::filesystem::path>& folders)>& made = {});
 
 // What it is made of, for other commands that make runs.
 
 /// Does a command's work, and tells the progress how it fails. @return what `work` does
-int with_progress(ProgressMode mode, const std::function<int(Progress&)>& work);
+int with_progress(const RunningOptions& running, const std::function<int(Progress&)>& work);
 
 /// @throws UsageError  the model has no decoder of this name
 void check_decoder(const Manifest& manifest, const std::string& decoder);

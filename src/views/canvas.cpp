@@ -139,11 +139,17 @@ std::string Canvas::png(const std::vector<PngText>& texts) const {
 }
 
 void check_fonts() {
-  PangoFontFamily** families = nullptr;
-  int count = 0;
-  pango_font_map_list_families(pango_cairo_font_map_get_default(), &families, &count);
-  g_free(families);
-  if (count == 0)
+  // Pango lists its own names for families, as Sans, whatever is installed; only a font that can be loaded is one.
+  PangoFontMap* const map = pango_cairo_font_map_get_default();
+  const std::unique_ptr<PangoContext, decltype(&g_object_unref)> context(pango_font_map_create_context(map),
+                                                                         g_object_unref);
+  const std::unique_ptr<PangoFontDescription, decltype(&pango_font_description_free)> any(
+      pango_font_description_from_string("sans-serif 12"), pango_font_description_free);
+  const std::unique_ptr<PangoFont, void (*)(PangoFont*)> font(pango_font_map_load_font(map, context.get(), any.get()),
+                                                              [](PangoFont* loaded) {
+                                                                if (loaded) g_object_unref(loaded);
+                                                              });
+  if (!font)
     throw OutputError("no font is installed, so nothing can be written into pictures; install fonts-dejavu-core");
 }
 

@@ -16,6 +16,25 @@ Picture picture_of(const Tensor& image, const std::string& what) {
   return {pixels.size(1), pixels.size(0), {data, data + pixels.numel()}};
 }
 
+Picture reduced(const Picture& picture, int64_t factor) {
+  Picture small{(picture.width + factor - 1) / factor, (picture.height + factor - 1) / factor, {}};
+  for (int64_t y = 0; y < picture.height; y += factor) {
+    const int64_t bottom = std::min(picture.height, y + factor);
+    for (int64_t x = 0; x < picture.width; x += factor) {
+      const int64_t right = std::min(picture.width, x + factor), pixels = (bottom - y) * (right - x);
+      for (int64_t colour = 0; colour < 3; ++colour) {
+        int64_t sum = pixels / 2;  // so that the quotient is rounded
+        for (int64_t row = y; row < bottom; ++row) {
+          for (int64_t column = x; column < right; ++column)
+            sum += picture.rgb[static_cast<size_t>((row * picture.width + column) * 3 + colour)];
+        }
+        small.rgb.push_back(static_cast<uint8_t>(sum / pixels));
+      }
+    }
+  }
+  return small;
+}
+
 Tensor luminance_of(const Picture& picture) {
   const Tensor weights = at::tensor({0.2126, 0.7152, 0.0722}, at::kDouble);
   const Tensor pixels = at::tensor(picture.rgb, at::kByte).view({picture.height, picture.width, 3});

@@ -20,6 +20,10 @@ struct Picture {
 /// @throws std::runtime_error  the image has NaN or infinity; the text begins with `what`
 Picture picture_of(const Tensor& image, const std::string& what);
 
+/// A smaller picture: each pixel is the mean of a square of `factor` times `factor`, or of what of it there is at the right
+/// and lower edge.
+Picture reduced(const Picture& picture, int64_t factor);
+
 /// How light each pixel is, [1, height, width], 0 to 255: Rec. 709's weights on the sRGB values as they stand.
 Tensor luminance_of(const Picture& picture);
 

@@ -159,9 +159,9 @@ COMMAND_LINES = [
         "steplapse generate sampler)",
     ),
     (
-        ["film", "--seed", "3"],
-        "'film' is not a command of this version; steplapse help lists them (to draw the prompt 'film': "
-        "steplapse generate film)",
+        ["img2img", "--seed", "3"],
+        "'img2img' is not a command of this version; steplapse help lists them (to draw the prompt 'img2img': "
+        "steplapse generate img2img)",
     ),
     (
         ["help", "me"],

@@ -55,9 +55,10 @@ TEST(Commands, AMisspeltOneIsRefusedWithBothWaysOut) {
 }
 
 TEST(Commands, WhatOtherVersionsHaveIsRefused) {
-  EXPECT_EQ(refusal({"film", "runs/x", "--seed", "3"}),
-            "'film' is not a command of this version; steplapse help lists them (to draw the prompt 'film runs/x': "
-            "steplapse generate \"film runs/x\")");
+  EXPECT_EQ(
+      refusal({"img2img", "a.png", "--seed", "3"}),
+      "'img2img' is not a command of this version; steplapse help lists them (to draw the prompt 'img2img a.png': "
+      "steplapse generate \"img2img a.png\")");
 }
 
 TEST(Commands, TheFirstWordOfTwoNamesTheSecond) {
