@@ -69,6 +69,24 @@ steps_differ() { # a minute
   "$python" scripts/docs/console.py docs/why-steps-differ.md
 }
 
+looking() { # half a minute
+  "$python" scripts/docs/console.py docs/looking.md
+  local draw=(--seed 948574399 --steps 20 --frames none --progress none --threads 1)
+  (
+    cd "$work"
+    "$STEPLAPSE" "red apple" "${draw[@]}" --out apple
+    "$STEPLAPSE" "red apple" "${draw[@]}" --sampler euler_a --out ancestral
+    "$STEPLAPSE" "green apple" "${draw[@]}" --out green
+  )
+  "$STEPLAPSE" sheet "$work/apple" docs/images/sheet.png --rows x0,xt,diff --overwrite
+  "$STEPLAPSE" sheet "$work/apple" docs/images/settled.png --map settled --overwrite
+  "$STEPLAPSE" spectrum "$work/apple" --decoder full --at 1,3,5,8,20 --out docs/images/spectrum.svg --overwrite >"$work/table"
+  (cd "$work" && "$STEPLAPSE" paths apple ancestral green --out paths.svg >table)
+  mv "$work/paths.svg" docs/images/paths.svg
+  echo "docs/images/spectrum.svg"
+  echo "docs/images/paths.svg"
+}
+
 theory() { # five minutes; its bundle is made for it
   "$python" scripts/measure/theory.py docs --program "$STEPLAPSE" >"$work/table"
   echo "docs/sampler-orders.svg"
@@ -77,7 +95,11 @@ theory() { # five minutes; its bundle is made for it
   place docs/sampling.md "theory: distributions" --table 2 <"$work/table"
 }
 
-all=(strip film films evaluation guidance race bits replays steps_differ theory)
+report() { # a minute
+  "$python" scripts/docs/report_screenshots.py "$STEPLAPSE" docs/images
+}
+
+all=(strip film films evaluation guidance race bits replays steps_differ looking theory report)
 parts=("$@")
 if (($# == 0)); then parts=("${all[@]}"); fi
 for part in "${parts[@]}"; do

@@ -42,11 +42,23 @@ void ProgressLine::say(const std::string& line) {
   const std::lock_guard guard(mutex_);
   write_over("");
   std::cerr << line << std::endl;
+  picture_rows_ = 0;
+  if (!parts_.empty()) write_over(progress_line(share_, parts_, room()));
+}
+
+void ProgressLine::show(const TerminalPicture& picture) {
+  const std::lock_guard guard(mutex_);
+  write_over("");
+  std::cerr << '\r';
+  if (picture_rows_ > 0) std::cerr << "\033[" << picture_rows_ << 'A';
+  std::cerr << picture.text << std::flush;
+  picture_rows_ = picture.rows;
   if (!parts_.empty()) write_over(progress_line(share_, parts_, room()));
 }
 
 void ProgressLine::end() {
   const std::lock_guard guard(mutex_);
+  picture_rows_ = 0;
   if (!parts_.empty()) std::cerr << std::endl;
   parts_.clear();
   shown_ = 0;

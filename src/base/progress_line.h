@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "base/terminal_picture.h"
+
 namespace steplapse {
 
 /// "[####......] step 12/30, 0:05 left", in at most `columns` columns. Where the line is too long, first the bar
@@ -12,13 +14,14 @@ namespace steplapse {
 /// @param parts  ASCII, at least one, the most important first
 std::string progress_line(double share, const std::vector<std::string>& parts, size_t columns);
 
-/// The last line of stderr, written over and over. It needs no escape sequences, so it works on any terminal.
-/// Thread-safe.
+/// The last line of stderr, written over and over. It needs no escape sequences, so it works on any terminal; a picture above
+/// it needs some. Thread-safe.
 class ProgressLine {
  public:
   void show(double share, const std::vector<std::string>& parts);
-  void say(const std::string& line);  ///< writes a line that stays, above the last one
-  void end();                         ///< leaves the line; what is written next begins below it
+  void say(const std::string& line);          ///< writes a line that stays, above the last one
+  void show(const TerminalPicture& picture);  ///< above the line, in place of the last picture
+  void end();                                 ///< leaves the line; what is written next begins below it
 
  private:
   static size_t room();
@@ -28,6 +31,7 @@ class ProgressLine {
   double share_ = 0;
   std::vector<std::string> parts_;  // empty: nothing is shown
   size_t shown_ = 0;                // characters at the end of stderr
+  size_t picture_rows_ = 0;         // just above the line; 0: there is none
 };
 
 }  // namespace steplapse

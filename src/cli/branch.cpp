@@ -17,7 +17,7 @@ struct BranchFlags {
   Readers readers;
 };
 
-constexpr const char* kExamples = R"(Examples:
+constexpr const char* kBranchExamples = R"(Examples:
   steplapse branch apple --at 10 --prompt "green apple"  another prompt after 10
   steplapse branch apple --at 5,10,15 --noise 0.1,0.5    six branches, and a table
   steplapse branch apple --at all --noise 0.2            when has it settled?
@@ -71,7 +71,7 @@ void add_noise_flags(CLI::App& command, BranchFlags& flags) {
 
 void add_flags(CLI::App& command, BranchFlags& flags) {
   command.description("Makes a run again from a step on, with something changed");
-  command.footer(kExamples);
+  command.footer(kBranchExamples);
   command.set_help_flag();  // groups are listed as they first appear: help comes last
   const char* run = "The run";
   command.add_option("RUN", flags.run, "Its folder")->type_name("")->group(run)->required();

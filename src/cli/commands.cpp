@@ -15,8 +15,6 @@ struct OtherWord {
   std::string_view word, ours;  ///< ours: "" where no command does that
 };
 constexpr OtherWord kOtherWords[] = {
-    {"sheet", ""},
-    {"report", ""},
     {"sweep", ""},
     {"img2img", ""},
     {"inpaint", ""},

@@ -12,7 +12,7 @@
 namespace steplapse {
 namespace {
 
-constexpr const char* kAbout = R"(Compares runs with the first of them, from their logs: settings, x0 on the way,
+constexpr const char* kCompareAbout = R"(Compares runs with the first of them, from their logs: settings, x0 on the way,
 and the final pictures.
 
   steplapse compare runs/a runs/b --out both.png
@@ -29,7 +29,7 @@ Alignment alignment_of(const std::string& flag, const std::string& text) {
 }
 
 void add_flags(CLI::App& command, CompareFlags& flags) {
-  command.description(kAbout);
+  command.description(kCompareAbout);
   CompareOptions& options = flags.options;
   command.add_option("RUN", flags.runs, "The runs' folders, two or more")->type_name("")->required();
   const char* group = "Comparing";

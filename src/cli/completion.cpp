@@ -20,7 +20,7 @@ struct FlagEntry {
   bool takes_value;
 };
 
-std::vector<FlagEntry> flags_of(const Command& command) {
+std::vector<FlagEntry> entries_of(const Command& command) {
   std::vector<FlagEntry> flags;
   command.show_flags([&](const CLI::App& app) {
     for (const CLI::Option* option : app.get_options()) {
@@ -98,12 +98,12 @@ std::string bash_script() {
   for (const Command& command : commands()) {
     if (command.name == "generate") continue;
     std::vector<std::string> flags;
-    for (const FlagEntry& flag : flags_of(command)) flags.push_back(flag.name);
+    for (const FlagEntry& flag : entries_of(command)) flags.push_back(flag.name);
     script << "    " << single_quoted(command.name + (command.name.find(' ') == std::string::npos ? " " : ""))
            << "*) flags=" << single_quoted(joined(flags, " ")) << " ;;\n";
   }
   std::vector<std::string> flags;
-  for (const FlagEntry& flag : flags_of(commands().front())) flags.push_back(flag.name);
+  for (const FlagEntry& flag : entries_of(commands().front())) flags.push_back(flag.name);
   script << "    *) flags=" << single_quoted(joined(flags, " "))
          << " ;;\n"
             "  esac\n"
@@ -131,7 +131,7 @@ std::string zsh_text(std::string text) {
 
 std::string zsh_flags(const Command& command) {
   std::string specs;
-  for (const FlagEntry& flag : flags_of(command)) {
+  for (const FlagEntry& flag : entries_of(command)) {
     std::string spec = flag.name + "[" + zsh_text(flag.about) + "]";
     if (flag.takes_value) {
       const std::string values = values_of(flag.name);
@@ -202,7 +202,7 @@ std::string fish_script() {
         first == "generate" ? "not __fish_seen_subcommand_from" + others
         : second.empty()    ? "__fish_seen_subcommand_from " + first
                             : "__fish_seen_subcommand_from " + first + "; and __fish_seen_subcommand_from " + second;
-    for (const FlagEntry& flag : flags_of(command)) {
+    for (const FlagEntry& flag : entries_of(command)) {
       script << "complete -c steplapse -n " << single_quoted(where) << " -l " << flag.name.substr(2) << " -d "
              << single_quoted(flag.about);
       if (flag.takes_value) script << " -r";

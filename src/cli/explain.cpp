@@ -2,13 +2,12 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstdio>
 #include <filesystem>
 #include <iomanip>
 #include <iostream>
-#include <map>
 #include <nlohmann/json.hpp>
 
+#include "base/json_null.h"
 #include "base/terminal.h"
 #include "base/text.h"
 #include "cli/binder.h"
@@ -16,6 +15,7 @@
 #include "cli/flags.h"
 #include "record/run_folder.h"
 #include "runs/explain_run.h"
+#include "runs/explanation_text.h"
 
 namespace steplapse {
 namespace {
@@ -44,13 +44,6 @@ void add_flags(CLI::App& command, ExplainFlags& flags) {
 }
 
 // ---- as JSON
-
-template <typename Value>
-ordered_json or_null(const std::optional<Value>& value) {
-  return value ? ordered_json(*value) : ordered_json();
-}
-
-ordered_json finite_or_null(double value) { return std::isfinite(value) ? ordered_json(value) : ordered_json(); }
 
 ordered_json json_of(const StepNumbers& step) {
   ordered_json json{{"step", step.step},
@@ -116,33 +109,13 @@ ordered_json json_of(const ExplainedRun& run) {
 
 void say(const std::string& text) { std::cout << wrapped(text, std::min<size_t>(output_columns(), 80)) << '\n'; }
 
-std::string fixed(double number, int digits) {
-  char text[64];
-  std::snprintf(text, sizeof text, "%.*f", digits, number);
-  return text;
-}
-
-std::string percent(double share) { return plain(std::round(share * 1000) / 10) + " %"; }
-
-std::string settled_text(const std::optional<int64_t>& step) {
-  return step ? "from step " + std::to_string(*step) + " on" : "not before the end";
-}
-
 void print_settlings(const ExplainedRun& run) {
-  say("When it settled, measured on " + run.measured_on + ": the step from which on a part stays within " +
-      percent(kSettled) + " of what it is at the end.");
-  const std::map<std::string, std::string> meanings{{"colours", "the mean of each channel"},
-                                                    {"coarse form", "frequencies up to 1/4 of the finest"},
-                                                    {"middle", "up to 1/2"},
-                                                    {"details", "above 1/2"}};
+  say(settled_heading(run));
   for (const Settling& part : run.settlings.parts) {
-    std::cout << "  " << std::left << std::setw(13) << part.part << std::setw(37) << meanings.at(part.part)
+    std::cout << "  " << std::left << std::setw(13) << part.part << std::setw(37) << meaning_of_part(part.part)
               << settled_text(part.step) << '\n';
   }
-  const Region& last = run.settlings.last;
-  say("Last of nine regions came the one at " + last.name + " (" + std::to_string(last.width) + " x " +
-      std::to_string(last.height) + " pixels from " + std::to_string(last.x) + ", " + std::to_string(last.y) +
-      "): " + settled_text(last.step) + ".");
+  say(last_region_text(run));
 }
 
 std::string cell(const std::optional<double>& number, int digits) { return number ? fixed(*number, digits) : "-"; }
@@ -172,58 +145,6 @@ void print_steps(const ExplainedRun& run) {
       fixed(run.numbers.end_rms, 4) + ".");
 }
 
-std::string asked_text(const WithoutSecond& asked, double end_rms) {
-  return "Asked so, the network ends " + fixed(asked.distance, 4) + " away (" + percent(asked.distance / end_rms) +
-         "); the pictures differ by " + fixed(asked.picture.mean_abs, 2) + " of 255 on average (PSNR " +
-         (std::isfinite(asked.picture.psnr) ? fixed(asked.picture.psnr, 1) + " dB" : "infinite") + ").";
-}
-
-void print_rule(const ExplainedRun& run, const std::string& rule, const std::string& condition) {
-  const auto& rules = run.numbers.leaving_out;
-  const auto found =
-      std::find_if(rules.begin(), rules.end(), [&](const LeavingOut& each) { return each.rule == rule; });
-  if (found == rules.end())
-    return say("The second answer was needed to the end, if it is left out where " + condition + ".");
-  std::string text = "From step " + std::to_string(found->from) +
-                     " on the second answer could have been left out, if it is where " + condition + ": " +
-                     std::to_string(found->spared) + " of " + counted(run.numbers.guided, "second answer") + ". ";
-  const auto index = static_cast<size_t>(found - rules.begin());
-  if (index < run.asked.size()) return say(text + asked_text(run.asked[index], run.numbers.end_rms));
-  say(text + "Estimate: the end moves by " + fixed(found->estimate, 4) + " (" +
-      percent(found->estimate / run.numbers.end_rms) + "). --ask asks the network.");
-}
-
-void print_leaving_out(const ExplainedRun& run) {
-  if (run.numbers.guided == 0) {
-    return say("The network gave one answer a step (guidance scale " + plain(run.facts.recipe.guidance.scale) +
-               "), so there is no second one to leave out.");
-  }
-  print_rule(
-      run, "alike",
-      "the answers stay within " + fixed(degrees_of(kAlike), 1) + " degrees (a cosine of " + plain(kAlike) + ")");
-  print_rule(run, "little", "the end moves by " + percent(kLittle) + " at most");
-}
-
-/// 3, 5 to 9
-std::string ranges(const std::vector<int64_t>& steps) {
-  std::vector<std::string> texts;
-  for (size_t first = 0, next; first < steps.size(); first = next) {
-    next = first + 1;
-    while (next < steps.size() && steps[next] == steps[next - 1] + 1) ++next;
-    texts.push_back(std::to_string(steps[first]) +
-                    (next - first > 1 ? " to " + std::to_string(steps[next - 1]) : std::string()));
-  }
-  return joined(texts, ", ");
-}
-
-void print_straight(const ExplainedRun& run) {
-  const auto& steps = run.numbers.straight;
-  const std::string threshold = percent(kStraight) + " of the end's rms";
-  say(steps.empty() ? "x0's second difference was above " + threshold + " in all steps."
-                    : "x0 went straight on, with a second difference of at most " + threshold + ", in " +
-                          (steps.size() > 1 ? "steps " : "step ") + ranges(steps) + ".");
-}
-
 void print_text(const ExplainedRun& run) {
   say(in_quotes(run.facts.prompt) + ", seed " + std::to_string(run.facts.recipe.seed) + ": " +
       counted(std::ssize(run.numbers.steps), "step") + " of " + run.facts.recipe.sampler + ", guidance scale " +
@@ -233,8 +154,8 @@ void print_text(const ExplainedRun& run) {
   std::cout << '\n';
   print_steps(run);
   std::cout << '\n';
-  print_leaving_out(run);
-  print_straight(run);
+  for (const std::string& text : leaving_out_texts(run, "--ask asks the network.")) say(text);
+  say(straight_text(run));
 }
 
 int run_explain(const CLI::App&, ExplainFlags& flags) {

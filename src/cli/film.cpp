@@ -13,11 +13,11 @@
 namespace steplapse {
 namespace {
 
-constexpr const char* kAbout = R"(Makes a film of a run's steps, or of several runs side by side, from their logs.
+constexpr const char* kFilmAbout = R"(Makes a film of a run's steps, or of several runs side by side, from their logs.
 FILE's ending says what it is: .mp4, .webm, .mkv and .gif are made by ffmpeg, .webp and .png without.
 )";
 
-constexpr const char* kExamples = R"(Examples:
+constexpr const char* kFilmExamples = R"(Examples:
   steplapse film runs/apple apple.mp4               x0 at each step, 10 a second
   steplapse film runs/apple apple.webp --kind both  with the noisy latents beside it
   steplapse film runs/a runs/b both.gif --label recipe --duration 6
@@ -88,8 +88,8 @@ void add_time_flags(CLI::App& command, Binder& bind, FilmTiming& timing, FilmPac
 }
 
 void add_flags(CLI::App& command, FilmFlags& flags) {
-  command.description(kAbout);
-  command.footer(kExamples);
+  command.description(kFilmAbout);
+  command.footer(kFilmExamples);
   FilmOptions& options = flags.options;
   command.formatter(std::make_shared<Help>());
   command.add_option("RUN", flags.words, "The runs' folders, one or more")->type_name("")->required();

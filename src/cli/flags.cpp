@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <cmath>
 #include <cstdlib>
 #include <iostream>
 #include <limits>
@@ -36,7 +37,6 @@ namespace fs = std::filesystem;
 
 constexpr size_t kLongestInput = 1 << 20;   // bytes of standard input that are read for a prompt; the plan refuses less
 constexpr size_t kLargestLevels = 4 << 20;  // bytes of a file of levels
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 /// As the user would quote them: steplapse tokens "of love".
 std::string with_quotes(const CLI::App& command, const std::vector<std::string>& words) {
@@ -377,10 +377,10 @@ void add_schedule_flags(CLI::App& command, const std::string& group, Settings& s
        settings.schedule, [](const std::string& flag, const std::string& text) {
          return name_of(flag, text, schedules(), {"ays", "bundle"});
        });
-  bind("--sigma-min", "X", "The schedule's smallest sigma but 0", settings.sigma_min, number(0, kInfinity));
-  bind("--sigma-max", "X", "The schedule's largest sigma", settings.sigma_max, number(0, kInfinity));
+  bind("--sigma-min", "X", "The schedule's smallest sigma but 0", settings.sigma_min, number(0, INFINITY));
+  bind("--sigma-max", "X", "The schedule's largest sigma", settings.sigma_max, number(0, INFINITY));
   bind("--rho", "X", "Exponent rho of karras and polyexponential schedules (7 and 1)", settings.rho,
-       number(0, kInfinity));
+       number(0, INFINITY));
   bind("--shift", "X", "Timestep shift of flow models; above 1 spends more steps at high noise", settings.shift,
        number(0.01, 100));
 }
@@ -423,8 +423,7 @@ void add_picture_flags(CLI::App& command, const std::string& group, Settings& se
 
 void add_guidance_scale(CLI::App& command, const std::string& group, Settings& settings, Readers& readers) {
   Binder bind(command, group, readers);
-  bind("--guidance-scale", "X", "Weight of the prompt; 1 is no guidance", settings.guidance_scale,
-       number(0, kInfinity));
+  bind("--guidance-scale", "X", "Weight of the prompt; 1 is no guidance", settings.guidance_scale, number(0, INFINITY));
 }
 
 void add_rng(CLI::App& command, const std::string& group, Settings& settings, Readers& readers) {
@@ -458,7 +457,7 @@ void add_running_flags(CLI::App& command, const std::string& group, RunningOptio
   bind("--max-batch", "N", "Pictures made at once, at most (what fits into memory); 1: the same bits as alone",
        running.max_batch, integer(1, kMostPictures));
   bind("--grace", "SECONDS", "What a step has to end after Ctrl-C or SIGTERM; then the run ends where it is (10)",
-       running.grace, number(0, kInfinity));
+       running.grace, number(0, INFINITY));
   bind("--progress", "HOW", "auto, bar, lines, json or none", running.progress, progress_of)->default_str("auto");
   if (usual == UsualModel::left_open) return;
   readers.push_back([=, &running] {

@@ -1,8 +1,8 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <iostream>
-#include <limits>
 #include <optional>
 
 #include "base/png_reader.h"
@@ -27,7 +27,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kLargestPrompts = 64 << 20;  // bytes of a file of prompts
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 /// The flags, and what they set.
 struct GenerateFlags {
@@ -43,7 +42,7 @@ struct GenerateFlags {
 
 constexpr const char *kPicture = "The picture", *kSampling = "Sampling (defaults are the bundle's)";
 
-constexpr const char* kExamples = R"(Examples:
+constexpr const char* kGenerateExamples = R"(Examples:
   steplapse "red apple" --seed 7 --out apple       the same picture each time
   steplapse "red apple" --steps 10 --sampler heun  in 10 steps of Heun's method
   steplapse "red apple" --frames x0,xt --every 5   every fifth frame, both kinds
@@ -93,10 +92,10 @@ void add_sampling_group(CLI::App& command, Settings& settings, Readers& readers)
        number(0, 1));
   bind("--eta", "X", "Share of fresh noise: 0 deterministic, 1 full", settings.eta, number(0, 1));
   bind("--s-churn", "X", "Noise added before steps, over the run (Karras et al. 2022)", settings.s_churn,
-       number(0, kInfinity));
-  bind("--s-tmin", "X", "No churn below this sigma", settings.s_tmin, number(0, kInfinity));
-  bind("--s-tmax", "X", "No churn above this sigma", settings.s_tmax, number(0, kInfinity));
-  bind("--s-noise", "X", "Scale of all fresh noise", settings.s_noise, number(0, kInfinity));
+       number(0, INFINITY));
+  bind("--s-tmin", "X", "No churn below this sigma", settings.s_tmin, number(0, INFINITY));
+  bind("--s-tmax", "X", "No churn above this sigma", settings.s_tmax, number(0, INFINITY));
+  bind("--s-noise", "X", "Scale of all fresh noise", settings.s_noise, number(0, INFINITY));
   add_rng(command, kSampling, settings, readers);
   bind("--latents", "FILE", "Start from the noise in this safetensors file, tensor 'latents'", settings.latents,
        latents_in);
@@ -105,6 +104,8 @@ void add_sampling_group(CLI::App& command, Settings& settings, Readers& readers)
 void add_frames_group(CLI::App& command, GenerateFlags& flags) {
   const char* group = "Frames";
   add_frame_flags(command, group, flags.frames, flags.options.frames);
+  command.add_flag("--show", flags.options.running.show, "Show each x0 frame in the terminal as it is made")
+      ->group(group);
   Binder(command, group, flags.frames.readers)("--decoder", "NAME", "Which of the bundle's decoders makes the frames",
                                                flags.options.decoder, as_it_is)
       ->default_str("full");
@@ -129,11 +130,11 @@ void add_running_group(CLI::App& command, GenerateFlags& flags) {
   bind("--stop-at", "K", "End after step K: its x0 is the final picture", flags.options.stop_at, integer(1));
   const std::string usual = plain(StopWhenConverged::kUsualThreshold);
   bind("--stop-when-converged", "X", "End where x0 has settled: it changed less than this share for 3 steps",
-       flags.options.stop_when_converged, number(0, kInfinity))
+       flags.options.stop_when_converged, number(0, INFINITY))
       ->expected(0, 1)
       ->default_str(usual);
   bind("--would-stop", "X", "Make all steps, and say where the flag above would have ended and what that changes",
-       flags.options.would_stop, number(0, kInfinity))
+       flags.options.would_stop, number(0, INFINITY))
       ->expected(0, 1)
       ->default_str(usual);
   add_running_flags(command, group, flags.options.running, flags.running_readers);
@@ -145,7 +146,7 @@ void add_running_group(CLI::App& command, GenerateFlags& flags) {
 
 void add_flags(CLI::App& command, GenerateFlags& flags) {
   command.description("Draws a picture from a prompt and writes its run folder");
-  command.footer(kExamples);
+  command.footer(kGenerateExamples);
   command.set_help_flag();  // groups are listed as they first appear: help comes last
   add_picture_group(command, flags);
   add_sampling_group(command, flags.settings, flags.settings_readers);
@@ -320,6 +321,8 @@ const Options& options_of(const CLI::App& command, GenerateFlags& flags) {
   Options& options = flags.options;
   options.requests = requests_of(command, flags);
   read_frames(command, flags.frames, options.frames);
+  if (options.running.show && !options.frames.kinds.contains(FrameKind::x0))
+    throw UsageError("--show: shows the x0 frames that are made, and --frames leaves them out");
   read_out(flags.out, options);
   read(flags.running_readers);
   if (options.stop_when_converged && options.would_stop)

@@ -16,7 +16,7 @@ namespace {
 
 constexpr int64_t kMostCalls = 1'000'000;
 
-constexpr const char* kAbout = R"(Compares samplers at equal cost: how far each one's picture is from that of a
+constexpr const char* kRaceAbout = R"(Compares samplers at equal cost: how far each one's picture is from that of a
 reference run when all may ask the denoiser equally often, from the same noise
 and down the same schedule.
 
@@ -32,7 +32,7 @@ struct RaceFlags {
 };
 
 void add_flags(CLI::App& command, RaceFlags& flags) {
-  command.description(kAbout);
+  command.description(kRaceAbout);
   const auto add = [&](const char* group, const char* name, std::string& value, const char* type, const char* help) {
     return command.add_option(name, value, help)->type_name(type)->group(group);
   };

@@ -22,14 +22,14 @@ struct RenderFlags {
   Readers readers;
 };
 
-constexpr const char* kExamples = R"(Examples:
+constexpr const char* kRenderExamples = R"(Examples:
   steplapse render RUN --frames xt,diff --every 5    frames that the run lacks
   steplapse render RUN --decoder linear --out cheap  x0 by another decoder
 )";
 
 void add_flags(CLI::App& command, RenderFlags& flags) {
   command.description("Makes frames of a run from its log, without asking the network again");
-  command.footer(kExamples);
+  command.footer(kRenderExamples);
   command.add_option("RUN", flags.run, "The run's folder")->type_name("")->required();
   add_frame_flags(command, "Frames", flags.frames, flags.options.frames);
   Binder bind(command, "Frames", flags.readers);

@@ -10,7 +10,8 @@
 namespace steplapse {
 namespace {
 
-constexpr const char* kAbout = R"(Makes a run again, asking the network again, and compares it with its log call by
+constexpr const char* kReplayAbout =
+    R"(Makes a run again, asking the network again, and compares it with its log call by
 call. A PNG of ours is made again from its settings and compared in pixels.
 
   steplapse replay runs/a --threads 2      are the last bits others with 2 threads?
@@ -24,7 +25,7 @@ struct ReplayFlags {
 };
 
 void add_flags(CLI::App& command, ReplayFlags& flags) {
-  command.description(kAbout);
+  command.description(kReplayAbout);
   ReplayOptions& options = flags.options;
   command.add_option("RUN", flags.what, "The run's folder, or a PNG of a run")->type_name("")->required();
   const char* group = "Comparing";

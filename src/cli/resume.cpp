@@ -12,7 +12,7 @@ struct ResumeFlags {
   Readers readers;
 };
 
-constexpr const char* kExamples = R"(Examples:
+constexpr const char* kResumeExamples = R"(Examples:
   steplapse resume apple            go on with the run in the folder apple
   steplapse resume sweep            with all unfinished runs in the folder sweep
   steplapse resume apple --dry-run  say from which step, and change nothing
@@ -20,7 +20,7 @@ constexpr const char* kExamples = R"(Examples:
 
 void add_flags(CLI::App& command, ResumeFlags& flags) {
   command.description("Goes on with a run where its log ends: killed, interrupted, failed, or out of disk");
-  command.footer(kExamples);
+  command.footer(kResumeExamples);
   command.add_option("RUN", flags.run, "A run's folder, or one that has several in it")->type_name("")->required();
   command.add_flag("--dry-run", flags.options.dry_run, "Say what would be done, and do nothing");
   add_running_flags(command, "Running (defaults are the run's own)", flags.options.running, flags.readers,

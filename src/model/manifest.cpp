@@ -33,9 +33,9 @@ constexpr ValueNames<NoNegativePrompt, 2> kNoNegativePrompts{
     {{"encode_empty", NoNegativePrompt::encode_empty}, {"zeros", NoNegativePrompt::zeros}}};
 
 /// A value of model.json with its place in the file, for error messages.
-class Value {
+class JsonValue {
  public:
-  Value(const std::string& file, std::string place, const json& value)
+  JsonValue(const std::string& file, std::string place, const json& value)
       : file_(&file), place_(std::move(place)), value_(&value) {}
 
   [[noreturn]] void refuse(const std::string& expected) const {
@@ -43,7 +43,7 @@ class Value {
   }
 
   /// Checks that the value is an object with all of `keys`, perhaps some of `optional`, and no other key.
-  const Value& with_keys(const std::set<std::string>& keys, const std::set<std::string>& optional = {}) const {
+  const JsonValue& with_keys(const std::set<std::string>& keys, const std::set<std::string>& optional = {}) const {
     if (!value_->is_object()) refuse("an object");
     for (const auto& [key, ignored] : value_->items()) {
       if (!keys.contains(key) && !optional.contains(key))
@@ -54,22 +54,22 @@ class Value {
     }
     return *this;
   }
-  Value operator[](const std::string& key) const { return {*file_, place_of(key), value_->at(key)}; }
+  JsonValue operator[](const std::string& key) const { return {*file_, place_of(key), value_->at(key)}; }
 
   /// The entries of an object whose keys are names.
-  std::map<std::string, Value> entries() const {
+  std::map<std::string, JsonValue> entries() const {
     if (!value_->is_object()) refuse("an object");
-    std::map<std::string, Value> all;
-    for (const auto& [key, value] : value_->items()) all.emplace(key, Value{*file_, place_of(key), value});
+    std::map<std::string, JsonValue> all;
+    for (const auto& [key, value] : value_->items()) all.emplace(key, JsonValue{*file_, place_of(key), value});
     return all;
   }
 
-  std::vector<Value> list(size_t at_least, size_t at_most) const {
+  std::vector<JsonValue> list(size_t at_least, size_t at_most) const {
     if (!value_->is_array() || value_->size() < at_least || value_->size() > at_most) {
       refuse(at_least == at_most ? "a list of " + std::to_string(at_least)
                                  : "a list of " + std::to_string(at_least) + " to " + std::to_string(at_most));
     }
-    std::vector<Value> all;
+    std::vector<JsonValue> all;
     for (size_t i = 0; i < value_->size(); ++i) {
       all.push_back({*file_, place_ + "[" + std::to_string(i) + "]", value_->at(i)});
     }
@@ -142,7 +142,7 @@ class Value {
   const json* value_;
 };
 
-std::string file_name(const Value& value, const std::string& name) {
+std::string file_name(const JsonValue& value, const std::string& name) {
   const fs::path path(name);
   const bool plain = std::none_of(path.begin(), path.end(),
                                   [](const fs::path& part) { return part.empty() || part == "." || part == ".."; });
@@ -152,7 +152,7 @@ std::string file_name(const Value& value, const std::string& name) {
   return name;
 }
 
-std::map<std::string, Manifest::File> files_of(const Value& value) {
+std::map<std::string, Manifest::File> files_of(const JsonValue& value) {
   std::map<std::string, Manifest::File> files;
   for (const auto& [name, entry] : value.entries()) {
     file_name(entry, name);
@@ -166,16 +166,16 @@ std::map<std::string, Manifest::File> files_of(const Value& value) {
   return files;
 }
 
-std::string file_key(const Value& value, const Manifest& manifest) {
+std::string file_key(const JsonValue& value, const Manifest& manifest) {
   if (!manifest.files.contains(value.text())) value.refuse("a key of 'files'");
   return value.text();
 }
 
-Manifest::TensorSpec tensor_of(const Value& value) {
+Manifest::TensorSpec tensor_of(const JsonValue& value) {
   value.with_keys({"dtype", "shape"});
   Manifest::TensorSpec tensor{value["dtype"].one_of({"F32", "F16", "BF16", "I64"}), {}};
   int64_t elements = 1;
-  for (const Value& side : value["shape"].list(0, 8)) {
+  for (const JsonValue& side : value["shape"].list(0, 8)) {
     tensor.shape.push_back(side.integer(0, kLargest));
     if (__builtin_mul_overflow(elements, std::max<int64_t>(1, tensor.shape.back()), &elements) || elements > kLargest) {
       value["shape"].refuse("at most 2^53 elements");
@@ -184,17 +184,17 @@ Manifest::TensorSpec tensor_of(const Value& value) {
   return tensor;
 }
 
-Manifest::Module module_of(const Value& value, const Manifest& manifest) {
+Manifest::Module module_of(const JsonValue& value, const Manifest& manifest) {
   value.with_keys({"program", "weights", "compute_dtype", "tensors"});
   Manifest::Module module;
   module.program = file_key(value["program"], manifest);
-  for (const Value& file : value["weights"].list(1, 1000)) module.weights.push_back(file_key(file, manifest));
+  for (const JsonValue& file : value["weights"].list(1, 1000)) module.weights.push_back(file_key(file, manifest));
   module.compute_dtype = value["compute_dtype"].one_of({"float32", "float16", "bfloat16"});
   for (const auto& [name, tensor] : value["tensors"].entries()) module.tensors[name] = tensor_of(tensor);
   return module;
 }
 
-std::map<std::string, Manifest::Module> decoders_of(const Value& value, const Manifest& manifest) {
+std::map<std::string, Manifest::Module> decoders_of(const JsonValue& value, const Manifest& manifest) {
   std::map<std::string, Manifest::Module> decoders;
   for (const auto& [name, module] : value.entries()) {
     if (name.empty() || name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_-") != std::string::npos) {
@@ -206,16 +206,16 @@ std::map<std::string, Manifest::Module> decoders_of(const Value& value, const Ma
   return decoders;
 }
 
-std::optional<int64_t> token_or_null(const Value& value) {
+std::optional<int64_t> token_or_null(const JsonValue& value) {
   if (value.is_null()) return std::nullopt;
   return value.integer(0, std::numeric_limits<int32_t>::max());
 }
 
-Manifest::Tokenizer tokenizer_of(const Value& value, const Manifest& manifest) {
+Manifest::Tokenizer tokenizer_of(const JsonValue& value, const Manifest& manifest) {
   value.with_keys({"kind", "files", "length", "bos", "eos", "pad"});
   Manifest::Tokenizer tokenizer;
   tokenizer.kind = value["kind"].one_of(kTokenizerKinds);
-  for (const Value& file : value["files"].list(1, 8)) tokenizer.files.push_back(file_key(file, manifest));
+  for (const JsonValue& file : value["files"].list(1, 8)) tokenizer.files.push_back(file_key(file, manifest));
   tokenizer.length = value["length"].integer(1, 65536);
   tokenizer.bos = token_or_null(value["bos"]);
   tokenizer.eos = token_or_null(value["eos"]);
@@ -225,7 +225,7 @@ Manifest::Tokenizer tokenizer_of(const Value& value, const Manifest& manifest) {
   return tokenizer;
 }
 
-Manifest::Size size_of(const Value& value, int64_t downscale) {
+Manifest::Size size_of(const JsonValue& value, int64_t downscale) {
   const auto sides = value.list(2, 2);
   const Manifest::Size size{sides[0].integer(1, 65536), sides[1].integer(1, 65536)};
   if (size.width % downscale != 0 || size.height % downscale != 0) {
@@ -234,13 +234,13 @@ Manifest::Size size_of(const Value& value, int64_t downscale) {
   return size;
 }
 
-std::vector<Manifest::Size> sizes_of(const Value& value, int64_t downscale) {
+std::vector<Manifest::Size> sizes_of(const JsonValue& value, int64_t downscale) {
   std::vector<Manifest::Size> sizes;
-  for (const Value& size : value.list(1, 1000)) sizes.push_back(size_of(size, downscale));
+  for (const JsonValue& size : value.list(1, 1000)) sizes.push_back(size_of(size, downscale));
   return sizes;
 }
 
-Manifest::SizeRange size_range_of(const Value& value, int64_t downscale) {
+Manifest::SizeRange size_range_of(const JsonValue& value, int64_t downscale) {
   value.with_keys({"min", "max", "multiple"});
   const Manifest::SizeRange range{value["min"].integer(1, 65536), value["max"].integer(1, 65536),
                                   value["multiple"].integer(1, 65536)};
@@ -258,10 +258,10 @@ bool allows(const Manifest& manifest, Manifest::Size size) {
   return fits(size.width) && fits(size.height);
 }
 
-void read_sizes(const Value& value, Manifest& manifest) {
+void read_sizes(const JsonValue& value, Manifest& manifest) {
   value.with_keys({"default", "allowed"});
   manifest.default_size = size_of(value["default"], manifest.downscale);
-  const Value allowed = value["allowed"];
+  const JsonValue allowed = value["allowed"];
   if (allowed.is_list()) {
     manifest.allowed_sizes = sizes_of(allowed, manifest.downscale);
   } else {
@@ -270,9 +270,9 @@ void read_sizes(const Value& value, Manifest& manifest) {
   if (!allows(manifest, manifest.default_size)) value["default"].refuse("one of 'sizes.allowed'");
 }
 
-std::vector<double> alphas_of(const Value& value) {
+std::vector<double> alphas_of(const JsonValue& value) {
   std::vector<double> alphas;
-  for (const Value& alpha : value.list(1, 100'000)) {
+  for (const JsonValue& alpha : value.list(1, 100'000)) {
     alphas.push_back(alpha.number(0, 1));
     if (alphas.size() > 1 && alphas.back() > alphas[alphas.size() - 2]) {
       alpha.refuse("at most the one before: the table falls");
@@ -282,7 +282,7 @@ std::vector<double> alphas_of(const Value& value) {
 }
 
 /// A flow model's levels need no table: only their shift differs from model to model.
-TrainingNoise flow_noise_of(const Value& value) {
+TrainingNoise flow_noise_of(const JsonValue& value) {
   value.with_keys({"prediction_type", "timestep_spacing", "shift"});
   TrainingNoise noise;
   noise.prediction_type = PredictionType::flow;
@@ -291,7 +291,7 @@ TrainingNoise flow_noise_of(const Value& value) {
   return noise;
 }
 
-TrainingNoise noise_of(const Value& value) {
+TrainingNoise noise_of(const JsonValue& value) {
   if (value.has("prediction_type", "flow")) return flow_noise_of(value);
   value.with_keys({"alphas_cumprod", "prediction_type", "timestep_spacing", "steps_offset", "final_alpha_cumprod",
                    "clip_sample_range"});
@@ -306,18 +306,19 @@ TrainingNoise noise_of(const Value& value) {
   return noise;
 }
 
-Manifest::Defaults defaults_of(const Value& value, const TrainingNoise& noise) {
+Manifest::Defaults defaults_of(const JsonValue& value, const TrainingNoise& noise) {
   value.with_keys({"steps", "sampler", "guidance_scale"});
   return {value["steps"].integer(1, noise.timesteps()), value["sampler"].text(),
           value["guidance_scale"].number(0, 1000)};
 }
 
-Manifest::Verified verified_of(const Value& value, int64_t downscale) {
+Manifest::Verified verified_of(const JsonValue& value, int64_t downscale) {
   value.with_keys({"batches", "sizes", "chunks"});
   Manifest::Verified verified;
-  for (const Value& batch : value["batches"].list(0, 1000)) verified.batches.push_back(batch.integer(1, 65536));
-  for (const Value& size : value["sizes"].list(0, 1000)) verified.sizes.push_back(size_of(size, downscale));
-  for (const Value& chunks : value["chunks"].list(0, 1000)) verified.chunks.push_back(chunks.integer(1, kMostChunks));
+  for (const JsonValue& batch : value["batches"].list(0, 1000)) verified.batches.push_back(batch.integer(1, 65536));
+  for (const JsonValue& size : value["sizes"].list(0, 1000)) verified.sizes.push_back(size_of(size, downscale));
+  for (const JsonValue& chunks : value["chunks"].list(0, 1000))
+    verified.chunks.push_back(chunks.integer(1, kMostChunks));
   return verified;
 }
 
@@ -332,7 +333,7 @@ void check_format(const std::string& file, const json& root) {
   }
 }
 
-Manifest::X0Rms x0_rms_of(const Value& value) {
+Manifest::X0Rms x0_rms_of(const JsonValue& value) {
   value.with_keys({"value", "assumed"});
   return {value["value"].number(1e-6, 1e6), value["assumed"].boolean()};
 }
@@ -340,7 +341,7 @@ Manifest::X0Rms x0_rms_of(const Value& value) {
 /// Keys that a bundle of version 2 may have. docs/bundle.md says how a bundle without them is read.
 const std::set<std::string> kOptionalKeys = {"family", "x0_rms"};
 
-void read_optional_keys(const Value& value, Manifest& manifest) {
+void read_optional_keys(const JsonValue& value, Manifest& manifest) {
   if (value.has("family")) {
     manifest.family = value["family"].text();
     if (manifest.family->empty()) value["family"].refuse("a family's name");
@@ -350,7 +351,7 @@ void read_optional_keys(const Value& value, Manifest& manifest) {
 
 Manifest manifest_of(const std::string& file, const json& root) {
   check_format(file, root);
-  const Value value(file, "", root);
+  const JsonValue value(file, "", root);
   const bool is_version_1 = value.has("version") && value["version"].integer(1, kNewestVersion) == 1;
   value.with_keys({"format", "version", "name", "source", "licence", "files", "modules", "tokenizers", "max_chunks",
                    "clip_skip", "latent_channels", "downscale", "sizes", "no_negative_prompt", "training_noise",
@@ -362,11 +363,12 @@ Manifest manifest_of(const std::string& file, const json& root) {
   manifest.source = value["source"].text();
   manifest.licence = value["licence"].text();
   manifest.files = files_of(value["files"]);
-  const Value modules = value["modules"].with_keys({"text_encoder", "denoiser", "decoders"});
+  const JsonValue modules = value["modules"].with_keys({"text_encoder", "denoiser", "decoders"});
   manifest.text_encoder = module_of(modules["text_encoder"], manifest);
   manifest.denoiser = module_of(modules["denoiser"], manifest);
   manifest.decoders = decoders_of(modules["decoders"], manifest);
-  for (const Value& each : value["tokenizers"].list(1, 8)) manifest.tokenizers.push_back(tokenizer_of(each, manifest));
+  for (const JsonValue& each : value["tokenizers"].list(1, 8))
+    manifest.tokenizers.push_back(tokenizer_of(each, manifest));
   manifest.latent_channels = value["latent_channels"].integer(1, 4096);
   manifest.downscale = value["downscale"].integer(1, 4096);
   read_sizes(value["sizes"], manifest);

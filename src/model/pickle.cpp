@@ -10,13 +10,11 @@
 namespace steplapse {
 namespace {
 
-using Value = PickledValue;
-
 class Reader {
  public:
-  Reader(std::string_view bytes, std::deque<Value>& values) : bytes_(bytes), values_(values) {}
+  Reader(std::string_view bytes, std::deque<PickledValue>& values) : bytes_(bytes), values_(values) {}
 
-  const Value* read() {
+  const PickledValue* read() {
     if (take<uint8_t>() != 0x80 || take<uint8_t>() != 2) refuse("no pickle of protocol 2");
     for (;;) {
       const char opcode = take<char>();
@@ -49,17 +47,19 @@ class Reader {
     return text;
   }
 
-  void push(decltype(Value::value) value) { stack_.push_back(&values_.emplace_back(Value{std::move(value)})); }
-  Value* pop() {
+  void push(decltype(PickledValue::value) value) {
+    stack_.push_back(&values_.emplace_back(PickledValue{std::move(value)}));
+  }
+  PickledValue* pop() {
     if (stack_.size() <= (marks_.empty() ? 0 : marks_.back())) refuse("takes a value that is not there");
-    Value* top = stack_.back();
+    PickledValue* top = stack_.back();
     stack_.pop_back();
     return top;
   }
   /// The values above the last mark, which goes too.
-  std::vector<const Value*> pop_to_mark() {
+  std::vector<const PickledValue*> pop_to_mark() {
     if (marks_.empty()) refuse("takes a mark that is not there");
-    std::vector<const Value*> items(stack_.begin() + static_cast<std::ptrdiff_t>(marks_.back()), stack_.end());
+    std::vector<const PickledValue*> items(stack_.begin() + static_cast<std::ptrdiff_t>(marks_.back()), stack_.end());
     stack_.resize(marks_.back());
     marks_.pop_back();
     return items;
@@ -67,7 +67,7 @@ class Reader {
   /// The value on top of the stack, which must be a T.
   template <class T>
   T& top() {
-    Value* value = pop();
+    PickledValue* value = pop();
     stack_.push_back(value);
     T* found = std::get_if<T>(&value->value);
     if (!found) refuse("fills what is no container");
@@ -75,32 +75,32 @@ class Reader {
   }
 
   void tuple_of(size_t count) {
-    std::vector<const Value*> items(count);
+    std::vector<const PickledValue*> items(count);
     for (size_t i = count; i-- > 0;) items[i] = pop();
-    push(Value::Tuple{std::move(items)});
+    push(PickledValue::Tuple{std::move(items)});
   }
   void append_items() {
     const auto items = pop_to_mark();
-    auto& list = top<Value::List>().items;
+    auto& list = top<PickledValue::List>().items;
     list.insert(list.end(), items.begin(), items.end());
   }
   void set_items() {
     const auto items = pop_to_mark();
     if (items.size() % 2 != 0) refuse("sets a key without a value");
-    auto& dict = top<Value::Dict>().items;
+    auto& dict = top<PickledValue::Dict>().items;
     for (size_t i = 0; i < items.size(); i += 2) dict.emplace_back(items[i], items[i + 1]);
   }
   void name() {
     std::string module = line();
-    push(Value::Name{std::move(module), line()});
+    push(PickledValue::Name{std::move(module), line()});
   }
   void call() {
-    const Value* arguments = pop();
-    const Value* callee = pop();
-    push(Value::Call{callee, arguments});
+    const PickledValue* arguments = pop();
+    const PickledValue* callee = pop();
+    push(PickledValue::Call{callee, arguments});
   }
   void remember(uint32_t key) {
-    Value* value = pop();
+    PickledValue* value = pop();
     stack_.push_back(value);
     memo_[key] = value;
   }
@@ -124,7 +124,7 @@ class Reader {
 
   void step(char opcode) {
     switch (opcode) {
-      case 'N': return push(Value::None{});
+      case 'N': return push(PickledValue::None{});
       case '\x88': return push(true);
       case '\x89': return push(false);
       case 'K': return push(int64_t{take<uint8_t>()});
@@ -134,20 +134,20 @@ class Reader {
       case 'G': return push(big_endian_double());
       case 'X': return push(std::string(take(take<uint32_t>())));
       case '(': return marks_.push_back(stack_.size());
-      case ')': return push(Value::Tuple{});
+      case ')': return push(PickledValue::Tuple{});
       case '\x85': return tuple_of(1);
       case '\x86': return tuple_of(2);
       case '\x87': return tuple_of(3);
-      case 't': return push(Value::Tuple{pop_to_mark()});
-      case ']': return push(Value::List{});
+      case 't': return push(PickledValue::Tuple{pop_to_mark()});
+      case ']': return push(PickledValue::List{});
       case 'e': return append_items();
-      case '}': return push(Value::Dict{});
+      case '}': return push(PickledValue::Dict{});
       case 'u': return set_items();
       case 'c': return name();
       case '\x81': pop(); return;  // a new object: its class stays, its empty arguments go, its state comes with 'b'
       case 'b':
       case 'R': return call();
-      case 'Q': return push(Value::Storage{pop()});
+      case 'Q': return push(PickledValue::Storage{pop()});
       case 'q': return remember(take<uint8_t>());
       case 'r': return remember(take<uint32_t>());
       case 'h': return recall(take<uint8_t>());
@@ -158,10 +158,10 @@ class Reader {
 
   std::string_view bytes_;
   size_t at_ = 0;
-  std::deque<Value>& values_;
-  std::vector<Value*> stack_;
+  std::deque<PickledValue>& values_;
+  std::vector<PickledValue*> stack_;
   std::vector<size_t> marks_;
-  std::map<uint32_t, Value*> memo_;
+  std::map<uint32_t, PickledValue*> memo_;
 };
 
 }  // namespace

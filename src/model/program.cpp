@@ -24,7 +24,6 @@ namespace steplapse {
 namespace {
 
 namespace jit = torch::jit;
-using Value = PickledValue;
 
 constexpr size_t kLongestName = 255;
 constexpr uint64_t kLargestRecord = 64 << 20;  // unpacked; a program holds no weights
@@ -186,47 +185,47 @@ void check_operators(const jit::CompilationUnit& code) {
 
 // ---- The pickles: constants, and the module with its attributes
 
-const std::vector<const Value*>& items_of(const Value* value, size_t at_least) {
-  const auto* tuple = value->get<Value::Tuple>();
+const std::vector<const PickledValue*>& items_of(const PickledValue* value, size_t at_least) {
+  const auto* tuple = value->get<PickledValue::Tuple>();
   if (!tuple || tuple->items.size() < at_least) throw Refused("its pickle has no tuple where one must be");
   return tuple->items;
 }
 
 template <class T>
-const T& as(const Value* value, const char* what) {
+const T& as(const PickledValue* value, const char* what) {
   const T* found = value->get<T>();
   if (!found) throw Refused(std::string("its pickle has no ") + what + " where one must be");
   return *found;
 }
 
-std::vector<int64_t> integers_of(const Value* value) {
+std::vector<int64_t> integers_of(const PickledValue* value) {
   std::vector<int64_t> integers;
-  for (const Value* item : items_of(value, 0)) integers.push_back(as<int64_t>(item, "integer"));
+  for (const PickledValue* item : items_of(value, 0)) integers.push_back(as<int64_t>(item, "integer"));
   return integers;
 }
 
-bool calls(const Value::Call& call, const char* module, const char* name) {
-  const auto* callee = call.callee->get<Value::Name>();
+bool calls(const PickledValue::Call& call, const char* module, const char* name) {
+  const auto* callee = call.callee->get<PickledValue::Name>();
   return callee && callee->module == module && callee->name == name;
 }
 
-at::ScalarType storage_dtype(const Value* value) {
+at::ScalarType storage_dtype(const PickledValue* value) {
   static const std::map<std::string, at::ScalarType> dtypes = {
       {"FloatStorage", at::kFloat},  {"HalfStorage", at::kHalf}, {"BFloat16Storage", at::kBFloat16},
       {"LongStorage", at::kLong},    {"IntStorage", at::kInt},   {"BoolStorage", at::kBool},
       {"DoubleStorage", at::kDouble}};
-  const auto found = dtypes.find(as<Value::Name>(value, "dtype").name);
+  const auto found = dtypes.find(as<PickledValue::Name>(value, "dtype").name);
   if (found == dtypes.end()) throw Refused("its pickle has a tensor of an unknown dtype");
   return found->second;
 }
 
 /// torch._utils._rebuild_tensor_v2(storage, offset, sizes, strides, ...), where a storage is
 /// ('storage', dtype, key, device, elements) and the record `key` holds its bytes.
-at::Tensor tensor_of(const Value* value, const std::string& folder, const Records& records) {
-  const auto& call = as<Value::Call>(value, "tensor");
+at::Tensor tensor_of(const PickledValue* value, const std::string& folder, const Records& records) {
+  const auto& call = as<PickledValue::Call>(value, "tensor");
   if (!calls(call, "torch._utils", "_rebuild_tensor_v2")) throw Refused("its pickle has a tensor of an unknown kind");
   const auto& arguments = items_of(call.arguments, 4);
-  const auto& storage = items_of(as<Value::Storage>(arguments[0], "storage").id, 5);
+  const auto& storage = items_of(as<PickledValue::Storage>(arguments[0], "storage").id, 5);
   const at::ScalarType dtype = storage_dtype(storage[1]);
   const std::string name = folder + as<std::string>(storage[2], "storage's name");
   const int64_t elements = as<int64_t>(storage[4], "number of elements");
@@ -246,7 +245,7 @@ at::Tensor tensor_of(const Value* value, const std::string& folder, const Record
 std::vector<c10::IValue> constants_of(const Records& records, at::Device device) {
   const Pickle pickle(record(records, "constants.pkl"));
   std::vector<c10::IValue> constants;
-  for (const Value* item : items_of(&pickle.root(), 0)) {
+  for (const PickledValue* item : items_of(&pickle.root(), 0)) {
     constants.emplace_back(tensor_of(item, "constants/", records).to(device));
   }
   return constants;
@@ -258,13 +257,13 @@ class Builder {
   Builder(const Records& records, std::shared_ptr<jit::CompilationUnit> code, const jit::SourceImporter& importer)
       : records_(records), code_(std::move(code)), importer_(importer) {}
 
-  jit::Module module_of(const Value* root) {
-    return jit::Module(object_of(root, class_of(as<Value::Call>(root, "module")), 0));
+  jit::Module module_of(const PickledValue* root) {
+    return jit::Module(object_of(root, class_of(as<PickledValue::Call>(root, "module")), 0));
   }
 
  private:
-  c10::ClassTypePtr class_of(const Value::Call& call) const {
-    const auto& name = as<Value::Name>(call.callee, "class");
+  c10::ClassTypePtr class_of(const PickledValue::Call& call) const {
+    const auto& name = as<PickledValue::Name>(call.callee, "class");
     const std::string full = name.module + "." + name.name;
     if (!begins(full, "__torch__.") || full.find("torch.classes") != std::string::npos) {
       throw Refused("its pickle makes a " + in_quotes(full) + ", which is no module of its code");
@@ -275,12 +274,13 @@ class Builder {
     return found;
   }
 
-  c10::intrusive_ptr<c10::ivalue::Object> object_of(const Value* value, const c10::ClassTypePtr& type, int depth) {
+  c10::intrusive_ptr<c10::ivalue::Object> object_of(const PickledValue* value, const c10::ClassTypePtr& type,
+                                                    int depth) {
     if (const auto made = objects_.find(value); made != objects_.end()) return made->second;
-    const auto& call = as<Value::Call>(value, "module");
+    const auto& call = as<PickledValue::Call>(value, "module");
     if (class_of(call) != type) throw Refused("its pickle has another module where a " + type->str() + " must be");
-    std::map<std::string, const Value*> state;
-    for (const auto& [key, attribute] : as<Value::Dict>(call.arguments, "dict").items) {
+    std::map<std::string, const PickledValue*> state;
+    for (const auto& [key, attribute] : as<PickledValue::Dict>(call.arguments, "dict").items) {
       state[as<std::string>(key, "attribute's name")] = attribute;
     }
     const auto object = c10::ivalue::Object::create(c10::StrongTypePtr(code_, type), type->numAttributes());
@@ -293,9 +293,9 @@ class Builder {
     return object;
   }
 
-  c10::IValue attribute_of(const Value* value, const c10::TypePtr& type, int depth) {
+  c10::IValue attribute_of(const PickledValue* value, const c10::TypePtr& type, int depth) {
     if (depth > kDeepestNesting) throw Refused("its modules are nested too deep");
-    if (value->get<Value::None>() && c10::NoneType::get()->isSubtypeOf(*type)) return {};
+    if (value->get<PickledValue::None>() && c10::NoneType::get()->isSubtypeOf(*type)) return {};
     switch (type->kind()) {
       case c10::TypeKind::BoolType: return as<bool>(value, "bool");
       case c10::TypeKind::IntType: return as<int64_t>(value, "integer");
@@ -309,15 +309,16 @@ class Builder {
     }
   }
 
-  c10::IValue list_of(const Value* value, const c10::TypePtr& type, int depth) {
+  c10::IValue list_of(const PickledValue* value, const c10::TypePtr& type, int depth) {
     // Lists come as torch.jit._pickle.build_intlist((list,)) or restore_type_tag((list, type)).
-    if (const auto* call = value->get<Value::Call>()) value = items_of(call->arguments, 1)[0];
+    if (const auto* call = value->get<PickledValue::Call>()) value = items_of(call->arguments, 1)[0];
     c10::impl::GenericList list(type);
-    for (const Value* item : as<Value::List>(value, "list").items) list.push_back(attribute_of(item, type, depth + 1));
+    for (const PickledValue* item : as<PickledValue::List>(value, "list").items)
+      list.push_back(attribute_of(item, type, depth + 1));
     return list;
   }
 
-  at::Tensor empty_tensor(const Value* value) const {
+  at::Tensor empty_tensor(const PickledValue* value) const {
     const at::Tensor tensor = tensor_of(value, "data/", records_);
     if (tensor.numel() != 0) {
       throw Refused("it holds a tensor of its own, of " + std::to_string(tensor.numel()) +
@@ -329,7 +330,7 @@ class Builder {
   const Records& records_;
   std::shared_ptr<jit::CompilationUnit> code_;
   const jit::SourceImporter& importer_;
-  std::map<const Value*, c10::intrusive_ptr<c10::ivalue::Object>> objects_;
+  std::map<const PickledValue*, c10::intrusive_ptr<c10::ivalue::Object>> objects_;
 };
 
 // ---- All together

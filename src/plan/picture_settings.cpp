@@ -1,7 +1,6 @@
 #include "plan/picture_settings.h"
 
 #include <cmath>
-#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
@@ -11,8 +10,6 @@
 
 namespace steplapse {
 namespace {
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 template <typename Value>
 std::optional<Value> maybe(const nlohmann::json& settings, const char* key) {
@@ -36,10 +33,9 @@ void take_guidance(const nlohmann::json& said, Settings& settings) {
   settings.guidance_scale = maybe<double>(said, "guidance_scale");
   const auto first = maybe<int64_t>(said, "guidance_first_step"), last = maybe<int64_t>(said, "guidance_last_step");
   if (first.value_or(1) > 1 || last)
-    settings.guidance_interval = {static_cast<double>(first.value_or(1)),
-                                  last ? static_cast<double>(*last) : kInfinity};
+    settings.guidance_interval = {static_cast<double>(first.value_or(1)), last ? static_cast<double>(*last) : INFINITY};
   const auto low = maybe<double>(said, "guidance_sigma_low"), high = maybe<double>(said, "guidance_sigma_high");
-  if (low.value_or(0) > 0 || high) settings.guidance_sigmas = {low.value_or(0), high.value_or(kInfinity)};
+  if (low.value_or(0) > 0 || high) settings.guidance_sigmas = {low.value_or(0), high.value_or(INFINITY)};
   if (maybe<double>(said, "guidance_rescale").value_or(0) > 0)
     settings.guidance_rescale = maybe<double>(said, "guidance_rescale");
 }

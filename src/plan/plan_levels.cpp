@@ -2,15 +2,12 @@
 
 #include <cmath>
 #include <functional>
-#include <limits>
 
 #include "base/text.h"
 #include "steplapse/error.h"
 
 namespace steplapse {
 namespace {
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 void check_number(const char* flag, double value, double least, double most) {
   if (value >= least && value <= most && std::isfinite(value)) return;
@@ -232,21 +229,21 @@ SamplerOptions planned_options(const Sampler& sampler, const Settings& settings)
 
   if (settings.s_churn && !sampler.churns) refuse_churn("`s_churn`", sampler);
   options.s_churn = settings.s_churn.value_or(0);
-  check_number("`s_churn`", options.s_churn, 0, kInfinity);
+  check_number("`s_churn`", options.s_churn, 0, INFINITY);
   for (const auto& [flag, given] :
        {LevelFlag{"`s_tmin`", settings.s_tmin.has_value()}, {"`s_tmax`", settings.s_tmax.has_value()}}) {
     if (given && !sampler.churns) refuse_churn(flag, sampler);
     if (given && options.s_churn == 0) throw UsageError(std::string(flag) + ": has no effect without `s_churn`");
   }
-  if (settings.s_tmin) check_number("`s_tmin`", *settings.s_tmin, 0, kInfinity);
-  if (settings.s_tmax) check_number("`s_tmax`", *settings.s_tmax, 0, kInfinity);
+  if (settings.s_tmin) check_number("`s_tmin`", *settings.s_tmin, 0, INFINITY);
+  if (settings.s_tmax) check_number("`s_tmax`", *settings.s_tmax, 0, INFINITY);
   options.s_tmin = settings.s_tmin.value_or(options.s_tmin);
   options.s_tmax = settings.s_tmax.value_or(options.s_tmax);
   if (options.s_tmin > options.s_tmax) {
     throw UsageError("`s_tmin` " + plain(options.s_tmin) + ": above `s_tmax` " + plain(options.s_tmax));
   }
 
-  if (settings.s_noise) check_number("`s_noise`", *settings.s_noise, 0, kInfinity);
+  if (settings.s_noise) check_number("`s_noise`", *settings.s_noise, 0, INFINITY);
   if (settings.s_noise && !sampler.fresh_noise && options.eta == 0 && options.s_churn == 0) {
     throw UsageError("`s_noise`: the sampler " + in_quotes(std::string(sampler.name)) + " draws no fresh noise" +
                      (sampler.eta      ? " with `eta` 0"
@@ -259,7 +256,7 @@ SamplerOptions planned_options(const Sampler& sampler, const Settings& settings)
 
 GuidanceRule planned_guidance(const Manifest& manifest, const Settings& settings, std::optional<int64_t> steps) {
   GuidanceRule rule{.scale = settings.guidance_scale.value_or(manifest.defaults.guidance_scale)};
-  check_number("`guidance_scale`", rule.scale, 0, kInfinity);
+  check_number("`guidance_scale`", rule.scale, 0, INFINITY);
   for (const auto& [flag, given] : {LevelFlag{"`guidance_interval`", settings.guidance_interval.has_value()},
                                     {"`guidance_sigmas`", settings.guidance_sigmas.has_value()},
                                     {"`guidance_rescale`", settings.guidance_rescale.has_value()}}) {

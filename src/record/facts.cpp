@@ -6,23 +6,19 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "base/json_null.h"
+
 namespace steplapse {
 namespace {
 
 using nlohmann::ordered_json;
 
-/// JSON and SQL have no infinity.
-template <typename Value>
-ordered_json or_null(const std::optional<Value>& value) {
-  return value ? ordered_json(*value) : ordered_json();
-}
 std::string text_of(const FreshNoise::Region& region) {
   std::string text;
   for (const int64_t number : {region.x, region.y, region.width, region.height})
     text += (text.empty() ? "" : ",") + std::to_string(number);
   return text;
 }
-ordered_json finite_or_null(double value) { return std::isfinite(value) ? ordered_json(value) : ordered_json(); }
 
 /// What a branch has besides. A run that is none has no such keys.
 ordered_json branch_json(const Facts& facts) {

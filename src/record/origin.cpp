@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "base/json_null.h"
 #include "base/machine.h"
 #include "steplapse/version.h"
 
@@ -15,11 +16,6 @@ namespace {
 
 using nlohmann::json;
 using nlohmann::ordered_json;
-
-template <typename Value>
-ordered_json or_null(const std::optional<Value>& value) {
-  return value ? ordered_json(*value) : ordered_json();
-}
 
 template <typename Value>
 std::optional<Value> maybe(const json& keys, const char* key) {

@@ -323,10 +323,10 @@ void check_decoder(const Manifest& manifest, const std::string& decoder) {
   throw UsageError("`decoder` " + in_quotes(decoder) + ": " + manifest.name + " has " + known);
 }
 
-int with_progress(ProgressMode mode, const std::function<int(Progress&)>& work) {
-  const auto progress = make_progress(mode);
+int with_progress(const RunningOptions& running, const std::function<int(Progress&)>& work) {
+  const auto progress = make_progress(running.progress, running.show);
   const auto say_on_output = [&](const std::string& text) {
-    if (mode == ProgressMode::json) return progress->warning(text);
+    if (running.progress == ProgressMode::json) return progress->warning(text);
     std::cout << "steplapse: warning: " << text << std::endl;
   };
   try {
@@ -353,8 +353,7 @@ int make_runs(const Bundle& bundle, const std::vector<Task>& tasks, const Runnin
 }
 
 int run_batch(const Options& options, const Made& made) {
-  return with_progress(options.running.progress,
-                       [&](Progress& progress) { return run_reporting(options, made, progress); });
+  return with_progress(options.running, [&](Progress& progress) { return run_reporting(options, made, progress); });
 }
 
 }  // namespace steplapse

@@ -25,7 +25,7 @@ int run_batch(const Options& options,
 // What it is made of, for other commands that make runs.
 
 /// Does a command's work, and tells the progress how it fails. @return what `work` does
-int with_progress(ProgressMode mode, const std::function<int(Progress&)>& work);
+int with_progress(const RunningOptions& running, const std::function<int(Progress&)>& work);
 
 /// @throws UsageError  the model has no decoder of this name
 void check_decoder(const Manifest& manifest, const std::string& decoder);

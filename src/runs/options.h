@@ -21,6 +21,7 @@ struct RunningOptions {
   std::optional<int64_t> max_batch;  ///< runs in one denoiser call, 1 or more; none: as many as fit into memory
   double grace = 10;  ///< seconds that a run has to end its step after a signal; then it ends where it is
   ProgressMode progress = ProgressMode::automatic;
+  bool show = false;  ///< x0 frames are shown in the terminal as they are made
 };
 
 /// A picture that is asked for.

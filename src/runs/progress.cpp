@@ -9,9 +9,11 @@
 #include <mutex>
 #include <nlohmann/json.hpp>
 
+#include "base/png.h"
 #include "base/progress_line.h"
 #include "base/stopwatch.h"
 #include "base/terminal.h"
+#include "base/terminal_picture.h"
 #include "base/text.h"
 #include "base/wording.h"
 
@@ -217,6 +219,12 @@ class Lines : public Counting {
 
 class Bar : public Counting {
  public:
+  explicit Bar(bool show) : shows_pictures_(show), by_kitty_(show && shows_kitty_pictures(STDERR_FILENO)) {}
+
+  void frame(int64_t run, const Frame& frame) override {
+    Counting::frame(run, frame);
+    if (shows_pictures_ && frame.kind == FrameKind::x0) line_.show(in_terminal(*frame.picture));
+  }
   void done(int64_t run, const Summary& summary) override {
     if (runs_ == 0) line_.end();
     Counting::done(run, summary);
@@ -238,7 +246,17 @@ class Bar : public Counting {
   void say(const std::string& text) override { line_.say(wrapped(text, terminal_columns(STDERR_FILENO), 2)); }
 
  private:
+  TerminalPicture in_terminal(const Picture& picture) const {
+    const size_t columns = terminal_columns(STDERR_FILENO), all_rows = terminal_rows(STDERR_FILENO);
+    const size_t rows = all_rows > kRowsBelow ? all_rows - kRowsBelow : 1;
+    const auto width = static_cast<size_t>(picture.width), height = static_cast<size_t>(picture.height);
+    if (!by_kitty_) return half_blocks({picture.rgb, width, height}, columns, rows);
+    return kitty_picture(encode_png(picture.rgb, picture.width, picture.height, {}), width, height, columns, rows);
+  }
+
+  static constexpr size_t kRowsBelow = 3;  // the bar, the prompt's line, and one that stays empty
   ProgressLine line_;
+  bool shows_pictures_, by_kitty_;
 };
 
 class Json : public Progress {
@@ -407,10 +425,14 @@ void Progress::run_failed(int64_t, const std::filesystem::path& folder, const Fa
 
 void Progress::warning(const std::string& text) { std::cerr << warning_line(text) << std::endl; }
 
-std::unique_ptr<Progress> make_progress(ProgressMode mode) {
+std::unique_ptr<Progress> make_progress(ProgressMode mode, bool show) {
+  if (show && !shows_colours(STDERR_FILENO))
+    throw UsageError("`show`: standard error is no terminal that could show pictures; leave it out");
   if (mode == ProgressMode::automatic) mode = isatty(STDERR_FILENO) ? ProgressMode::bar : ProgressMode::lines;
+  if (show && mode != ProgressMode::bar)
+    throw UsageError("`show`: pictures stand above the progress bar; leave out `progress`, or `show`");
   switch (mode) {
-    case ProgressMode::bar: return std::make_unique<Bar>();
+    case ProgressMode::bar: return std::make_unique<Bar>(show);
     case ProgressMode::lines: return std::make_unique<Lines>();
     case ProgressMode::json: return std::make_unique<Json>();
     default: return std::make_unique<Progress>();

@@ -93,6 +93,8 @@ class Progress {
 
 /// `automatic` is a bar where stderr is a terminal, else lines. Bar, lines and warnings go to stderr, the closing lines
 /// and JSON to stdout.
-std::unique_ptr<Progress> make_progress(ProgressMode mode);
+/// @param show  x0 frames are shown above the bar
+/// @throws UsageError  `show` without a bar, or without a terminal
+std::unique_ptr<Progress> make_progress(ProgressMode mode, bool show = false);
 
 }  // namespace steplapse

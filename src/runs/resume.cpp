@@ -297,7 +297,7 @@ class Resuming {
 }  // namespace
 
 int resume(const ResumeOptions& options) {
-  return with_progress(options.running.progress, [&](Progress& progress) { return Resuming(options, progress).go(); });
+  return with_progress(options.running, [&](Progress& progress) { return Resuming(options, progress).go(); });
 }
 
 }  // namespace steplapse

@@ -34,6 +34,7 @@ class RunPictures {
   /// @throws UsageError   no run is there, or its log has no step
   /// @throws OutputError  its log is damaged
   RunPictures(const std::filesystem::path& run, PictureOptions options);
+  RunPictures(RunPictures&&) noexcept = default;
 
   const std::filesystem::path& folder() const { return folder_; }
   const RunState& state() const { return state_; }
@@ -50,6 +51,9 @@ class RunPictures {
   /// The level that belongs to the picture: for xt the one reached, else the one the step began with.
   const NoiseLevel& level(FrameKind kind, int64_t step) const;
 
+  /// What the picture is decoded from, [1, C, h, w]. @param kind  not a diff  @param step  one of steps(kind)
+  Tensor latents(FrameKind kind, int64_t step) const;
+
   /// @param step  one of steps(kind)
   /// @throws UsageError  a frame's file is damaged, or no bundle of the run is found to decode it
   Picture picture(FrameKind kind, int64_t step);
@@ -62,7 +66,6 @@ class RunPictures {
 
  private:
   Picture made(FrameKind kind, int64_t step);
-  Tensor latents(FrameKind kind, int64_t step) const;
   std::optional<Picture> in_file(FrameKind kind, int64_t step) const;
   Picture decoded_by(const std::string& decoder, const Tensor& latents, const std::string& what);
   const HistoryStep& at(int64_t step) const { return history_.steps.at(static_cast<size_t>(step - 1)); }

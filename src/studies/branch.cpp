@@ -28,8 +28,8 @@ namespace fs = std::filesystem;
 constexpr double kSettled = 0.1;  // of the rms of a run's end
 
 /// A run from its log.
-struct ReadRun {
-  explicit ReadRun(const fs::path& path)
+struct BranchedRun {
+  explicit BranchedRun(const fs::path& path)
       : folder(existing_run(path)),
         log(RunLog::open(log_in(folder))),
         facts(std::make_shared<const Facts>(log.facts())),
@@ -61,14 +61,14 @@ struct Range {
 };
 
 /// A run that is a branch itself has no steps of its own before. After the last step nothing is left to make.
-Range points_of(const ReadRun& run) {
+Range points_of(const BranchedRun& run) {
   const auto made = static_cast<int64_t>(run.history.steps.size());
   const auto in_all = made_steps(run.facts->recipe);
   const bool is_whole = run.history.latents.defined() && (!in_all || made >= *in_all);
   return {std::max<int64_t>(1, run.facts->recipe.branched_after), is_whole ? made - 1 : made};
 }
 
-std::vector<int64_t> checked_points(const ReadRun& run, std::vector<int64_t> at) {
+std::vector<int64_t> checked_points(const BranchedRun& run, std::vector<int64_t> at) {
   const auto [first, last] = points_of(run);
   if (first > last) throw UsageError(in_quotes(run.folder.string()) + ": has no step that a branch could begin after");
   if (at.empty()) {
@@ -112,7 +112,7 @@ struct Branch {
 
 class Planner {
  public:
-  Planner(const BranchOptions& options, const ReadRun& run, const Manifest& manifest)
+  Planner(const BranchOptions& options, const BranchedRun& run, const Manifest& manifest)
       : options_(options), run_(run), manifest_(manifest), before_{run.facts, run.levels()} {}
 
   std::vector<Branch> all() const {
@@ -148,7 +148,7 @@ class Planner {
   }
 
   const BranchOptions& options_;
-  const ReadRun& run_;
+  const BranchedRun& run_;
   const Manifest& manifest_;
   const RunBefore before_;
 };
@@ -157,10 +157,10 @@ class Planner {
 
 class Meter {
  public:
-  explicit Meter(const ReadRun& run) : run_(run), compared_(run.compared()), frames_(frames_of(run)) {}
+  explicit Meter(const BranchedRun& run) : run_(run), compared_(run.compared()), frames_(frames_of(run)) {}
 
   MeasuredBranch measured(const Branch& branch) const {
-    const ReadRun read(branch.task.folder);
+    const BranchedRun read(branch.task.folder);
     const Comparison comparison = compare_runs({read.compared(), compared_}, Alignment::sigma, kSettled);
     MeasuredBranch measured{.folder = read.folder,
                             .at = branch.at,
@@ -179,7 +179,7 @@ class Meter {
 
  private:
   using Files = std::map<int64_t, std::string>;
-  static Files frames_of(const ReadRun& run) {
+  static Files frames_of(const BranchedRun& run) {
     return frame_files(nlohmann::json::parse(run.log.facts_json()), FrameKind::x0);
   }
 
@@ -189,7 +189,7 @@ class Meter {
     return change_between(*a, *b, 0);
   }
 
-  MeasuredBranch::Point measured_point(const ReadRun& branch, const Files& frames,
+  MeasuredBranch::Point measured_point(const BranchedRun& branch, const Files& frames,
                                        const Comparison::Point& point) const {
     MeasuredBranch::Point measured{point.first.step, noise_ratio(point.first.level), {}, {}};
     const Comparison::Other& other = point.others.front();
@@ -202,7 +202,7 @@ class Meter {
     return measured;
   }
 
-  const ReadRun& run_;
+  const BranchedRun& run_;
   const ComparedRun compared_;
   const Files frames_;
 };
@@ -266,7 +266,7 @@ class Branching {
 
   const BranchOptions& options_;
   Progress& progress_;
-  const ReadRun run_;
+  const BranchedRun run_;
   Warnings warnings_{[this](const std::string& text) { progress_.warning(text); }};
   std::vector<Branch> branches_;
   fs::path out_;
@@ -275,7 +275,7 @@ class Branching {
 }  // namespace
 
 int branch(const BranchOptions& options) {
-  return with_progress(options.running.progress, [&](Progress& progress) { return Branching(options, progress).go(); });
+  return with_progress(options.running, [&](Progress& progress) { return Branching(options, progress).go(); });
 }
 
 }  // namespace steplapse

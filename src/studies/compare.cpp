@@ -9,6 +9,7 @@
 
 #include "base/file_io.h"
 #include "base/machine.h"
+#include "base/number_text.h"
 #include "base/shape_text.h"
 #include "base/terminal.h"
 #include "base/text.h"
@@ -32,18 +33,18 @@ namespace fs = std::filesystem;
 constexpr size_t kMostColumns = 8;  // of the sheet, beside the final pictures
 
 /// A run, as far as its folder has it.
-struct ReadRun {
+struct RunToCompare {
   fs::path folder;
   nlohmann::json facts;
   ComparedRun run;
   std::map<int64_t, std::string> frames;  ///< files of x0 by step, in the folder
 };
 
-ReadRun read_run(const fs::path& path) {
+RunToCompare read_run(const fs::path& path) {
   const fs::path folder = existing_run(path);
   const RunLog log = RunLog::open(log_in(folder));
   const History history = history_of(log);
-  ReadRun read{folder, nlohmann::json::parse(log.facts_json()), {{}, history.last_estimate()}, {}};
+  RunToCompare read{folder, nlohmann::json::parse(log.facts_json()), {{}, history.last_estimate()}, {}};
   for (const HistoryStep& step : history.steps)
     read.run.estimates.push_back({step.step.number, step.level(), step.step.x0});
   if (read.run.estimates.empty())
@@ -52,8 +53,8 @@ ReadRun read_run(const fs::path& path) {
   return read;
 }
 
-std::vector<ReadRun> read_runs(const std::vector<fs::path>& paths) {
-  std::vector<ReadRun> runs;
+std::vector<RunToCompare> read_runs(const std::vector<fs::path>& paths) {
+  std::vector<RunToCompare> runs;
   for (const fs::path& path : paths) {
     runs.push_back(read_run(path));
     const auto wanted = runs.front().run.end.sizes(), found = runs.back().run.end.sizes();
@@ -70,7 +71,7 @@ std::string text_at(const nlohmann::json& facts, const char* key) {
   return found == facts.end() || !found->is_string() ? "" : found->get<std::string>();
 }
 
-std::string ending_of(const ReadRun& read) {
+std::string ending_of(const RunToCompare& read) {
   const std::string ended = text_at(read.facts, "ended"), reason = text_at(read.facts, "ended_reason");
   return (ended.empty() ? "unfinished" : ended) + (reason.empty() ? "" : " (" + reason + ")") + ", " +
          counted(static_cast<int64_t>(read.run.estimates.size()), "step");
@@ -102,29 +103,30 @@ std::string value_text(const std::string& key, const nlohmann::json& facts) {
   return key == "model_sha256" ? text.substr(0, 12) : escaped(text, 40);
 }
 
-std::vector<DifferentSetting> different_settings(const std::vector<ReadRun>& runs) {
+std::vector<DifferentSetting> different_settings(const std::vector<RunToCompare>& runs) {
   std::set<std::string> keys;
-  for (const ReadRun& read : runs) {
+  for (const RunToCompare& read : runs) {
     for (const auto& [key, value] : read.facts.items()) {
       if (is_setting(key)) keys.insert(key);
     }
   }
   std::vector<DifferentSetting> settings;
   for (const std::string& key : keys) {
-    const auto value = [&](const ReadRun& read) { return read.facts.value(key, nlohmann::json::object()); };
-    const bool same =
-        std::all_of(runs.begin(), runs.end(), [&](const ReadRun& read) { return value(read) == value(runs.front()); });
+    const auto value = [&](const RunToCompare& read) { return read.facts.value(key, nlohmann::json::object()); };
+    const bool same = std::all_of(runs.begin(), runs.end(),
+                                  [&](const RunToCompare& read) { return value(read) == value(runs.front()); });
     if (same) continue;
     DifferentSetting setting{key, {}};
-    for (const ReadRun& read : runs) setting.values.push_back(value_text(key, read.facts));
+    for (const RunToCompare& read : runs) setting.values.push_back(value_text(key, read.facts));
     settings.push_back(std::move(setting));
   }
   return settings;
 }
 
-bool all_have_one(const std::vector<ReadRun>& runs, const char* key) {
-  return std::all_of(runs.begin(), runs.end(),
-                     [&](const ReadRun& read) { return text_at(read.facts, key) == text_at(runs.front().facts, key); });
+bool all_have_one(const std::vector<RunToCompare>& runs, const char* key) {
+  return std::all_of(runs.begin(), runs.end(), [&](const RunToCompare& read) {
+    return text_at(read.facts, key) == text_at(runs.front().facts, key);
+  });
 }
 
 // ---- pictures ---------------------------------------------------------------------------------------------------------
@@ -132,7 +134,7 @@ bool all_have_one(const std::vector<ReadRun>& runs, const char* key) {
 /// Pictures of x0: frames that lie in the run folders, or decoded.
 class Pictures {
  public:
-  Pictures(const CompareOptions& options, const std::vector<ReadRun>& runs)
+  Pictures(const CompareOptions& options, const std::vector<RunToCompare>& runs)
       : options_(options), runs_(runs), frames_fit_(all_have_one(runs, "decoder")) {
     if (!options.decoder.empty()) load(options.decoder);
   }
@@ -167,7 +169,7 @@ class Pictures {
   }
 
   const CompareOptions& options_;
-  const std::vector<ReadRun>& runs_;
+  const std::vector<RunToCompare>& runs_;
   const bool frames_fit_;
   std::string decoder_;
   std::optional<Bundle> bundle_;
@@ -202,9 +204,9 @@ std::vector<std::vector<std::optional<double>>> distances_of_pictures(const Comp
   return distances;
 }
 
-std::optional<Picture> final_picture(const ReadRun& read) { return picture_if_there(read.folder / "final.png"); }
+std::optional<Picture> final_picture(const RunToCompare& read) { return picture_if_there(read.folder / "final.png"); }
 
-std::vector<std::optional<double>> distances_of_final_pictures(const std::vector<ReadRun>& runs) {
+std::vector<std::optional<double>> distances_of_final_pictures(const std::vector<RunToCompare>& runs) {
   const auto first = final_picture(runs.front());
   std::vector<std::optional<double>> distances;
   for (size_t run = 1; run < runs.size(); ++run) {
@@ -228,7 +230,7 @@ const Estimate& nearest_to(const Estimate& point, const ComparedRun& run, Alignm
 }
 
 /// Steps of the first run, evenly chosen; of those that can be shown, if some can.
-std::vector<const Estimate*> columns_of(const std::vector<ReadRun>& runs, const Pictures& pictures) {
+std::vector<const Estimate*> columns_of(const std::vector<RunToCompare>& runs, const Pictures& pictures) {
   std::vector<const Estimate*> shown;
   for (const bool all : {false, true}) {
     for (const Estimate& estimate : runs.front().run.estimates) {
@@ -246,7 +248,7 @@ std::string label_of(const Estimate& estimate) {
   return "step " + std::to_string(estimate.step) + ", sigma " + rounded_text(noise_ratio(estimate.level), 3);
 }
 
-std::string sheet_of(const CompareOptions& options, const std::vector<ReadRun>& runs, Pictures& pictures) {
+std::string sheet_of(const CompareOptions& options, const std::vector<RunToCompare>& runs, Pictures& pictures) {
   const auto columns = columns_of(runs, pictures);
   const auto shown = [&](size_t run, size_t column) -> const Estimate& {
     return run == 0 ? *columns[column] : nearest_to(*columns[column], runs[run].run, options.alignment);
@@ -266,7 +268,7 @@ std::string sheet_of(const CompareOptions& options, const std::vector<ReadRun>& 
     if (auto picture = final_picture(runs[run])) row.cells.push_back({std::move(picture), "final.png"});
     rows.push_back(std::move(row));
   }
-  return contact_sheet(rows);
+  return png_of({.rows = std::move(rows)});
 }
 
 // ---- the end ----------------------------------------------------------------------------------------------------------
@@ -288,7 +290,7 @@ int compare(const CompareOptions& options) {
   for (const fs::path& file : {options.csv, options.sheet}) {
     if (!file.empty()) check_writable(file, options.overwrite);
   }
-  const std::vector<ReadRun> runs = read_runs(options.runs);
+  const std::vector<RunToCompare> runs = read_runs(options.runs);
   Pictures pictures(options, runs);
   CompareReport report{.runs = {},
                        .endings = {},
@@ -300,7 +302,7 @@ int compare(const CompareOptions& options) {
                        .pictures = {},
                        .final_pictures = distances_of_final_pictures(runs)};
   std::vector<ComparedRun> compared;
-  for (const ReadRun& read : runs) {
+  for (const RunToCompare& read : runs) {
     report.runs.push_back(read.folder);
     report.endings.push_back(ending_of(read));
     compared.push_back(read.run);

@@ -1,12 +1,13 @@
 #include "studies/compare_report.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <iomanip>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "base/json_null.h"
+#include "base/number_text.h"
 #include "base/text.h"
 
 namespace steplapse {
@@ -25,9 +26,9 @@ std::string step_text(const EstimateAt& at) {
   return text.str();
 }
 
-class Table {
+class CompareTable {
  public:
-  Table(const CompareReport& report, size_t columns) : report_(report), columns_(columns) {}
+  CompareTable(const CompareReport& report, size_t columns) : report_(report), columns_(columns) {}
 
   std::string text() {
     runs();
@@ -163,25 +164,9 @@ class Table {
   bool any_interpolated_ = false;
 };
 
-/// The shortest decimals that read back as the same double.
-std::string exact(const std::optional<double>& number) {
-  if (!number) return "";
-  char text[32];
-  return {text, std::to_chars(text, text + sizeof text, *number).ptr};
-}
-
-ordered_json or_null(const std::optional<double>& number) { return number ? ordered_json(*number) : ordered_json(); }
-ordered_json finite_or_null(double number) { return std::isfinite(number) ? ordered_json(number) : ordered_json(); }
-
 }  // namespace
 
-std::string rounded_text(double number, int digits) {
-  std::ostringstream text;
-  text << std::setprecision(digits) << number;
-  return text.str();
-}
-
-std::string compare_table(const CompareReport& report, size_t columns) { return Table(report, columns).text(); }
+std::string compare_table(const CompareReport& report, size_t columns) { return CompareTable(report, columns).text(); }
 
 std::string compare_csv(const CompareReport& report) {
   std::ostringstream out;
@@ -191,13 +176,13 @@ std::string compare_csv(const CompareReport& report) {
     for (size_t i = 0; i < points.size(); ++i) {
       const auto& [first, others] = points[i];
       const auto& at = others[other].at;
-      out << other + 2 << ',' << first.step << ',' << exact(first.level.timestep) << ','
-          << exact(noise_ratio(first.level)) << ',' << (at ? exact(at->step) : "") << ','
-          << (at ? std::to_string(at->is_interpolated) : "") << ',' << (at ? exact(others[other].distance) : "") << ','
-          << exact(report.pictures[i][other]) << '\n';
+      out << other + 2 << ',' << first.step << ',' << exact_text(first.level.timestep) << ','
+          << exact_text(noise_ratio(first.level)) << ',' << (at ? exact_text(at->step) : "") << ','
+          << (at ? std::to_string(at->is_interpolated) : "") << ',' << (at ? exact_text(others[other].distance) : "")
+          << ',' << exact_text(report.pictures[i][other]) << '\n';
     }
-    out << other + 2 << ",end,,,end,," << exact(report.comparison.ends[other]) << ','
-        << exact(report.final_pictures[other]) << '\n';
+    out << other + 2 << ",end,,,end,," << exact_text(report.comparison.ends[other]) << ','
+        << exact_text(report.final_pictures[other]) << '\n';
   }
   return out.str();
 }

@@ -30,9 +30,6 @@ struct CompareReport {
   std::vector<std::optional<double>> final_pictures;  ///< of each other run: the same of final.png
 };
 
-/// A number with so many significant digits.
-std::string rounded_text(double number, int digits);
-
 std::string compare_table(const CompareReport& report, size_t columns);
 std::string compare_csv(const CompareReport& report);   ///< a row for each point and other run
 std::string compare_json(const CompareReport& report);  ///< one object

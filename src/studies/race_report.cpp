@@ -1,13 +1,13 @@
 #include "studies/race_report.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <iomanip>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "base/number_text.h"
 #include "base/text.h"
 
 namespace steplapse {
@@ -19,16 +19,10 @@ bool is_stochastic(const Contender& contender) { return sampler_named(contender.
 
 // ---- the table --------------------------------------------------------------------------------------------------------
 
-constexpr int kNameWidth = 20, kNumberWidth = 7, kDistanceWidth = 11;
-
-std::string rounded(double number, int digits) {
-  std::ostringstream text;
-  text << std::setprecision(digits) << number;
-  return text.str();
-}
+constexpr int kNameWidth = 20, kCallsWidth = 7, kDistanceWidth = 11;
 
 /// A count: an integer, or to one decimal place where it is a mean.
-std::string count_text(double number) { return rounded(std::round(10 * number) / 10, 7); }
+std::string count_text(double number) { return rounded_text(std::round(10 * number) / 10, 7); }
 
 std::string seeds_text(const Race& race) {
   std::vector<uint64_t> seeds;
@@ -54,14 +48,15 @@ std::string reference_line(const RaceReport& report) {
   std::ostringstream text;
   text << "Reference: " << reference.sampler << ", " << counted(reference.calls_total, "call") << " in "
        << counted(reference.schedule.steps(), "step") << ". Its own error: latents "
-       << rounded(standings.reference_latents.mean, 3) << ", picture " << rounded(standings.reference_picture.mean, 3)
-       << ", which is its distance to itself with " << counted(report.race.doubled.calls_total, "call") << ".";
+       << rounded_text(standings.reference_latents.mean, 3) << ", picture "
+       << rounded_text(standings.reference_picture.mean, 3) << ", which is its distance to itself with "
+       << counted(report.race.doubled.calls_total, "call") << ".";
   return text.str();
 }
 
-class Table {
+class RaceTable {
  public:
-  Table(const RaceReport& report, size_t columns) : report_(report), columns_(columns) { out_ << std::left; }
+  RaceTable(const RaceReport& report, size_t columns) : report_(report), columns_(columns) { out_ << std::left; }
 
   std::string text() {
     out_ << folded(setting_line(report_)) << folded(reference_line(report_)) << '\n';
@@ -79,8 +74,8 @@ class Table {
  private:
   void heading() {
     cell("sampler", kNameWidth);
-    right("steps", kNumberWidth);
-    right("calls", kNumberWidth);
+    right("steps", kCallsWidth);
+    right("calls", kCallsWidth);
     for (const char* name : {"latents", "spread", "picture", "spread"}) right(name, kDistanceWidth);
     out_ << '\n';
   }
@@ -104,12 +99,12 @@ class Table {
     any_stochastic_ |= stochastic;
     any_too_near_ |= !standing.distinguishable;
     cell(contender(standing).sampler + (stochastic ? " ~" : ""), kNameWidth);
-    right(count_text(standing.steps), kNumberWidth);
-    right(count_text(standing.calls_total), kNumberWidth);
-    right((standing.distinguishable ? "" : "= ") + rounded(standing.latents.mean, 3), kDistanceWidth);
-    right(standing.latents.deviation ? rounded(*standing.latents.deviation, 2) : "-", kDistanceWidth);
-    right(rounded(standing.picture.mean, 3), kDistanceWidth);
-    right(standing.picture.deviation ? rounded(*standing.picture.deviation, 2) : "-", kDistanceWidth);
+    right(count_text(standing.steps), kCallsWidth);
+    right(count_text(standing.calls_total), kCallsWidth);
+    right((standing.distinguishable ? "" : "= ") + rounded_text(standing.latents.mean, 3), kDistanceWidth);
+    right(standing.latents.deviation ? rounded_text(*standing.latents.deviation, 2) : "-", kDistanceWidth);
+    right(rounded_text(standing.picture.mean, 3), kDistanceWidth);
+    right(standing.picture.deviation ? rounded_text(*standing.picture.deviation, 2) : "-", kDistanceWidth);
     out_ << '\n';
   }
 
@@ -123,7 +118,7 @@ class Table {
                 (lanes > 1 ? "Means of " + std::to_string(lanes) + " runs; spread is the standard deviation among them."
                            : std::string("One run each: more `seed` or prompts give a spread.")));
     if (any_too_near_) {
-      out_ << folded("= less than " + rounded(kDistinguishable, 2) +
+      out_ << folded("= less than " + rounded_text(kDistinguishable, 2) +
                      " times the reference's own error: can't be told apart from the reference, "
                      "nor from others with this mark; a `reference` of more calls can.");
     }
@@ -148,19 +143,6 @@ class Table {
 
 // ---- for programs -----------------------------------------------------------------------------------------------------
 
-/// The shortest decimals that read back as the same double.
-std::string exact(double number) {
-  char text[32];
-  return {text, std::to_chars(text, text + sizeof text, number).ptr};
-}
-
-/// A text as a CSV field in quotes (RFC 4180).
-std::string csv_text(const std::string& text) {
-  std::string quoted = "\"";
-  for (const char character : text) quoted += character == '"' ? std::string("\"\"") : std::string(1, character);
-  return quoted + "\"";
-}
-
 ordered_json spread_json(const Spread& spread) {
   return {{"mean", spread.mean}, {"deviation", spread.deviation ? ordered_json(*spread.deviation) : ordered_json()}};
 }
@@ -171,7 +153,7 @@ ordered_json calls_json(const Contender& contender) {
 
 }  // namespace
 
-std::string race_table(const RaceReport& report, size_t columns) { return Table(report, columns).text(); }
+std::string race_table(const RaceReport& report, size_t columns) { return RaceTable(report, columns).text(); }
 
 std::string race_csv(const RaceReport& report) {
   const Race& race = report.race;
@@ -184,9 +166,10 @@ std::string race_csv(const RaceReport& report) {
     const Distance& error = report.result.reference_errors[run.lane];
     out << contender.sampler << ',' << is_stochastic(contender) << ','
         << (contender.call_budget ? std::to_string(*contender.call_budget) : "") << ',' << run.calls_total << ','
-        << run.steps << ',' << csv_text(lane.prompt) << ',' << lane.recipe.seed << ',' << exact(run.distance.latents)
-        << ',' << exact(run.distance.picture) << ',' << race.reference.sampler << ',' << race.reference.calls_total
-        << ',' << exact(error.latents) << ',' << exact(error.picture) << '\n';
+        << run.steps << ',' << csv_text(lane.prompt) << ',' << lane.recipe.seed << ','
+        << exact_text(run.distance.latents) << ',' << exact_text(run.distance.picture) << ',' << race.reference.sampler
+        << ',' << race.reference.calls_total << ',' << exact_text(error.latents) << ',' << exact_text(error.picture)
+        << '\n';
   }
   return out.str();
 }

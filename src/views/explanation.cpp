@@ -3,15 +3,22 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <functional>
 #include <numbers>
 #include <stdexcept>
 
+#include "views/spectrum.h"
+
 namespace steplapse {
 
 double rms_of(const Tensor& x) { return x.to(at::kDouble).square().mean().sqrt().item<double>(); }
+
+std::optional<int64_t> holds_from(int64_t steps, const std::function<bool(int64_t)>& holds) {
+  int64_t first = steps + 1;
+  while (first > 1 && holds(first - 1)) --first;
+  return first <= steps ? std::optional(first) : std::nullopt;
+}
 
 double degrees_of(double cosine) { return std::acos(std::clamp(cosine, -1.0, 1.0)) * 180 / std::numbers::pi; }
 
@@ -19,40 +26,11 @@ namespace {
 
 // ---- settling
 
-/// The first step from which on `holds` holds to the end, from 1; none: not at the last one.
-std::optional<int64_t> holds_from(int64_t steps, const std::function<bool(int64_t)>& holds) {
-  int64_t first = steps + 1;
-  while (first > 1 && holds(first - 1)) --first;
-  return first <= steps ? std::optional(first) : std::nullopt;
-}
-
-/// The spatial frequencies of [C, h, w], as a share of the finest that its rows and columns can have.
-Tensor frequencies(const Tensor& image) {
-  const auto options = at::TensorOptions(at::kDouble);
-  const Tensor rows = at::fft_fftfreq(image.size(1), 0.5, options),
-               columns = at::fft_fftfreq(image.size(2), 0.5, options);
-  return (rows.square().unsqueeze(1) + columns.square().unsqueeze(0)).sqrt();
-}
-
-/// A band of frequencies: above `low`, up to `high`.
-struct Band {
-  const char* name;
-  double low, high;
-};
-constexpr std::array kBands{Band{"coarse form", 0, 0.25}, Band{"middle", 0.25, 0.5}, Band{"details", 0.5, 2}};
-
-Tensor power(const Tensor& image) { return at::fft_fft2(image).abs().square().sum(0); }
-
-std::optional<Settling> band_settling(const Band& band, const std::vector<Tensor>& images, const Tensor& end) {
-  constexpr double kRounding = 1e-9;
-  const Tensor radius = frequencies(end);
-  const Tensor inside = at::logical_and(radius > band.low + kRounding, radius <= band.high + kRounding);
-  const auto size = [&](const Tensor& image) {
-    return std::sqrt(power(image).masked_select(inside).sum().item<double>());
-  };
-  if (!inside.any().item<bool>() || size(end) == 0) return std::nullopt;
+std::optional<Settling> band_settling(size_t band, const std::vector<Tensor>& images, const Tensor& end) {
+  const auto size = [&](const Tensor& image) { return rms_by_band(image)[band]; };
+  if (size(end) == 0) return std::nullopt;
   const double near = kSettled * size(end);
-  return Settling{band.name, holds_from(std::ssize(images), [&](int64_t step) {
+  return Settling{kFrequencyBands[band].name, holds_from(std::ssize(images), [&](int64_t step) {
                     return size(images[static_cast<size_t>(step - 1)] - end) <= near;
                   })};
 }
@@ -159,7 +137,7 @@ std::optional<LeavingOut> leaving_out(const std::string& rule, const std::vector
 Settlings settlings_of(const std::vector<Tensor>& images, const Tensor& end, int64_t width, int64_t height) {
   if (images.empty()) throw std::invalid_argument("no images to compare");
   Settlings settlings{{colour_settling(images, end)}, last_region(images, end, width, height)};
-  for (const Band& band : kBands) {
+  for (size_t band = 1; band < kFrequencyBands.size(); ++band) {  // colours are measured otherwise
     if (auto settling = band_settling(band, images, end)) settlings.parts.push_back(std::move(*settling));
   }
   return settlings;

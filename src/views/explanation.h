@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -77,6 +78,9 @@ struct Explanation {
 Explanation explain(const History& history);
 
 double rms_of(const Tensor& x);
+
+/// The first step, from 1, from which on `holds` holds to the end; none: not at the last one.
+std::optional<int64_t> holds_from(int64_t steps, const std::function<bool(int64_t step)>& holds);
 
 /// The angle of a cosine, in degrees.
 double degrees_of(double cosine);

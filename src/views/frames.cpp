@@ -89,17 +89,16 @@ struct FrameWriter::Frames {
   bool decode_frame(const FrameRequest& request) {
     Frame frame{request.kind, request.step, file_of(request), {}, {}};
     const Stopwatch watch;
-    auto picture = this->picture(request, frame.change);
+    frame.picture = std::make_shared<const Picture>(picture(request, frame.change));
     frame.times.decode = watch.milliseconds();
-    workers.writing_.push([this, frame, texts = describe(request), picture = std::move(picture)] {
-      attempt([&] { return write_frame(frame, picture, texts); });
-    });
+    workers.writing_.push(
+        [this, frame, texts = describe(request)] { attempt([&] { return write_frame(frame, texts); }); });
     return true;
   }
 
-  bool write_frame(Frame frame, const Picture& picture, const std::vector<PngText>& texts) {
+  bool write_frame(Frame frame, const std::vector<PngText>& texts) {
     const Stopwatch encode_watch;
-    const auto png = encode_png(picture.rgb, picture.width, picture.height, texts);
+    const auto png = encode_png(frame.picture->rgb, frame.picture->width, frame.picture->height, texts);
     frame.times.encode = encode_watch.milliseconds();
     const Stopwatch write_watch;
     std::error_code ignored;  // write_whole reports why it failed

@@ -45,6 +45,7 @@ struct Frame {
   std::string file;  ///< relative to the run folder: frames/x0/0007.png
   FrameTimes times;
   std::optional<FrameChange> change;  ///< none where there was nothing to compare with, and for other kinds
+  std::shared_ptr<const Picture> picture = {};
 };
 
 /// The threads that make frames. Frames are decoded one at a time in the order of `submit`, so that the decoder's

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -19,12 +20,22 @@ struct Picture {
 /// @throws std::runtime_error  the image has NaN or infinity; the text begins with `what`
 Picture picture_of(const Tensor& image, const std::string& what);
 
+/// A smaller picture: each pixel is the mean of a square of `factor` times `factor`, or of what of it there is at the right
+/// and lower edge.
+Picture reduced(const Picture& picture, int64_t factor);
+
+/// How light each pixel is, [1, height, width], 0 to 255: Rec. 709's weights on the sRGB values as they stand.
+Tensor luminance_of(const Picture& picture);
+
 /// The change between two pictures of equal size.
 /// @param step  the step of the picture `before`
 FrameChange change_between(const Picture& before, const Picture& now, int64_t step);
 
 // The change as a picture. Its scale is fixed, so that frames of any two runs can be compared: a change of c, 0 to 255, is
 // at log2(1 + c) / 8. So small changes show beside large ones, and each eighth of the scale doubles 1 + c.
+
+/// The colour of a place from 0 to 1 on that scale: black, red, yellow, white.
+std::array<uint8_t, 3> heat_colour(double place);
 
 /// A heat map of the mean change of red, green and blue: black, red, yellow, white.
 Picture heat_map(const Picture& before, const Picture& now);

@@ -21,6 +21,7 @@ namespace {
 constexpr double kWidth = 720, kHeight = 360;  // of a plot, in pixels
 constexpr double kLeft = 80, kRight = 20, kTop = 40, kBottom = 55;
 constexpr double kLegend = 190, kLegendLine = 16;  // beside a plot of several series
+constexpr double kEnd = 5;                         // radius of a dot that marks a line's end
 constexpr double kTextSize = 12, kTitleSize = 15;
 
 struct Colour {
@@ -349,6 +350,9 @@ void draw_series(Canvas& canvas, const Plot& plot, const Plot::Series& series, c
   if (points.size() > 1) canvas.line(points, style.colour, 1.5, style.dashed);
   if (series.guide) return;
   for (const Point& point : points) canvas.dot(point, points.size() > 60 ? 1.2 : 2.5, style);
+  if (!series.ends || points.empty()) return;
+  canvas.dot(points.front(), kEnd, {style.colour, style.shape, true});
+  canvas.dot(points.back(), kEnd, style);
 }
 
 void draw_legend(Canvas& canvas, const Plot::Series& series, const Style& style, Point start) {

@@ -18,6 +18,7 @@ struct Plot {
     std::vector<double> x, y;         ///< of equal length
     std::vector<double> spread = {};  ///< half the height of each point's error bar, of x's length; empty: no bars
     bool dashed = false;              ///< with hollow dots
+    bool ends = false;                ///< its first dot is hollow and large, its last one large
     bool guide = false;               ///< a grey line without dots, to compare the others with
   };
   std::string title;

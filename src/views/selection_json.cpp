@@ -2,12 +2,12 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/json_null.h"
+
 namespace steplapse {
 namespace {
 
 using nlohmann::ordered_json;
-
-ordered_json or_null(const std::optional<int64_t>& step) { return step ? ordered_json(*step) : ordered_json(); }
 
 std::optional<int64_t> step_or_none(const nlohmann::json& value) {
   return value.is_null() ? std::nullopt : std::optional(value.get<int64_t>());

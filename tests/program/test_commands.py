@@ -17,6 +17,7 @@ COMMANDS = [
     "export",
     "explain",
     "compare",
+    "report",
     "race",
     "schedule",
     "samplers",
@@ -34,7 +35,8 @@ COMMANDS = [
 
 # Those that load a bundle, or its manifest.
 LOADING = {
-    *("generate", "resume", "branch", "replay", "render", "explain", "compare", "race", "schedule", "tokens", "model"),
+    *("generate", "resume", "branch", "replay", "render", "explain", "compare", "report", "race", "schedule"),
+    *("tokens", "model"),
 }
 
 

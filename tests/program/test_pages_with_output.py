@@ -18,7 +18,7 @@ def words(text: str) -> list[str]:
     return NUMBER.sub("N", text).split()
 
 
-@pytest.mark.parametrize("page", ["docs/why-steps-differ.md"])
+@pytest.mark.parametrize("page", ["docs/why-steps-differ.md", "docs/looking.md"])
 def test_commands_print_what_the_page_shows(page, tmp_path):
     blocks = BLOCK.findall((ROOT / page).read_text())
     assert blocks

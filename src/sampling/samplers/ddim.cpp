@@ -12,7 +12,7 @@ namespace {
 /// Denoising diffusion implicit models, with a share `eta` of fresh noise. Asks once per step; draws once per step
 /// where eta is above 0. Source: Song, Meng & Ermon 2021 (arXiv:2010.02502), eq. 12 and 16.
 /// @throws std::invalid_argument  when first resumed: as check_levels; eta outside 0 to 1
-Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
+Trajectory sample_ddim(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
   check_eta(options);
   const auto& levels = schedule.levels;
@@ -45,7 +45,7 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noi
 Sampler sampler_rows::ddim() {
   return {.name = "ddim",
           .label = "DDIM",
-          .start = sample,
+          .start = sample_ddim,
           .eta = 0,
           .ends_at_final_alpha = true,
           .aliases = {"diffusers:DDIMScheduler", "a1111:DDIM", "a1111:ddim", "comfyui:ddim"}};

@@ -10,7 +10,7 @@ namespace {
 /// Ancestral sampling between the schedule's levels, with the posterior's own variance (diffusers' "fixed_small").
 /// Draws once per step, except to sigma 0. Clipping x0 changes the noise that is left in x too. Source: Ho et al. 2020
 /// (arXiv:2006.11239), eq. 6 and 7.
-Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
+Trajectory sample_ddpm(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
   const auto& levels = schedule.levels;
   for (size_t i = 0; i + 1 < levels.size(); ++i) {
@@ -41,7 +41,7 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noi
 Sampler sampler_rows::ddpm() {
   return {.name = "ddpm",
           .label = "DDPM",
-          .start = sample,
+          .start = sample_ddpm,
           .fresh_noise = true,
           .aliases = {"diffusers:DDPMScheduler", "comfyui:ddpm"}};
 }

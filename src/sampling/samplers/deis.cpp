@@ -11,7 +11,7 @@ namespace {
 /// DEIS of order 2: takes eps as linear in log(sigma / alpha) through its last two values, and integrates it exactly.
 /// Draws nothing. Source: Zhang & Chen 2022 (arXiv:2204.13902), rho-AB-DEIS with polynomials in log rho (diffusers'
 /// "logrho").
-Trajectory sample(Tensor x, Schedule schedule, SamplerOptions, Noise) {
+Trajectory sample_deis(Tensor x, Schedule schedule, SamplerOptions, Noise) {
   check_levels(schedule);
   const auto& levels = schedule.levels;
   History eps(2);
@@ -37,8 +37,11 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions, Noise) {
 }  // namespace
 
 Sampler sampler_rows::deis() {
-  return {
-      .name = "deis", .label = "DEIS", .start = sample, .order = 2, .aliases = {"diffusers:DEISMultistepScheduler"}};
+  return {.name = "deis",
+          .label = "DEIS",
+          .start = sample_deis,
+          .order = 2,
+          .aliases = {"diffusers:DEISMultistepScheduler"}};
 }
 
 }  // namespace steplapse

@@ -10,7 +10,7 @@ namespace {
 /// step; draws as `euler` does. Source: Lu et al. 2022 (arXiv:2206.00927), algorithm 1, with the midpoint rule in place
 /// of its last line, and the churn of Karras et al. 2022 (arXiv:2206.00364), as in k-diffusion's sample_dpm_2. (Web UIs
 /// give it a schedule of one step more without the last level but one: ScheduleRequest::drops_penultimate.)
-Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
+Trajectory sample_dpm2(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
   const Path path(schedule);
   const auto& levels = schedule.levels;
@@ -35,7 +35,7 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noi
 Sampler sampler_rows::dpm2() {
   return {.name = "dpm2",
           .label = "DPM2",
-          .start = sample,
+          .start = sample_dpm2,
           .order = 2,
           .calls_per_step = 2,
           .churns = true,

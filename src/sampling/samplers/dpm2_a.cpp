@@ -10,7 +10,7 @@ namespace {
 /// Ancestral DPM2: a step of `dpm2` to below the next level, then fresh noise up to it. eta, draws and flow levels are
 /// as in `euler_a`. Asks twice per step. Source: k-diffusion's sample_dpm_2_ancestral; Lu et al. 2022
 /// (arXiv:2206.00927), algorithm 1.
-Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
+Trajectory sample_dpm2_a(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
   check_eta(options);
   const Path path(schedule);
@@ -36,7 +36,7 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noi
 Sampler sampler_rows::dpm2_a() {
   return {.name = "dpm2_a",
           .label = "DPM2 a",
-          .start = sample,
+          .start = sample_dpm2_a,
           .order = 2,
           .calls_per_step = 2,
           .eta = 1,

@@ -23,7 +23,7 @@ double factor_for(double error, double order) { return 1 + std::atan(std::pow(1 
 /// the tolerances. It uses only the range of the schedule, as `dpm_fast` does; the number of steps is known at the end.
 /// Three calls per step, and two more for each step tried again. eta and draws are as in `dpm_fast`. Source: Lu et al.
 /// 2022 (arXiv:2206.00927), appendix C, with the tolerances and the controller of k-diffusion's sample_dpm_adaptive.
-Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
+Trajectory sample_dpm_adaptive(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
   check_eta(options);
   const auto& levels = schedule.levels;
@@ -82,7 +82,7 @@ Sampler sampler_rows::dpm_adaptive() {
   return {
       .name = "dpm_adaptive",
       .label = "DPM adaptive",
-      .start = sample,
+      .start = sample_dpm_adaptive,
       .order = 3,
       .calls_per_step = 3,
       .eta = 0,

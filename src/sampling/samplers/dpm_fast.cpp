@@ -25,7 +25,7 @@ std::vector<int> orders_for(int64_t n) {
   return orders;
 }
 
-std::vector<SolverStep> make_steps(const Schedule& schedule) {
+std::vector<SolverStep> dpm_fast_steps(const Schedule& schedule) {
   const auto& levels = schedule.levels;
   const SolverRange range(levels);
   std::vector<SolverStep> steps;
@@ -51,11 +51,11 @@ std::vector<SolverStep> make_steps(const Schedule& schedule) {
 /// per step where eta is above 0, except at the end of the range. Source: Lu et al. 2022 (arXiv:2206.00927), section
 /// 3.4 and algorithm 2; eta is k-diffusion's (default 0; A1111 uses 1). (A1111 and ComfyUI spend all n calls above
 /// sigma 0 and show x there, with some noise left in it.)
-Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
+Trajectory sample_dpm_fast(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
   check_eta(options);
   const double lowest = noise_ratio(schedule.levels[SolverRange(schedule.levels).last]);
-  const std::vector<SolverStep> steps = make_steps(schedule);
+  const std::vector<SolverStep> steps = dpm_fast_steps(schedule);
   for (size_t i = 0; i < steps.size(); ++i) {
     const NoiseLevel from = steps[i].from, to = steps[i].to;
     const Prediction p = co_await predict(x, from);
@@ -84,7 +84,7 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noi
 Sampler sampler_rows::dpm_fast() {
   return {.name = "dpm_fast",
           .label = "DPM fast",
-          .start = sample,
+          .start = sample_dpm_fast,
           .order = 2,
           .eta = 0,
           .picks_levels = true,

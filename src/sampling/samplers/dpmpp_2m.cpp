@@ -10,7 +10,7 @@ namespace {
 
 /// DPM-Solver++(2M): extrapolates x0 from its last two values to the middle of the step. Asks once per step; draws
 /// nothing. Source: Lu et al. 2022 (arXiv:2211.01095), algorithm 2.
-Trajectory sample(Tensor x, Schedule schedule, SamplerOptions, Noise) {
+Trajectory sample_dpmpp_2m(Tensor x, Schedule schedule, SamplerOptions, Noise) {
   check_levels(schedule);
   const auto& levels = schedule.levels;
   History x0s(2);
@@ -40,7 +40,7 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions, Noise) {
 Sampler sampler_rows::dpmpp_2m() {
   return {.name = "dpmpp_2m",
           .label = "DPM++ 2M",
-          .start = sample,
+          .start = sample_dpmpp_2m,
           .order = 2,
           .usual_schedule = "karras",
           .aliases = {"diffusers:DPMSolverMultistepScheduler", "a1111:DPM++ 2M", "a1111:k_dpmpp_2m",

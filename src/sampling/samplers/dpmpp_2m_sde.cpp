@@ -16,7 +16,7 @@ enum class Variant { midpoint, heun };
 /// the variants are k-diffusion's, whose default is `midpoint`. (At eta 1 both variants are diffusers' sde-dpmsolver++
 /// of order 2 with the solver_type of that name.)
 template <Variant variant>
-Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
+Trajectory sample_dpmpp_2m_sde(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
   if (!(options.eta >= 0)) throw std::invalid_argument("eta must be 0 or more");
   const auto& levels = schedule.levels;
@@ -47,7 +47,7 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noi
 Sampler sampler_rows::dpmpp_2m_sde() {
   return {.name = "dpmpp_2m_sde",
           .label = "DPM++ 2M SDE",
-          .start = sample<Variant::midpoint>,
+          .start = sample_dpmpp_2m_sde<Variant::midpoint>,
           .order = 2,
           .eta = 1,
           .usual_schedule = "exponential",
@@ -58,7 +58,7 @@ Sampler sampler_rows::dpmpp_2m_sde() {
 Sampler sampler_rows::dpmpp_2m_sde_heun() {
   return {.name = "dpmpp_2m_sde_heun",
           .label = "DPM++ 2M SDE Heun",
-          .start = sample<Variant::heun>,
+          .start = sample_dpmpp_2m_sde<Variant::heun>,
           .order = 2,
           .eta = 1,
           .usual_schedule = "exponential",

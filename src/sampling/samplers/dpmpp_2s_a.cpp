@@ -10,7 +10,7 @@ namespace {
 /// Ancestral DPM-Solver++(2S): a step to below the next level, then fresh noise up to it. eta, draws and flow levels
 /// are as in `euler_a`. Asks twice per step. Source: Lu et al. 2022 (arXiv:2211.01095), algorithm 1 with r = 1/2;
 /// k-diffusion's sample_dpmpp_2s_ancestral.
-Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
+Trajectory sample_dpmpp_2s_a(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
   check_eta(options);
   const auto& levels = schedule.levels;
@@ -35,7 +35,7 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noi
 Sampler sampler_rows::dpmpp_2s_a() {
   return {.name = "dpmpp_2s_a",
           .label = "DPM++ 2S a",
-          .start = sample,
+          .start = sample_dpmpp_2s_a,
           .order = 2,
           .calls_per_step = 2,
           .eta = 1,

@@ -12,7 +12,7 @@ namespace {
 /// SDE-DPM-Solver++(3M): follows x0 with two derivatives from its last three values. eta and draws are as in
 /// `dpmpp_2m_sde`. Source: k-diffusion's sample_dpmpp_3m_sde, which extends Lu et al. 2022 (arXiv:2211.01095), section
 /// 5, by one value.
-Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
+Trajectory sample_dpmpp_3m_sde(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
   if (!(options.eta >= 0)) throw std::invalid_argument("eta must be 0 or more");
   const auto& levels = schedule.levels;
@@ -54,7 +54,7 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noi
 Sampler sampler_rows::dpmpp_3m_sde() {
   return {.name = "dpmpp_3m_sde",
           .label = "DPM++ 3M SDE",
-          .start = sample,
+          .start = sample_dpmpp_3m_sde,
           .order = 2,
           .eta = 1,
           .usual_schedule = "exponential",

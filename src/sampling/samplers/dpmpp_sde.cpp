@@ -12,7 +12,7 @@ namespace {
 /// alpha 0, and never to sigma 0. Source: k-diffusion's sample_dpmpp_sde (r = 1/2), after Lu et al. 2022
 /// (arXiv:2211.01095). (k-diffusion and diffusers' DPMSolverSDEScheduler draw from a Brownian tree with its own seed:
 /// other numbers of the same distribution.)
-Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
+Trajectory sample_dpmpp_sde(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
   check_eta(options);
   const Path path(schedule);
@@ -53,7 +53,7 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noi
 Sampler sampler_rows::dpmpp_sde() {
   return {.name = "dpmpp_sde",
           .label = "DPM++ SDE",
-          .start = sample,
+          .start = sample_dpmpp_sde,
           .order = 2,
           .calls_per_step = 2,
           .eta = 1,

@@ -33,7 +33,7 @@ Integrals integrate(double lower, double upper) {
 /// ER-SDE-Solver-3: solves a reverse-time SDE whose noise is given by phi(k) = k (exp(k^0.3) + 10), with k = sigma /
 /// alpha. Draws once per step where s_noise is above 0, except to sigma 0. Source: Cui et al. 2023 (arXiv:2309.06169),
 /// the third-order solver for variance preserving data, with the noise scale of ER SDE 5.
-Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
+Trajectory sample_er_sde(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
   const auto& levels = schedule.levels;
   History x0s(3);
@@ -74,7 +74,7 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noi
 Sampler sampler_rows::er_sde() {
   return {.name = "er_sde",
           .label = "ER SDE",
-          .start = sample,
+          .start = sample_er_sde,
           .order = 2,
           .fresh_noise = true,
           .aliases = {"comfyui:er_sde", "sd.cpp:er_sde"}};

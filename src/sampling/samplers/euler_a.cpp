@@ -9,7 +9,7 @@ namespace {
 /// step where eta is above 0, except to sigma 0. Source: Song et al. 2021 (arXiv:2011.13456), appendix F, for eta 1;
 /// k-diffusion's sample_euler_ancestral for eta (diffusers has only eta 1); ComfyUI's sample_euler_ancestral_RF for
 /// flow levels.
-Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
+Trajectory sample_euler_a(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
   check_eta(options);
   const auto& levels = schedule.levels;
@@ -28,7 +28,7 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noi
 Sampler sampler_rows::euler_a() {
   return {.name = "euler_a",
           .label = "Euler a",
-          .start = sample,
+          .start = sample_euler_a,
           .eta = 1,
           .aliases = {"k-diffusion:sample_euler_ancestral", "diffusers:EulerAncestralDiscreteScheduler",
                       "a1111:Euler a", "a1111:k_euler_a", "comfyui:euler_ancestral", "sd.cpp:euler_a"}};

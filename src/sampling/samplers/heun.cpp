@@ -6,7 +6,7 @@ namespace {
 
 /// Heun's method: an Euler step, made again with the mean of the slopes at its two ends. Asks twice per step; draws as
 /// `euler` does. Source: Karras et al. 2022 (arXiv:2206.00364), algorithm 2.
-Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
+Trajectory sample_heun(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
   const Path path(schedule);
   const auto& levels = schedule.levels;
@@ -30,7 +30,7 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noi
 Sampler sampler_rows::heun() {
   return {.name = "heun",
           .label = "Heun",
-          .start = sample,
+          .start = sample_heun,
           .order = 2,
           .calls_per_step = 2,
           .churns = true,

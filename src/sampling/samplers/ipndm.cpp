@@ -8,7 +8,7 @@ namespace {
 
 /// iPNDM: pseudo linear multistep (`pndm`) without the extra first call; the first steps use lower orders. Asks once
 /// per step; draws nothing. Source: Zhang & Chen 2022 (arXiv:2204.13902), which names it.
-Trajectory sample(Tensor x, Schedule schedule, SamplerOptions, Noise) {
+Trajectory sample_ipndm(Tensor x, Schedule schedule, SamplerOptions, Noise) {
   check_levels(schedule);
   const auto& levels = schedule.levels;
   std::deque<Tensor> past;  // eps, newest first
@@ -34,7 +34,7 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions, Noise) {
 Sampler sampler_rows::ipndm() {
   return {.name = "ipndm",
           .label = "IPNDM",
-          .start = sample,
+          .start = sample_ipndm,
           .order = 2,
           .aliases = {"diffusers:IPNDMScheduler", "comfyui:ipndm", "sd.cpp:ipndm"}};
 }

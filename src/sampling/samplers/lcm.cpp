@@ -10,7 +10,7 @@ namespace {
 /// Sampling of latent consistency models: the model's x0, then fresh noise up to the next level. Draws once per step,
 /// except to sigma 0. Source: Luo et al. 2023 (arXiv:2310.04378), multistep sampling, with the boundary conditions in
 /// the network's timestep.
-Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
+Trajectory sample_lcm(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
   const auto& levels = schedule.levels;
   for (size_t i = 0; i + 1 < levels.size(); ++i) {
@@ -37,7 +37,7 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noi
 Sampler sampler_rows::lcm() {
   return {.name = "lcm",
           .label = "LCM",
-          .start = sample,
+          .start = sample_lcm,
           .fresh_noise = true,
           .aliases = {"diffusers:LCMScheduler", "a1111:LCM", "a1111:k_lcm", "comfyui:lcm", "sd.cpp:lcm"}};
 }

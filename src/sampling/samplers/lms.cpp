@@ -31,7 +31,7 @@ double weight(const std::deque<Slope>& slopes, size_t j, double a, double b) {
 /// levels of much noise, their errors are small, and the order looks like 4 down to errors of about 1e-6. Source:
 /// k-diffusion's sample_lms, after Adams and Bashforth. The step to sigma 0 gives x0, as in ComfyUI. (k-diffusion and
 /// diffusers extrapolate there.)
-Trajectory sample(Tensor x, Schedule schedule, SamplerOptions, Noise) {
+Trajectory sample_lms(Tensor x, Schedule schedule, SamplerOptions, Noise) {
   check_levels(schedule);
   const Path path(schedule);
   const auto& levels = schedule.levels;
@@ -64,7 +64,7 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions, Noise) {
 Sampler sampler_rows::lms() {
   return {.name = "lms",
           .label = "LMS",
-          .start = sample,
+          .start = sample_lms,
           .order = 2,
           .aliases = {"k-diffusion:sample_lms", "diffusers:LMSDiscreteScheduler", "a1111:LMS", "a1111:k_lms",
                       "comfyui:lms"}};

@@ -10,7 +10,7 @@ namespace {
 /// formulas of Adams and Bashforth. The first step asks a second time at its end, as Heun's method does, so n steps
 /// take n + 1 calls. (diffusers lists that timestep twice.) Draws nothing. Source: Liu et al. 2022 (arXiv:2202.09778),
 /// eq. 9 and 12, without the Runge-Kutta steps.
-Trajectory sample(Tensor x, Schedule schedule, SamplerOptions, Noise) {
+Trajectory sample_pndm(Tensor x, Schedule schedule, SamplerOptions, Noise) {
   check_levels(schedule);
   const auto& levels = schedule.levels;
   std::deque<Tensor> past;  // eps, newest first
@@ -40,7 +40,7 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions, Noise) {
 Sampler sampler_rows::pndm() {
   return {.name = "pndm",
           .label = "PLMS",
-          .start = sample,
+          .start = sample_pndm,
           .order = 2,
           .ends_at_final_alpha = true,
           .aliases = {"diffusers:PNDMScheduler", "a1111:PLMS"}};

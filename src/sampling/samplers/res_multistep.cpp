@@ -11,7 +11,7 @@ namespace {
 /// RES, multistep: an exponential integrator that follows x0 with one derivative. Asks once per step; draws nothing.
 /// Source: Zhang et al. 2023 (arXiv:2308.02157), the second-order multistep scheme, which equals DPM-Solver++(2M) in
 /// k-diffusion's "heun" form.
-Trajectory sample(Tensor x, Schedule schedule, SamplerOptions, Noise) {
+Trajectory sample_res_multistep(Tensor x, Schedule schedule, SamplerOptions, Noise) {
   check_levels(schedule);
   const auto& levels = schedule.levels;
   History x0s(2);
@@ -40,7 +40,7 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions, Noise) {
 Sampler sampler_rows::res_multistep() {
   return {.name = "res_multistep",
           .label = "Res Multistep",
-          .start = sample,
+          .start = sample_res_multistep,
           .order = 2,
           .aliases = {"comfyui:res_multistep", "sd.cpp:res_multistep"}};
 }

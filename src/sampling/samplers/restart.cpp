@@ -38,7 +38,7 @@ void add_steps(std::vector<LevelStep>& all, const std::vector<NoiseLevel>& level
 }
 
 /// As many steps as the schedule has. A step that does not begin where the one before ended is a restart.
-std::vector<LevelStep> make_steps(const Schedule& schedule) {
+std::vector<LevelStep> restart_steps(const Schedule& schedule) {
   std::vector<NoiseLevel> levels = schedule.levels;
   std::vector<LevelStep> all;
   if (levels.front().alpha == 0) {  // no level can be placed between it and the next
@@ -73,10 +73,10 @@ std::vector<LevelStep> make_steps(const Schedule& schedule) {
 /// steps from 36 steps on. All steps together are the n of the schedule. Below 20 steps, and where the range has no
 /// such levels, it is `heun` on the schedule's levels. Draws once per restart. Source: Xu et al. 2023
 /// (arXiv:2306.14878), algorithm 1, with the choices of A1111's sampler "Restart".
-Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
+Trajectory sample_restart(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
   const Path path(schedule);
-  const std::vector<LevelStep> steps = make_steps(schedule);
+  const std::vector<LevelStep> steps = restart_steps(schedule);
   for (size_t i = 0; i < steps.size(); ++i) {
     const NoiseLevel from = steps[i].from, to = steps[i].to;
     if (i > 0 && noise_ratio(from) > noise_ratio(steps[i - 1].to)) {
@@ -102,7 +102,7 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noi
 Sampler sampler_rows::restart() {
   return {.name = "restart",
           .label = "Restart",
-          .start = sample,
+          .start = sample_restart,
           .order = 2,
           .calls_per_step = 2,
           .fresh_noise = true,

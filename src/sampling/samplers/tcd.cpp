@@ -27,7 +27,7 @@ NoiseLevel below(const Schedule& schedule, const NoiseLevel& level, double gamma
 /// fresh noise up to t, the timestep of the next level. `eta`, 0 to 1, is the paper's gamma, as in diffusers: 0 is
 /// `ddim`; 1 keeps only x0. Draws once per step where eta is above 0, except to sigma 0 or timestep 0. Source: Zheng et
 /// al. 2024 (arXiv:2402.19159), strategic stochastic sampling.
-Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
+Trajectory sample_tcd(Tensor x, Schedule schedule, SamplerOptions options, Noise noise) {
   check_levels(schedule);
   check_eta(options);
   const double gamma = options.eta;
@@ -52,8 +52,11 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions options, Noise noi
 }  // namespace
 
 Sampler sampler_rows::tcd() {
-  return {
-      .name = "tcd", .label = "TCD", .start = sample, .eta = 0.3, .aliases = {"diffusers:TCDScheduler", "sd.cpp:tcd"}};
+  return {.name = "tcd",
+          .label = "TCD",
+          .start = sample_tcd,
+          .eta = 0.3,
+          .aliases = {"diffusers:TCDScheduler", "sd.cpp:tcd"}};
 }
 
 }  // namespace steplapse

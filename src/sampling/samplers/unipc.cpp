@@ -31,7 +31,7 @@ Tensor correction(const History& x0s) {
 /// UniPC of order 2 with data prediction and B2(h) = exp(h) - 1: each answer first corrects the x that it was asked
 /// for, then predicts the next. Asks once per step; draws nothing. The last step is of order 1, as is diffusers'
 /// default. (Web UIs use order 3.) Source: Zhao et al. 2023 (arXiv:2302.04867), UniPC-2.
-Trajectory sample(Tensor x, Schedule schedule, SamplerOptions, Noise) {
+Trajectory sample_unipc(Tensor x, Schedule schedule, SamplerOptions, Noise) {
   check_levels(schedule);
   const auto& levels = schedule.levels;
   History x0s(3);
@@ -60,7 +60,7 @@ Trajectory sample(Tensor x, Schedule schedule, SamplerOptions, Noise) {
 Sampler sampler_rows::unipc() {
   return {.name = "unipc",
           .label = "UniPC",
-          .start = sample,
+          .start = sample_unipc,
           .order = 2,
           .aliases = {"diffusers:UniPCMultistepScheduler", "a1111:UniPC"}};
 }

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <limits>
 
 #include "steplapse/error.h"
@@ -14,7 +15,6 @@ using testing::ElementsAre;
 using testing::StrEq;
 using testing::ThrowsMessage;
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
 
 auto refuses(const std::string& message) { return ThrowsMessage<UsageError>(StrEq(message)); }
@@ -51,7 +51,7 @@ TEST(RealNumber, IsFiniteAndBetweenItsEnds) {
   EXPECT_EQ(real_number("--eta", "0", 0, 1), 0.0);
   EXPECT_EQ(real_number("--eta", "0.7", 0, 1), 0.7);
   EXPECT_EQ(real_number("--eta", "1e-3", 0, 1), 0.001);
-  EXPECT_EQ(real_number("--guidance-scale", "7.5", 0, kInfinity), 7.5);
+  EXPECT_EQ(real_number("--guidance-scale", "7.5", 0, INFINITY), 7.5);
 }
 
 TEST(RealNumber, SaysWhatWasWanted) {
@@ -60,7 +60,7 @@ TEST(RealNumber, SaysWhatWasWanted) {
                 refuses("--eta '" + text + "': expected a number from 0 to 1"));
   }
   for (const std::string text : {"nan", "inf", "-inf", "1e999", "-1"}) {
-    EXPECT_THAT([&] { real_number("--guidance-scale", text, 0, kInfinity); },
+    EXPECT_THAT([&] { real_number("--guidance-scale", text, 0, INFINITY); },
                 refuses("--guidance-scale '" + text + "': expected a number of 0 or more"));
   }
 }

@@ -5,6 +5,7 @@
 
 #include "model/tokenizer.h"
 #include "steplapse/error.h"
+#include "support/pieces.h"
 
 namespace steplapse {
 namespace {
@@ -66,13 +67,6 @@ Manifest::Tokenizer spec(int64_t pad = kEnd) {
 
 std::vector<Piece> pieces(std::string_view text, int64_t pad = kEnd) {
   return Tokenizer(spec(pad), {vocabulary().dump(), kMerges}).pieces(text);
-}
-
-template <class Member>
-auto each(const std::vector<Piece>& pieces, Member Piece::* member) {
-  std::vector<Member> values;
-  for (const Piece& piece : pieces) values.push_back(piece.*member);
-  return values;
 }
 
 auto texts(std::string_view text) { return each(pieces(text), &Piece::text); }

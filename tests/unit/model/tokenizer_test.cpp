@@ -7,6 +7,7 @@
 #include "model/bundle_folder.h"
 #include "steplapse/error.h"
 #include "support/bundle_maker.h"
+#include "support/pieces.h"
 #include "support/sentencepiece_model.h"
 
 namespace steplapse {
@@ -19,47 +20,40 @@ using ::testing::StrEq;
 using ::testing::ThrowsMessage;
 using namespace std::string_literals;
 
-Manifest::Tokenizer spec() { return {TokenizerKind::sentencepiece, {"tokenizer.model"}, 20, 1, 2, 40}; }
+Manifest::Tokenizer unigram_spec() { return {TokenizerKind::sentencepiece, {"tokenizer.model"}, 20, 1, 2, 40}; }
 
-std::vector<Piece> pieces(std::string_view text) { return Tokenizer(spec(), {kModel}).pieces(text); }
-
-template <class Member>
-auto each(const std::vector<Piece>& pieces, Member Piece::* member) {
-  std::vector<Member> values;
-  for (const Piece& piece : pieces) values.push_back(piece.*member);
-  return values;
-}
+std::vector<Piece> unigram_pieces(std::string_view text) { return Tokenizer(unigram_spec(), {kModel}).pieces(text); }
 
 TEST(Tokenizer, CutsAtTheGreatestScore) {
-  EXPECT_THAT(each(pieces("red apples"), &Piece::text),
+  EXPECT_THAT(each(unigram_pieces("red apples"), &Piece::text),
               ElementsAre(_ + "red", _ + "app", "le", "s"));  // app + le: -6, apple: -7
-  EXPECT_THAT(each(pieces("red apples"), &Piece::id), ElementsAre(3, 4, 5, 7));
-  EXPECT_THAT(pieces(""), IsEmpty());
+  EXPECT_THAT(each(unigram_pieces("red apples"), &Piece::id), ElementsAre(3, 4, 5, 7));
+  EXPECT_THAT(unigram_pieces(""), IsEmpty());
 }
 
 TEST(Tokenizer, SaysWhereAPieceStarts) {
-  EXPECT_THAT(each(pieces("red  apples"), &Piece::begin), ElementsAre(0, 3, 8, 10));
+  EXPECT_THAT(each(unigram_pieces("red  apples"), &Piece::begin), ElementsAre(0, 3, 8, 10));
 }
 
 TEST(Tokenizer, MarksWhatIsUnknown) {
-  const auto found = pieces("\u00e9 zz red");
+  const auto found = unigram_pieces("\u00e9 zz red");
   EXPECT_THAT(each(found, &Piece::id), ElementsAre(8, 10, 8, 0, 3));  // neighbours that are unknown are one piece
   EXPECT_THAT(each(found, &Piece::unknown), ElementsAre(false, false, false, true, false));
 }
 
 TEST(Tokenizer, TextThatLooksLikeAControlIsText) {
-  EXPECT_THAT(each(pieces("</s>"), &Piece::text), ElementsAre(_, "</", "s", ">"));
+  EXPECT_THAT(each(unigram_pieces("</s>"), &Piece::text), ElementsAre(_, "</", "s", ">"));
 }
 
 TEST(Tokenizer, RefusesWhatItDoesNotKnow) {
-  Manifest::Tokenizer other = spec();
+  Manifest::Tokenizer other = unigram_spec();
   other.kind = TokenizerKind::clip_bpe;
   EXPECT_THAT([&] { Tokenizer(other, {kModel}); },
               ThrowsMessage<BundleError>(StrEq("tokenizer of kind 'clip_bpe' has 1 file, expected 2")));
-  EXPECT_THAT([&] { Tokenizer(spec(), {"not a model"}); },
+  EXPECT_THAT([&] { Tokenizer(unigram_spec(), {"not a model"}); },
               ThrowsMessage<BundleError>(HasSubstr("tokenizer.model: not a sentencepiece model: ")));
-  EXPECT_THROW(Tokenizer(spec(), {""}), BundleError);
-  Manifest::Tokenizer two_files = spec();
+  EXPECT_THROW(Tokenizer(unigram_spec(), {""}), BundleError);
+  Manifest::Tokenizer two_files = unigram_spec();
   two_files.files.push_back("merges.txt");
   EXPECT_THROW(Tokenizer(two_files, {kModel, ""}), BundleError);
 }

@@ -19,7 +19,7 @@ Tokenizer tokenizer(int64_t room) {
   return {{TokenizerKind::sentencepiece, {"tokenizer.model"}, room + 2, 1, 2, 40}, {kModel}};
 }
 
-std::vector<PromptPart> parts(const std::string& prompt) {
+std::vector<PromptPart> parts_of(const std::string& prompt) {
   return parse_syntax(prompt, PromptSyntax::weights, "PROMPT").parts;
 }
 
@@ -38,7 +38,7 @@ std::vector<std::string> texts(const ChunkedPrompt& prompt) {
 }
 
 ChunkedPrompt dealt(const std::string& prompt, int64_t room, int64_t max_chunks) {
-  return chunked(tokenizer(room), parts(prompt), max_chunks);
+  return chunked(tokenizer(room), parts_of(prompt), max_chunks);
 }
 
 std::string reds(size_t count) {
@@ -55,7 +55,7 @@ std::string red_pieces(size_t count) {
 
 TEST(Chunks, APromptStandsBetweenBosAndEos) {
   const Tokenizer four = tokenizer(4);
-  const ChunkedPrompt prompt = chunked(four, parts("red (red:1.5)"), 1);
+  const ChunkedPrompt prompt = chunked(four, parts_of("red (red:1.5)"), 1);
   ASSERT_EQ(prompt.chunks.size(), 1u);
   EXPECT_THAT(ids_of(four.spec(), prompt.chunks[0]), ElementsAre(1, 3, 3, 2, 40, 40));
   EXPECT_THAT(weights_of(four.spec(), prompt.chunks[0]), ElementsAre(1, 1, 1.5f, 1, 1, 1));
@@ -65,14 +65,14 @@ TEST(Chunks, APromptStandsBetweenBosAndEos) {
 TEST(Chunks, BosAndEosMayBeMissing) {
   const Tokenizer bare({TokenizerKind::sentencepiece, {"tokenizer.model"}, 2, std::nullopt, std::nullopt, 40},
                        {kModel});
-  EXPECT_THAT(ids_of(bare.spec(), chunked(bare, parts("red"), 1).chunks[0]), ElementsAre(3, 40));
-  EXPECT_THAT(ids_of(bare.spec(), chunked(bare, parts(reds(3)), 1).chunks[0]), ElementsAre(3, 3));
+  EXPECT_THAT(ids_of(bare.spec(), chunked(bare, parts_of("red"), 1).chunks[0]), ElementsAre(3, 40));
+  EXPECT_THAT(ids_of(bare.spec(), chunked(bare, parts_of(reds(3)), 1).chunks[0]), ElementsAre(3, 3));
 }
 
 TEST(Chunks, AnEmptyPromptIsOneChunk) {
   const Tokenizer four = tokenizer(4);
   for (const char* text : {"", "  ", "()"}) {
-    const ChunkedPrompt prompt = chunked(four, parts(text), 3);
+    const ChunkedPrompt prompt = chunked(four, parts_of(text), 3);
     ASSERT_EQ(prompt.chunks.size(), 1u) << text;
   }
   EXPECT_THAT(ids_of(four.spec(), Chunk{}), ElementsAre(1, 2, 40, 40, 40, 40));
@@ -80,7 +80,7 @@ TEST(Chunks, AnEmptyPromptIsOneChunk) {
 
 TEST(Chunks, TensorsHaveARowAChunk) {
   const Tokenizer two = tokenizer(2);
-  const std::vector<Chunk> chunks = chunked(two, parts("red [red] red"), 2).chunks;
+  const std::vector<Chunk> chunks = chunked(two, parts_of("red [red] red"), 2).chunks;
   EXPECT_TRUE(
       at::equal(ids_tensor(two.spec(), chunks), at::tensor({1, 3, 3, 2, 1, 3, 2, 40}, at::kLong).view({1, 2, 4})));
   const Tensor weights = weights_tensor(two.spec(), chunks);
@@ -187,7 +187,7 @@ TEST(Chunks, PiecesAndWhatIsCutAreThePrompt) {
       all += text_of(chunk);
     }
     ASSERT_LE(found.chunks.size(), static_cast<size_t>(most)) << prompt;
-    ASSERT_EQ(letters(all + found.dropped_words), letters(steplapse::text_of(parts(prompt)))) << prompt;
+    ASSERT_EQ(letters(all + found.dropped_words), letters(steplapse::text_of(parts_of(prompt)))) << prompt;
     if (!found.dropped_words.empty()) {
       ASSERT_EQ(found.chunks.back().pieces.size(), static_cast<size_t>(room)) << prompt;
     }

@@ -14,7 +14,7 @@ using ::testing::IsEmpty;
 using ::testing::StrEq;
 using ::testing::ThrowsMessage;
 
-constexpr int64_t kGigabyte = 1'000'000'000;
+constexpr int64_t kOneGigabyte = 1'000'000'000;
 
 TEST(StepCost, AttentionGrowsWithTheCellsSquaredAndTheRestWithTheCells) {
   const auto seconds = [](double cells) { return 0.001 * cells + 0.00002 * cells * cells; };
@@ -58,13 +58,13 @@ TEST(StepCost, TimeIsSaidInAUnitThatFits) {
 }
 
 TEST(StepCost, MoreThanThereIsIsRefusedAndSwapIsWarnedOf) {
-  EXPECT_THAT(check_bytes("a step at 8x8", kGigabyte, kGigabyte, kGigabyte), IsEmpty());
+  EXPECT_THAT(check_bytes("a step at 8x8", kOneGigabyte, kOneGigabyte, kOneGigabyte), IsEmpty());
   EXPECT_THAT(
-      check_bytes("a step at 8x8", 3 * kGigabyte, kGigabyte, 4 * kGigabyte),
+      check_bytes("a step at 8x8", 3 * kOneGigabyte, kOneGigabyte, 4 * kOneGigabyte),
       ElementsAre("a step at 8x8 takes 3.0 GB of memory beside the weights or more, and 1.0 GB are free: it will "
                   "swap, which is slow; a smaller `size` needs less"));
   EXPECT_THAT(
-      [] { check_bytes("a step at 8x8", 3 * kGigabyte, kGigabyte, 2 * kGigabyte); },
+      [] { check_bytes("a step at 8x8", 3 * kOneGigabyte, kOneGigabyte, 2 * kOneGigabyte); },
       ThrowsMessage<MemoryError>(StrEq(
           "a step at 8x8 takes 3.0 GB of memory beside the weights or more, and 1.0 GB are free; a smaller `size` "
           "or a bundle exported with a smaller dtype needs less")));

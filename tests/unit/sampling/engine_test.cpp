@@ -17,11 +17,11 @@ using testing::HasSubstr;
 using testing::StrEq;
 using testing::ThrowsMessage;
 
-constexpr double kNoisy = 1.4, kClean = 0.1;
+constexpr double kFromAngle = 1.4, kToAngle = 0.1;
 
 Tensor start_of(uint64_t seed) { return Noise(Rng::cpu, seed).draw({1, 2, 3, 3}); }
 Trajectory ddim(uint64_t seed, int64_t steps) {
-  return sampler_named("ddim").start(start_of(seed), circle(steps, kNoisy, kClean), {}, {});
+  return sampler_named("ddim").start(start_of(seed), circle(steps, kFromAngle, kToAngle), {}, {});
 }
 
 /// Adds what it is conditioned on, and notes how many rows each call had.
@@ -66,7 +66,7 @@ TEST(Engine, AsksNoMoreAtOnceThanAllowed) {
 TEST(Engine, KeepsShapesApart) {
   Engine engine(gaussian_denoiser(1), PredictionType::epsilon);
   engine.add(ddim(1, 2), {});
-  engine.add(sampler_named("ddim").start(at::ones({1, 2, 6, 6}), circle(2, kNoisy, kClean), {}, {}), {});
+  engine.add(sampler_named("ddim").start(at::ones({1, 2, 6, 6}), circle(2, kFromAngle, kToAngle), {}, {}), {});
   const auto outcomes = engine.run();
   EXPECT_EQ(outcomes[0].latents.size(3), 3);
   EXPECT_EQ(outcomes[1].latents.size(3), 6);
@@ -137,7 +137,7 @@ TEST(Engine, AsksUncondOnlyInTheIntervalOfSteps) {
 
 // Above the low end and up to the high one.
 TEST(Engine, AsksUncondOnlyInTheIntervalOfSigmas) {
-  const auto& levels = circle(5, kNoisy, kClean).levels;
+  const auto& levels = circle(5, kFromAngle, kToAngle).levels;
   EXPECT_THAT(rows_of({.scale = 3, .sigma_low = noise_ratio(levels[3]), .sigma_high = noise_ratio(levels[1])}),
               ElementsAre(1, 2, 2, 1, 1));
 }
@@ -347,7 +347,7 @@ int advance(Trajectory& trajectory, int stops, int& alive) {
 
 /// For those that restart, as few steps as they do it in.
 Trajectory any_sampler(const Sampler& sampler, double eta, int& alive) {
-  Schedule schedule = circle(sampler.picks_levels ? 20 : 3, kNoisy, kClean);
+  Schedule schedule = circle(sampler.picks_levels ? 20 : 3, kFromAngle, kToAngle);
   schedule.levels.back() = {std::nullopt, 1, 0};
   for (int t = 0; t <= 10; ++t) schedule.alphas_cumprod.push_back(std::pow(std::cos(0.15 * t), 2));
   return sampler.start(counted(alive), schedule, {.eta = eta}, Noise(Rng::cpu, 1));

@@ -64,7 +64,7 @@ Schedule even_in_lambda(int64_t steps) {
 }
 
 /// Flow from pure noise to the image: sigma falls evenly from 1 to 0, and alpha = 1 - sigma rises from 0.
-Schedule flow(int64_t steps) {
+Schedule flow_levels(int64_t steps) {
   Schedule schedule;
   for (int64_t i = 0; i <= steps; ++i) {
     const double alpha = static_cast<double>(i) / static_cast<double>(steps);
@@ -125,7 +125,7 @@ struct Course {
 
 const std::vector<Course> kCourses{{"part of a circle", part_of_circle, PredictionType::sample},
                                    {"v-prediction from alpha 0", quarter_circle, PredictionType::v_prediction},
-                                   {"flow", flow, PredictionType::flow}};
+                                   {"flow", flow_levels, PredictionType::flow}};
 
 /// Steps as a watcher sees them.
 struct Notes : Watcher {

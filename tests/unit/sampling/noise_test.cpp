@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "sampling/philox.h"
+#include "support/tensor_values.h"
 
 namespace steplapse {
 namespace {
@@ -18,10 +19,6 @@ using testing::FloatNear;
 using testing::Pointwise;
 using testing::StrEq;
 using testing::ThrowsMessage;
-
-std::vector<float> values(const Tensor& tensor) {
-  return {tensor.const_data_ptr<float>(), tensor.const_data_ptr<float>() + tensor.numel()};
-}
 
 /// torch.randn on the CPU by the book, for n a multiple of 16: 24-bit uniform numbers of a Mersenne twister, turned by
 /// Box-Muller in groups of 8 radii and 8 angles.

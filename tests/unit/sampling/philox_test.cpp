@@ -10,6 +10,8 @@
 #include <numbers>
 #include <vector>
 
+#include "support/tensor_values.h"
+
 namespace steplapse {
 namespace {
 
@@ -17,10 +19,6 @@ using testing::FloatNear;
 using testing::Pointwise;
 
 using Words = std::array<uint32_t, 4>;
-
-std::vector<float> values(const Tensor& tensor) {
-  return {tensor.const_data_ptr<float>(), tensor.const_data_ptr<float>() + tensor.numel()};
-}
 
 uint64_t joined(uint32_t low, uint32_t high) { return uint64_t{high} << 32 | low; }
 

@@ -11,7 +11,6 @@
 #include <fstream>
 #include <future>
 #include <iterator>
-#include <limits>
 #include <mutex>
 #include <thread>
 
@@ -25,8 +24,6 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::StrEq;
 using testing::ThrowsMessage;
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 /// Frames of one colour: the decoder paints the request's one latent.
 class Frames : public testing::Test {
@@ -85,7 +82,7 @@ TEST_F(Frames, OfX0AreComparedWithTheOneBefore) {
   ASSERT_TRUE(written_[2].change && written_[4].change);
   EXPECT_EQ(written_[2].change->mean_abs, 255);
   EXPECT_EQ(written_[2].change->compared_step, 2);
-  EXPECT_EQ(written_[4].change->psnr, kInfinity);
+  EXPECT_EQ(written_[4].change->psnr, INFINITY);
   EXPECT_EQ(written_[4].change->compared_step, 5);
 }
 

@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <limits>
 
 namespace steplapse {
 namespace {
@@ -14,8 +13,6 @@ using testing::Each;
 using testing::ElementsAre;
 using testing::StrEq;
 using testing::ThrowsMessage;
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 /// An image of one colour, one pixel.
 Tensor pixel(double red, double green, double blue) {
@@ -44,10 +41,17 @@ TEST(PictureOf, GoesRowByRowWithItsColoursTogether) {
 }
 
 TEST(PictureOf, RefusesWhatIsNotFinite) {
-  for (const double value : {std::nan(""), kInfinity, -kInfinity}) {
+  for (const double value : {std::nan(""), HUGE_VAL, -HUGE_VAL}) {
     EXPECT_THAT([&] { picture_of(pixel(0, value, 0), "step 3, x0"); },
                 ThrowsMessage<std::runtime_error>(StrEq("step 3, x0: the decoded picture is not finite")));
   }
+}
+
+TEST(Luminance, IsThatOfEachPixel) {
+  const Tensor luminance = luminance_of({2, 1, {255, 0, 0, 10, 20, 30}});
+  EXPECT_EQ(luminance.sizes(), (std::vector<int64_t>{1, 1, 2}));
+  EXPECT_NEAR(luminance[0][0][0].item<double>(), 255 * 0.2126, 1e-9);
+  EXPECT_NEAR(luminance[0][0][1].item<double>(), 2.126 + 14.304 + 2.166, 1e-9);
 }
 
 Picture two_pixels(std::vector<uint8_t> rgb) { return {2, 1, std::move(rgb)}; }
@@ -72,7 +76,7 @@ TEST(Change, BetweenEqualPicturesIsInfinitePsnr) {
   const Picture picture = two_pixels({1, 2, 3, 4, 5, 6});
   const FrameChange change = change_between(picture, picture, 1);
   EXPECT_EQ(change.mean_abs, 0);
-  EXPECT_EQ(change.psnr, kInfinity);
+  EXPECT_EQ(change.psnr, INFINITY);
 }
 
 // A mean change of 1, 3, 15, 63, 255 is at 1, 2, 4, 6, 8 eighths of the scale.
