@@ -124,7 +124,7 @@ int run_film(const CLI::App&, FilmFlags& flags) {
 Command film_command() {
   return with_flags<FilmFlags>({.name = "film",
                                 .arguments = "RUN... FILE",
-                                .about = "Make a film of a run's steps, or of several side by side",
+                                .about = "Make a film of a run, or of several side by side",
                                 .group = CommandGroup::look,
                                 .exit_codes = {0, 1, 2, 3, 4, 5}},
                                add_flags, run_film);

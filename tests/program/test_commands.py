@@ -17,6 +17,7 @@ COMMANDS = [
     "export",
     "explain",
     "compare",
+    "film",
     "report",
     "race",
     "schedule",
