@@ -127,7 +127,7 @@ int run_sheet(const CLI::App& command, SheetFlags& flags) {
 Command sheet_command() {
   return with_flags<SheetFlags>({.name = "sheet",
                                  .arguments = "RUN FILE",
-                                 .about = "Draw the steps of runs beside each other, or when pixels settled",
+                                 .about = "Draw the steps of runs, or when each pixel settled",
                                  .group = CommandGroup::look,
                                  .exit_codes = {0, 1, 2, 3, 4, 5}},
                                 add_flags, run_sheet);

@@ -17,6 +17,9 @@ COMMANDS = [
     "export",
     "explain",
     "compare",
+    "sheet",
+    "spectrum",
+    "paths",
     "race",
     "schedule",
     "samplers",
@@ -34,7 +37,8 @@ COMMANDS = [
 
 # Those that load a bundle, or its manifest.
 LOADING = {
-    *("generate", "resume", "branch", "replay", "render", "explain", "compare", "race", "schedule", "tokens", "model"),
+    *("generate", "resume", "branch", "replay", "render", "explain", "compare", "sheet", "spectrum", "race"),
+    *("schedule", "tokens", "model"),
 }
 
 
