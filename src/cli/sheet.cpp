@@ -65,7 +65,7 @@ void add_flags(CLI::App& command, SheetFlags& flags) {
   const char* group = "Sheet";
   SheetOptions& options = flags.options;
   command.add_option("--runs", flags.others, "Rows of these runs too, each at its steps nearest to RUN's noise")
-      ->type_name("RUN...")
+      ->type_name("RUN")
       ->group(group);
   Binder bind(command, group, flags.readers);
   bind.with("--rows", "KINDS",
