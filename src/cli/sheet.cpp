@@ -65,7 +65,7 @@ void add_flags(CLI::App& command, SheetFlags& flags) {
   const char* group = "Sheet";
   SheetOptions& options = flags.options;
   command.add_option("--runs", flags.others, "Rows of these runs too, each at its steps nearest to RUN's noise")
-      ->type_name("RUN...")
+      ->type_name("RUN")
       ->group(group);
   Binder bind(command, group, flags.readers);
   bind.with("--rows", "KINDS",
@@ -127,7 +127,7 @@ int run_sheet(const CLI::App& command, SheetFlags& flags) {
 Command sheet_command() {
   return with_flags<SheetFlags>({.name = "sheet",
                                  .arguments = "RUN FILE",
-                                 .about = "Draw the steps of runs beside each other, or when pixels settled",
+                                 .about = "Draw the steps of runs, or when each pixel settled",
                                  .group = CommandGroup::look,
                                  .exit_codes = {0, 1, 2, 3, 4, 5}},
                                 add_flags, run_sheet);

@@ -19,6 +19,9 @@ COMMANDS = [
     "compare",
     "film",
     "report",
+    "sheet",
+    "spectrum",
+    "paths",
     "race",
     "schedule",
     "samplers",
@@ -36,8 +39,8 @@ COMMANDS = [
 
 # Those that load a bundle, or its manifest.
 LOADING = {
-    *("generate", "resume", "branch", "replay", "render", "explain", "compare", "report", "race", "schedule"),
-    *("tokens", "model"),
+    *("generate", "resume", "branch", "replay", "render", "explain", "compare", "film", "report", "sheet", "spectrum"),
+    *("race", "schedule", "tokens", "model"),
 }
 
 

@@ -151,6 +151,7 @@ def test_paths_are_numpys_principal_components(run, draw, apple, tensors, tmp_pa
     for row, (_, step), place in zip(rows, steps, places, strict=True):
         assert (float(row["first"]), float(row["second"])) == (step["first"], step["second"])
         assert (step["first"], step["second"]) == pytest.approx(tuple(place), abs=1e-5)
+    assert (tmp_path / "paths.svg").read_text().count('r="5"') == 4  # both ends of both runs
     words = " ".join(run("paths", apple, other).out.split())
     assert f"which carry {100 * shares[0]:.1f} % and {100 * shares[1]:.1f} % of the variance" in words
 

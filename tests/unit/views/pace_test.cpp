@@ -46,6 +46,7 @@ TEST(Spread, IsEvenInPlaces) {
 TEST(Spread, GivesEachColumnAStepOfItsOwn) {
   EXPECT_THAT(spread_evenly({0, 90, 91, 92, 100}, 4), ElementsAre(0, 1, 2, 4));
   EXPECT_THAT(spread_evenly({0, 97, 98, 99, 100}, 4), ElementsAre(0, 1, 2, 4));
+  EXPECT_THAT(spread_evenly({0, 1, 2, 3, 100}, 4), ElementsAre(0, 2, 3, 4));
   EXPECT_THAT(spread_evenly({0, 0, 0, 0}, 3), ElementsAre(0, 1, 3));
 }
 
