@@ -12,7 +12,7 @@ namespace steplapse {
 
 /// A run that a report is asked for.
 struct NamedRun {
-  fs::path folder;
+  std::filesystem::path folder;
   bool by_itself;  ///< whether the user named it, and not a folder that it is in
 };
 
