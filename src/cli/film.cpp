@@ -72,11 +72,11 @@ void add_picture_flags(Binder& bind, FilmOptions& options) {
 }
 
 void add_time_flags(CLI::App& command, Binder& bind, FilmTiming& timing, FilmPace& pace) {
-  bind("--fps", "X", "Pictures a second", timing.fps, number(0.1, 100))->default_str("10");
+  bind("--fps", "X", "Pictures a second", timing.fps, number(0.1, 60))->default_str("10");
   bind.with("--duration", "SECONDS", "How long the film is, holds too; in place of --fps",
             [&](const std::string& flag, const std::string& text) {
               if (command.count("--fps") > 0) throw UsageError("--fps and --duration both say how fast; leave one out");
-              timing.duration = real_number(flag, text, 0.01, 3600);
+              timing.duration = real_number(flag, text, 0.01, 600);
             });
   bind("--hold-first", "SECONDS", "How much longer the first picture stands", timing.hold_first, number(0, 60))
       ->default_str("0");

@@ -21,6 +21,10 @@
 #include "steplapse/error.h"
 
 namespace steplapse {
+
+/// Of a character, as CLIP's and GPT-2's expressions tell them apart.
+enum class CharacterKind { space, letter, number, symbol };
+
 namespace {
 
 using nlohmann::json;
@@ -34,13 +38,11 @@ constexpr std::string_view kWordEnd = "</w>";
 constexpr std::string_view kSpecial[] = {"<|startoftext|>", "<|endoftext|>"};
 constexpr std::string_view kContractions[] = {"'s", "'t", "'re", "'ve", "'m", "'ll", "'d"};
 
-enum class Kind { space, letter, number, symbol };
-
-Kind kind_of(UChar32 character) {
-  if (u_isUWhiteSpace(character)) return Kind::space;
-  if ((U_GET_GC_MASK(character) & U_GC_L_MASK) != 0) return Kind::letter;
-  if ((U_GET_GC_MASK(character) & U_GC_N_MASK) != 0) return Kind::number;
-  return Kind::symbol;
+CharacterKind kind_of(UChar32 character) {
+  if (u_isUWhiteSpace(character)) return CharacterKind::space;
+  if ((U_GET_GC_MASK(character) & U_GC_L_MASK) != 0) return CharacterKind::letter;
+  if ((U_GET_GC_MASK(character) & U_GC_N_MASK) != 0) return CharacterKind::number;
+  return CharacterKind::symbol;
 }
 
 std::string utf8(UChar32 character) {
@@ -125,7 +127,7 @@ struct ClipBpe::Vocabulary {
 /// A character after normalisation. `begin` is the byte of the prompt where the original character begins.
 struct ClipBpe::Character {
   UChar32 value;
-  Kind kind;
+  CharacterKind kind;
   size_t begin;
 
   using Span = std::span<const Character>;
@@ -173,7 +175,7 @@ struct ClipBpe::Character {
     for (const std::string_view word : kContractions) {
       if (starts_with(text, word)) return word.size();
     }
-    if (text[0].kind == Kind::number) return 1;
+    if (text[0].kind == CharacterKind::number) return 1;
     const auto end = std::find_if(text.begin(), text.end(), [&](const Character& c) { return c.kind != text[0].kind; });
     return static_cast<size_t>(end - text.begin());
   }
@@ -285,7 +287,7 @@ void ClipBpe::append_words(std::string_view text, size_t begin, std::vector<Piec
     // First by CLIP's expression, then by ByteLevel's, which has no special tokens.
     Character::Span part = rest.first(Character::first_word(rest, /*special=*/true));
     rest = rest.subspan(part.size());
-    if (part[0].kind == Kind::space) continue;  // of any length
+    if (part[0].kind == CharacterKind::space) continue;  // of any length
     while (!part.empty()) {
       const size_t size = Character::first_word(part, /*special=*/false);
       append_word(part.first(size), pieces);

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include "base/text.h"
 #include "steplapse/error.h"
 
@@ -22,7 +24,8 @@ std::vector<StepSpectrum> spectra(RunPictures& run, FrameKind kind, const Spectr
   for (const int64_t step : run.steps(kind)) {
     if (!options.at.empty() && !options.at.contains(step)) continue;
     const Tensor image = options.pictures.decoder ? luminance_of(run.picture(kind, step)) : run.latents(kind, step)[0];
-    spectra.push_back({kind, step, run.level(kind, step), spectrum_of(image), rms_by_band(image)});
+    spectra.push_back({kind, step, run.level(kind, step), spectrum_of(image),
+                       std::max(image.size(1), image.size(2)) / 2, rms_by_band(image)});
   }
   return spectra;
 }

@@ -26,6 +26,7 @@ struct StepSpectrum {
   int64_t step;
   NoiseLevel level;  ///< as RunPictures::level
   std::vector<SpectrumRing> rings;
+  int64_t finest;  ///< the highest frequency that rows and columns have; rings above it lie in corners
   std::array<double, kFrequencyBands.size()> bands;  ///< rms_by_band
 };
 

@@ -103,6 +103,7 @@ Plot::Series line_of(const StepSpectrum& spectrum) {
   Plot::Series line{
       .name = "step " + std::to_string(spectrum.step) + ", sigma " + sigma_text(spectrum.level), .x = {}, .y = {}};
   for (const SpectrumRing& ring : spectrum.rings) {
+    if (ring.frequency > spectrum.finest) break;  // a few waves in the corners, which would stretch the axes
     line.x.push_back(static_cast<double>(ring.frequency));
     line.y.push_back(ring.power);
   }

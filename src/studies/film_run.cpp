@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/number_text.h"
 #include "base/png_reader.h"
 #include "base/text.h"
 #include "runs/run_model.h"
 #include "steplapse/error.h"
-#include "studies/compare_report.h"
 #include "studies/comparison.h"
 #include "views/picture_text.h"
 

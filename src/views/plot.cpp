@@ -24,12 +24,12 @@ constexpr double kLegend = 190, kLegendLine = 16;  // beside a plot of several s
 constexpr double kEnd = 5;                         // radius of a dot that marks a line's end
 constexpr double kTextSize = 12, kTitleSize = 15;
 
-struct Colour {
+struct PlotColour {
   int red, green, blue;
 };
-constexpr Colour kInk{40, 40, 40}, kGuide{130, 130, 130}, kGrid{220, 220, 220};
+constexpr PlotColour kInk{40, 40, 40}, kGuide{130, 130, 130}, kGrid{220, 220, 220};
 // Okabe and Ito's colours, which people with any colour vision can distinguish.
-constexpr std::array<Colour, 7> kColours{
+constexpr std::array<PlotColour, 7> kColours{
     {{0, 114, 178}, {213, 94, 0}, {0, 158, 115}, {204, 121, 167}, {230, 159, 0}, {86, 180, 233}, {0, 0, 0}}};
 
 struct Point {
@@ -40,12 +40,12 @@ enum class Shape { circle, square, diamond };
 
 /// The look of a series. Series differ in colour first; once the colours are used up, in shape.
 struct Style {
-  Colour colour;
+  PlotColour colour;
   Shape shape;
   bool dashed;
 };
 Style style_of(const Plot::Series& series, size_t number) {
-  const Colour colour = series.guide ? kGuide : kColours[number % kColours.size()];
+  const PlotColour colour = series.guide ? kGuide : kColours[number % kColours.size()];
   return {colour, static_cast<Shape>(number / kColours.size() % 3), series.dashed};
 }
 
@@ -58,22 +58,22 @@ std::vector<Point> corners(Point centre, double radius, Shape shape) {
 
 // ---- canvases ---------------------------------------------------------------------------------------------------------
 
-class Canvas {
+class PlotCanvas {
  public:
-  virtual ~Canvas() = default;
-  virtual void line(const std::vector<Point>& points, Colour colour, double width, bool dashed = false) = 0;
+  virtual ~PlotCanvas() = default;
+  virtual void line(const std::vector<Point>& points, PlotColour colour, double width, bool dashed = false) = 0;
   virtual void dot(Point centre, double radius, const Style& style) = 0;  ///< hollow in a dashed style
   virtual void text(Point base, const std::string& text, double size, Anchor anchor, bool upwards) = 0;
 };
 
-class SvgCanvas : public Canvas {
+class SvgCanvas : public PlotCanvas {
  public:
   explicit SvgCanvas(double height) {
     out_ << "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"" << kWidth << "\" height=\"" << height
          << "\" viewBox=\"0 0 " << kWidth << ' ' << height
          << "\" font-family=\"sans-serif\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n";
   }
-  void line(const std::vector<Point>& points, Colour colour, double width, bool dashed) override {
+  void line(const std::vector<Point>& points, PlotColour colour, double width, bool dashed) override {
     out_ << "<polyline fill=\"none\" stroke=\"" << name(colour) << "\" stroke-width=\"" << width << '"';
     if (dashed) out_ << " stroke-dasharray=\"5 4\"";
     put(points);
@@ -106,7 +106,7 @@ class SvgCanvas : public Canvas {
     for (const Point& point : points) out_ << (&point == &points.front() ? "" : " ") << point.x << ',' << point.y;
     out_ << "\"/>\n";
   }
-  static std::string name(Colour colour) {
+  static std::string name(PlotColour colour) {
     std::ostringstream text;
     text << "rgb(" << colour.red << ',' << colour.green << ',' << colour.blue << ')';
     return text.str();
@@ -130,7 +130,7 @@ class SvgCanvas : public Canvas {
   std::ostringstream out_;
 };
 
-class PngCanvas : public Canvas {
+class PngCanvas : public PlotCanvas {
  public:
   explicit PngCanvas(double height)
       : surface_(cairo_image_surface_create(CAIRO_FORMAT_RGB24, static_cast<int>(kWidth), static_cast<int>(height)),
@@ -141,7 +141,7 @@ class PngCanvas : public Canvas {
     cairo_paint(cairo_.get());
     cairo_select_font_face(cairo_.get(), "sans-serif", CAIRO_FONT_SLANT_NORMAL, CAIRO_FONT_WEIGHT_NORMAL);
   }
-  void line(const std::vector<Point>& points, Colour colour, double width, bool dashed) override {
+  void line(const std::vector<Point>& points, PlotColour colour, double width, bool dashed) override {
     constexpr double kDashes[] = {5, 4};
     set(colour);
     cairo_new_path(cairo_.get());  // a text before leaves a current point, from which the line would start
@@ -158,7 +158,7 @@ class PngCanvas : public Canvas {
       for (const Point& point : corners(centre, radius, style.shape)) cairo_line_to(cairo_.get(), point.x, point.y);
       cairo_close_path(cairo_.get());
     }
-    set(style.dashed ? Colour{255, 255, 255} : style.colour);
+    set(style.dashed ? PlotColour{255, 255, 255} : style.colour);
     cairo_fill_preserve(cairo_.get());
     set(style.colour);
     cairo_set_line_width(cairo_.get(), 1.5);
@@ -196,7 +196,7 @@ class PngCanvas : public Canvas {
   }
 
  private:
-  void set(Colour colour) {
+  void set(PlotColour colour) {
     cairo_set_source_rgb(cairo_.get(), colour.red / 255.0, colour.green / 255.0, colour.blue / 255.0);
   }
 
@@ -315,7 +315,7 @@ struct Axes {
   double at_y(double value) const { return lower - y.share(value) * (lower - upper); }
 };
 
-void draw_axes(Canvas& canvas, const Plot& plot, const Axes& axes) {
+void draw_axes(PlotCanvas& canvas, const Plot& plot, const Axes& axes) {
   for (const double tick : plot.x.ticks.empty() ? axes.x.ticks() : plot.x.ticks) {
     canvas.line({{axes.at_x(tick), axes.upper}, {axes.at_x(tick), axes.lower}}, kGrid, 1);
     canvas.text({axes.at_x(tick), axes.lower + 16}, plain(tick), kTextSize, Anchor::middle, false);
@@ -331,7 +331,7 @@ void draw_axes(Canvas& canvas, const Plot& plot, const Axes& axes) {
   canvas.text({22, (axes.upper + axes.lower) / 2}, plot.y.label, kTextSize, Anchor::middle, true);
 }
 
-void draw_bar(Canvas& canvas, const Axes& axes, double x, double y, double spread, Colour colour) {
+void draw_bar(PlotCanvas& canvas, const Axes& axes, double x, double y, double spread, PlotColour colour) {
   constexpr double kCap = 3;
   const double middle = axes.at_x(x), top = axes.at_y(y + spread),
                foot = axes.at_y(std::max(y - spread, axes.y.lowest()));
@@ -340,7 +340,8 @@ void draw_bar(Canvas& canvas, const Axes& axes, double x, double y, double sprea
   if (y - spread > axes.y.lowest()) canvas.line({{middle - kCap, foot}, {middle + kCap, foot}}, colour, 0.7);
 }
 
-void draw_series(Canvas& canvas, const Plot& plot, const Plot::Series& series, const Style& style, const Axes& axes) {
+void draw_series(PlotCanvas& canvas, const Plot& plot, const Plot::Series& series, const Style& style,
+                 const Axes& axes) {
   std::vector<Point> points;
   for (size_t i = 0; i < series.x.size(); ++i) {
     if (!can_show(plot.x, series.x[i]) || !can_show(plot.y, series.y[i])) continue;
@@ -355,13 +356,13 @@ void draw_series(Canvas& canvas, const Plot& plot, const Plot::Series& series, c
   canvas.dot(points.back(), kEnd, style);
 }
 
-void draw_legend(Canvas& canvas, const Plot::Series& series, const Style& style, Point start) {
+void draw_legend(PlotCanvas& canvas, const Plot::Series& series, const Style& style, Point start) {
   canvas.line({start, {start.x + 24, start.y}}, style.colour, 1.5, style.dashed);
   if (!series.guide) canvas.dot({start.x + 12, start.y}, 2.5, style);
   canvas.text({start.x + 30, start.y + 4}, series.name, kTextSize, Anchor::start, false);
 }
 
-void draw(Canvas& canvas, const Plot& plot, double top) {
+void draw(PlotCanvas& canvas, const Plot& plot, double top) {
   const auto [x, y] = ranges_of(plot);
   const double right = kWidth - (has_legend(plot) ? kLegend : kRight);
   const Axes axes{x, y, kLeft, right, top + kTop, top + height_of(plot) - kBottom};

@@ -410,7 +410,7 @@ def test_what_makes_no_film_is_refused_in_one_line(refusal, apple, tmp_path):
     assert refusal(USAGE, apple, "a.gif", "--codec", "av1") == (
         "'a.gif': --codec av1 wants a name that ends in .mp4, .webm or .mkv"
     )
-    assert refusal(USAGE, apple, "a.png", "--fps", 0) == "--fps '0': expected a number from 0.1 to 100"
+    assert refusal(USAGE, apple, "a.png", "--fps", 0) == "--fps '0': expected a number from 0.1 to 60"
     assert refusal(USAGE, apple, "a.png", "--fps", 5, "--duration", 3) == (
         "--fps and --duration both say how fast; leave one out"
     )

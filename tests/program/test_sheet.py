@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 
 from harness import make_tiny_bundle
 
-DONE, USAGE, OUTPUT = 0, 2, 4
+DONE, USAGE, REFUSED, OUTPUT = 0, 2, 3, 4
 APPLE = ("red apple", "--seed", 3, "--sampler", "ddim", "--schedule", "trailing")
 WHITE = 255
 
@@ -234,7 +234,7 @@ def test_what_cannot_be_drawn_is_one_line_and_leaves_no_file(framed, bare, run, 
     many = ("--scale", 64, "--rows", ",".join(["x0"] * 40))
     assert "choose a smaller --scale, fewer --columns or fewer --rows" in refused(framed, "sheet.png", *many)
     assert "--decoder" in refused(bare, "sheet.png", "--decoder", "best")
-    assert "--model" in refused(bare, "sheet.png", "--model", "nowhere")
+    assert "--model" in refused(bare, "sheet.png", "--model", "nowhere", code=REFUSED)
     empty = tmp_path / "fonts.conf"
     empty.write_text("<fontconfig></fontconfig>")
     told = refused(framed, "sheet.png", code=OUTPUT, FONTCONFIG_FILE=str(empty))

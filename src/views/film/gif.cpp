@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <stdexcept>
 #include <string>
@@ -12,6 +13,7 @@ namespace steplapse {
 namespace {
 
 constexpr double kAnyRate = 50;          // ffmpeg has each picture once; how long it stands is written afterwards
+constexpr int64_t kLeastDelay = 2;       // hundredths of a second: browsers show 0 and 1 as 10
 constexpr size_t kDelayInBlock = 4;      // bytes before the delay in the block that goes before a picture
 constexpr size_t kLargestGif = 1 << 30;  // bytes
 
@@ -81,7 +83,7 @@ class Gif : public FilmEncoder {
 
   void add(const Picture& picture, double until) override {
     ffmpeg_.write(picture);
-    ends_.push_back(std::llround(until * 100));
+    ends_.push_back(std::max(std::lround(until * 100), (ends_.empty() ? 0 : ends_.back()) + kLeastDelay));
   }
 
   void finish() override {

@@ -12,6 +12,7 @@ namespace steplapse {
 namespace {
 
 constexpr double kLeastShare = 0.1;     // of the mean
+constexpr double kLeastTime = 0.02;     // seconds: browsers show a picture that stands for less much longer
 constexpr double kRounding = 1 + 1e-6;  // sigmas of schedules that are meant to be equal
 
 double mean_of(const std::vector<double>& numbers) {
@@ -59,7 +60,8 @@ std::vector<double> shares_with_between(const std::vector<double>& shares, int64
 }
 
 std::vector<double> ends_of(std::vector<double> shares, const FilmTiming& timing) {
-  const double time = time_of_pictures(shares.size(), timing), least = kLeastShare * mean_of(shares);
+  const double time = time_of_pictures(shares.size(), timing), mean_time = time / static_cast<double>(shares.size());
+  const double least = mean_of(shares) * std::clamp(kLeastTime / mean_time, kLeastShare, 1.0);
   for (double& share : shares) share = std::max(share, least);
   const double sum = std::accumulate(shares.begin(), shares.end(), 0.0);
   std::vector<double> ends;

@@ -24,7 +24,7 @@ std::vector<double> shares_by_change(const std::vector<double>& changes);
 /// Shares of the same pictures where `between` more stand between each and the next one.
 std::vector<double> shares_with_between(const std::vector<double>& shares, int64_t between);
 
-/// When each picture ends, in seconds. None stands less than a tenth of the mean time.
+/// When each picture ends, in seconds. None stands much less than a tenth of the mean time, or a fiftieth of a second.
 /// @param shares  of each picture, 0 or more
 /// @throws UsageError  `duration` leaves no time beside the holds
 std::vector<double> ends_of(std::vector<double> shares, const FilmTiming& timing);

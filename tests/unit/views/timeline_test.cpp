@@ -31,6 +31,8 @@ TEST(Timeline, APictureStandsATenthOfTheMeanAtLeast) {
   // The mean of 0 and 2 is 1, so the first has 0.1 of 2.1.
   EXPECT_THAT(ends_of({0, 2}, {.fps = 1, .hold_last = 0}), near({2 * 0.1 / 2.1, 2}));
   EXPECT_THAT(ends_of({0, 0}, {.fps = 1, .hold_last = 0}), near({1, 2}));
+  // A mean time of 0.02 s leaves nothing to take away.
+  EXPECT_THAT(ends_of({0, 2}, {.fps = 50, .hold_last = 0}), near({0.04 / 3, 0.04}));
 }
 
 TEST(Timeline, HoldsThatTakeAllOfTheDurationAreRefused) {
