@@ -2,7 +2,7 @@
 # Makes the figures again that the pages show of the program and of models/emoji-64, and puts each where it stands.
 #
 #   scripts/docs/refresh.sh                 all parts, about an hour on two cores
-#   scripts/docs/refresh.sh strip race      those parts alone
+#   scripts/docs/refresh.sh film race      those parts alone
 #   STEPLAPSE=build/dev/steplapse scripts/docs/refresh.sh ...    with another program than build/release/steplapse
 #
 # It needs what scripts/setup.sh test installs; evaluation and guidance need Debian's fonts-noto-color-emoji too. Speed
@@ -16,11 +16,6 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 place() { "$python" scripts/docs/place.py "$@"; }
-
-strip() { # half a minute
-  "$python" scripts/emoji/strip.py "$STEPLAPSE" docs/strip.png "red apple" "hot beverage" snowman octopus rocket
-  echo "docs/strip.png"
-}
 
 film() { # two minutes
   printf '%s\n' "red apple" "hot beverage" snowman octopus rocket >"$work/prompts"
@@ -99,7 +94,7 @@ report() { # a minute
   "$python" scripts/docs/report_screenshots.py "$STEPLAPSE" docs/images
 }
 
-all=(strip film films evaluation guidance race bits replays steps_differ looking theory report)
+all=(film films evaluation guidance race bits replays steps_differ looking theory report)
 parts=("$@")
 if (($# == 0)); then parts=("${all[@]}"); fi
 for part in "${parts[@]}"; do
