@@ -28,7 +28,7 @@ struct RaceFlags {
   RaceOptions options;
   Readers settings_readers, running_readers;
   std::vector<std::string> prompts;
-  std::string samplers, calls = "10,20,40", reference, seed = "0", count, csv, plot;
+  std::string samplers, calls = "10,20,40", reference, seed = "0", count, csv, plot, out;
 };
 
 void add_flags(CLI::App& command, RaceFlags& flags) {
@@ -61,6 +61,7 @@ void add_flags(CLI::App& command, RaceFlags& flags) {
   command.add_flag("--json", flags.options.json, "JSON in place of the table")->group(output);
   add(output, "--csv", flags.csv, "FILE", "Write a row for each sampler, number of calls, prompt and seed");
   add(output, "--plot", flags.plot, "FILE", "Draw distance over calls, as .svg or .png");
+  add(output, "--out", flags.out, "DIR", "Keep each run, the reference's too, in a folder of its own in DIR");
   command.add_flag("--overwrite", flags.options.overwrite, "Replace the files that are there")->group(output);
   const char* running = "Running";
   add_running_flags(command, running, flags.options.running, flags.running_readers);
@@ -128,11 +129,13 @@ const RaceOptions& options_of(const CLI::App& command, RaceFlags& flags) {
   for (const auto& [flag, file] : {std::pair("--csv", &flags.csv), std::pair("--plot", &flags.plot)}) {
     if (given(flag) && file->empty()) throw UsageError(std::string(flag) + " '': expected a file's name");
   }
-  if (options.overwrite && !given("--csv") && !given("--plot")) {
-    throw UsageError("--overwrite: without --csv and --plot no file is written");
+  if (given("--out") && flags.out.empty()) throw UsageError("--out '': expected a folder's name");
+  if (options.overwrite && !given("--csv") && !given("--plot") && !given("--out")) {
+    throw UsageError("--overwrite: without --csv, --plot and --out no file is written");
   }
   options.csv = flags.csv;
   options.plot = flags.plot;
+  options.out = flags.out;
   read(flags.running_readers);
   return options;
 }
@@ -149,7 +152,7 @@ Command race_command() {
                                 .about = "Compare samplers at an equal number of denoiser calls",
                                 .group = CommandGroup::experiments,
                                 .common = {"--samplers", "--calls", "--reference", "--seed", "--count", "--schedule",
-                                           "--csv", "--plot", "--json", "--model", "--device"},
+                                           "--csv", "--plot", "--out", "--json", "--model", "--device"},
                                 .exit_codes = kDrawingExitCodes},
                                add_flags, run_race);
 }

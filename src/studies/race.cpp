@@ -10,6 +10,7 @@
 #include <stdexcept>
 
 #include "base/text.h"
+#include "sampling/watchers.h"
 #include "steplapse/error.h"
 #include "studies/comparison.h"
 
@@ -42,14 +43,15 @@ struct LaneRun {
   const RaceLane* lane;
   Tensor latents = {};
   int64_t calls = 0, steps = 0;
+  Watcher* observing = nullptr;
 };
 
-Trajectory start_of(const Contender& contender, const RaceLane& lane) {
+Recipe recipe_of(const Contender& contender, const RaceLane& lane) {
   Recipe recipe = lane.recipe;
   recipe.sampler = contender.sampler;
   recipe.options = contender.options;
   recipe.schedule = contender.schedule;
-  return start(recipe);
+  return recipe;
 }
 
 [[noreturn]] void rethrow_naming(const LaneRun& run, const std::exception_ptr& error) {
@@ -63,8 +65,8 @@ Trajectory start_of(const Contender& contender, const RaceLane& lane) {
 }
 
 /// Runs all to their ends. The longest start first; otherwise they would go on alone once the others have ended.
-void run_together(std::vector<LaneRun>& runs, Denoiser denoiser, int64_t max_batch,
-                  const std::function<void()>& called) {
+void run_together(std::vector<LaneRun>& runs, Denoiser denoiser, int64_t max_batch, const std::function<void()>& called,
+                  RaceObserver* observer) {
   std::vector<LaneRun*> longest_first;
   for (LaneRun& run : runs) longest_first.push_back(&run);
   const auto length = [](const LaneRun* run) {
@@ -75,12 +77,16 @@ void run_together(std::vector<LaneRun>& runs, Denoiser denoiser, int64_t max_bat
 
   Engine engine(std::move(denoiser), runs.front().lane->recipe.prediction_type, max_batch);
   std::deque<RunCounter> counters;
+  std::deque<Watchers> watchers;
   for (const LaneRun* run : longest_first) {
     counters.emplace_back(run->contender->call_budget ? &called : nullptr);
-    engine.add(start_of(*run->contender, *run->lane), run->lane->guidance, &counters.back());
+    watchers.emplace_back().add(counters.back());
+    if (run->observing) watchers.back().add(*run->observing);
+    engine.add(start(recipe_of(*run->contender, *run->lane)), run->lane->guidance, &watchers.back());
   }
   engine.run([&](size_t i, const Outcome& outcome) {
     LaneRun& run = *longest_first[i];
+    if (run.observing && !outcome.error) observer->ended(run.observing, outcome);
     if (outcome.error) rethrow_naming(run, outcome.error);
     run.latents = outcome.latents;
     run.calls = counters[i].calls;
@@ -200,17 +206,19 @@ int64_t calls_in(const Race& race) {
 }
 
 RaceResult run_race(const Race& race, Denoiser denoiser, const RaceDecoder& decode, int64_t max_batch,
-                    const std::function<void()>& called) {
+                    const std::function<void()>& called, RaceObserver* observer) {
   std::vector<LaneRun> runs;  // by contender, then by lane; the reference and the doubled one last
   const auto add_runs = [&](const Contender& contender) {
     for (const RaceLane& lane : race.lanes) runs.push_back({&contender, &lane});
   };
+  const size_t lanes = race.lanes.size(), contenders = race.contenders.size();
   for (const Contender& contender : race.contenders) add_runs(contender);
   add_runs(race.reference);
   add_runs(race.doubled);
-  run_together(runs, std::move(denoiser), max_batch, called);
+  for (size_t i = 0; observer && i < (contenders + 1) * lanes; ++i)
+    runs[i].observing = observer->begun(recipe_of(*runs[i].contender, *runs[i].lane), i % lanes);
+  run_together(runs, std::move(denoiser), max_batch, called, observer);
 
-  const size_t lanes = race.lanes.size(), contenders = race.contenders.size();
   RaceResult result;
   std::vector<ReferenceResult> references;
   for (size_t lane = 0; lane < lanes; ++lane) {

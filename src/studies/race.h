@@ -73,13 +73,24 @@ struct RaceResult {
 /// Turns latents [1, C, h, w] into an image [1, 3, H, W] in [-1, 1], not clamped.
 using RaceDecoder = std::function<Tensor(const Tensor& latents)>;
 
+/// Is told of a race's runs, but for the doubled reference's.
+class RaceObserver {
+ public:
+  virtual ~RaceObserver() = default;
+  /// A run is to begin: by contender, then by lane; the reference's last. @return what watches it, or null
+  virtual Watcher* begun(const Recipe& recipe, size_t lane) = 0;
+  /// It is over. @param watcher  what `begun` returned, not null
+  virtual void ended(Watcher* watcher, const Outcome& outcome) = 0;
+};
+
 /// Runs all contenders and references in one engine, so that they share denoiser calls.
 /// @param max_batch  the most runs in one denoiser call, 1 or more
 /// @param called     called for each answer to a run that is not adaptive
+/// @param observer   null: nobody is told
 /// @throws Error  a run failed; the text names the run and the reason
 RaceResult run_race(
     const Race& race, Denoiser denoiser, const RaceDecoder& decode, int64_t max_batch = 16,
-    const std::function<void()>& called = [] {});
+    const std::function<void()>& called = [] {}, RaceObserver* observer = nullptr);
 
 /// How often run_race calls `called`.
 int64_t calls_in(const Race& race);

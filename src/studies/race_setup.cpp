@@ -21,6 +21,7 @@
 #include "steplapse/bundle.h"
 #include "steplapse/error.h"
 #include "studies/race_progress.h"
+#include "studies/race_record.h"
 #include "studies/race_report.h"
 
 namespace steplapse {
@@ -218,7 +219,8 @@ void stop_for_signal() {
   if (noted_signal() != 0) throw std::runtime_error("interrupted");
 }
 
-RaceResult run_on(const Bundle& bundle, const Race& race, std::optional<int64_t> max_batch, RaceProgress& progress) {
+RaceResult run_on(const Bundle& bundle, const Race& race, std::optional<int64_t> max_batch, RaceProgress& progress,
+                  RaceObserver* observer) {
   const RaceLane& lane = race.lanes.front();
   int64_t answers = 0;
   const int64_t of = calls_in(race);
@@ -233,12 +235,31 @@ RaceResult run_on(const Bundle& bundle, const Race& race, std::optional<int64_t>
         return bundle.decode("full", latents);
       },
       max_batch ? *max_batch : batch_that_fits(bundle, lane.recipe, lane.guidance),
-      [&] { progress.answered(++answers, of); });
+      [&] { progress.answered(++answers, of); }, observer);
 }
 
-void say_interrupted(RaceProgress& progress) {
+void say_interrupted(RaceProgress& progress, const std::filesystem::path& out) {
   progress.done();
-  std::cerr << "steplapse: interrupted; nothing is shown or written" << std::endl;
+  std::cerr << "steplapse: interrupted; "
+            << (out.empty() ? "nothing is shown or written"
+                            : "nothing is shown; the runs are in " + out.string() + " as far as they came")
+            << std::endl;
+}
+
+/// The doubled reference's run is not kept.
+int64_t kept_runs(const Race& race, size_t lanes) { return static_cast<int64_t>((race.contenders.size() + 1) * lanes); }
+
+/// @throws OutputError  something is there already
+/// @throws UsageError   the race has too many runs to keep
+void check_out(const RaceOptions& options, int64_t runs) {
+  if (runs > RaceRecord::kMostRuns)
+    throw UsageError("`out`: the race has " + std::to_string(runs) + " runs, and at most " +
+                     std::to_string(RaceRecord::kMostRuns) + " are kept; fewer `samplers`, `calls` or seeds will do");
+  std::error_code unreadable;
+  if (std::filesystem::exists(options.out, unreadable) && !options.overwrite &&
+      !std::filesystem::is_empty(options.out, unreadable))
+    throw OutputError(options.out.string() +
+                      ": is there already; name another `out`, or `overwrite` to replace its runs");
 }
 
 int race_reporting(const RaceOptions& options, RaceProgress& progress) {
@@ -252,6 +273,7 @@ int race_reporting(const RaceOptions& options, RaceProgress& progress) {
   RaceBuilder builder(manifest, asked);
   Race race = builder.race();
   const std::vector<Plan> plans = plan_lanes(manifest, asked, race.reference);
+  if (!options.out.empty()) check_out(options, kept_runs(race, plans.size()));
   // All is known to be right only now: where something is wrong, one line says so, without warnings before it.
   Warnings warnings([&](const std::string& text) { progress.warning(text); });
   warnings.add(builder.warnings());
@@ -259,7 +281,7 @@ int race_reporting(const RaceOptions& options, RaceProgress& progress) {
   warn_of_unknown_words(folder, plans, warnings);
 
   set_threads(options.running.threads);
-  std::optional<SignalWatch> watch(std::in_place, [&](int) { say_interrupted(progress); });
+  std::optional<SignalWatch> watch(std::in_place, [&](int) { say_interrupted(progress, options.out); });
   const Bundle bundle = load_bundle(std::move(folder), options.running.device, {});
   race.lanes = lanes_of(bundle, plans, warnings);
 
@@ -268,11 +290,15 @@ int race_reporting(const RaceOptions& options, RaceProgress& progress) {
   watch->give(options.running.grace);
   RaceResult result;
   try {
-    result = run_on(bundle, race, options.running.max_batch, progress);
+    std::optional<RaceRecord> record;
+    if (!options.out.empty())
+      record.emplace(bundle, plans, options, kept_runs(race, plans.size()),
+                     [&](const std::string& text) { progress.warning(text); });
+    result = run_on(bundle, race, options.running.max_batch, progress, record ? &*record : nullptr);
   } catch (const std::exception&) {
     if (noted_signal() == 0) throw;
     watch.reset();
-    say_interrupted(progress);
+    say_interrupted(progress, options.out);
     return exit_code_of_signal(noted_signal());
   }
   watch.reset();

@@ -24,6 +24,7 @@ struct RaceOptions {
   std::optional<Reference> reference;  ///< none: kRaceReference
   Settings settings;  ///< schedule, size, guidance and rng; its prompt, seed, sampler and steps are not used
   std::filesystem::path csv, plot;  ///< empty: not written
+  std::filesystem::path out;        ///< where each run's folder goes (race_record.h); empty: runs are not kept
   bool overwrite = false;
   bool json = false;  ///< prints JSON instead of the table
   RunningOptions running;
@@ -34,7 +35,8 @@ inline constexpr const char* kRaceReference = "dpmpp_2m";
 inline constexpr const char *kRaceSchedule = "karras", *kFlowRaceSchedule = "normal";
 
 /// Runs a race, prints the results on stdout and writes the requested files, each whole or not at all.
-/// @return the exit code: 0; or 130 or 143 where a signal ended the race, and then nothing is printed or written
+/// @return the exit code: 0; or 130 or 143 where a signal ended the race, and then nothing is printed or written but the
+///         runs in `out` as far as they came
 /// @throws Error, and what the network or the disk throws
 int race(const RaceOptions& options);
 

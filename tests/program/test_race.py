@@ -74,6 +74,43 @@ def test_distances_are_between_the_ends_of_runs_that_generate_makes(race, draw, 
         assert float(row["reference_latents_error"]) == pytest.approx(rms(doubled - latents) / rms(latents), rel=1e-2)
 
 
+def test_the_runs_that_are_kept_are_those_that_the_distances_are_of(race, run, tmp_path):
+    race("red apple", "--seed", "5,6", *FIELD, "--csv", "race.csv", "--out", "runs")
+    folders = sorted((tmp_path / "runs").iterdir())
+    facts = {folder: json.loads((folder / "run.json").read_text()) for folder in folders}
+    assert len(folders) == (3 * 2 + 1) * 2, "samplers, calls and the reference, from two seeds"
+
+    def ends(sampler: str, steps: int, seed: int) -> np.ndarray:
+        (folder,) = (
+            folder
+            for folder, fact in facts.items()
+            if (fact["sampler"], fact["steps"], fact["seed"]) == (sampler, steps, seed)
+        )
+        assert facts[folder]["ended"] == "done"
+        return load_file(folder / "final.safetensors")["latents"]
+
+    for row in rows_of(tmp_path / "race.csv"):
+        reference = ends("dpmpp_2m", 40, int(row["seed"]))
+        away = rms(ends(row["sampler"], int(row["steps"]), int(row["seed"])) - reference) / rms(reference)
+        assert float(row["latents_distance"]) == pytest.approx(away, rel=1e-5)
+    ended = run("report", "runs", "--out", "grid.html")
+    assert (ended.code, (tmp_path / "grid.html").read_text().count('<tr data-run="')) == (0, len(folders)), ended.err
+
+
+def test_a_race_keeps_no_runs_where_some_are_or_where_there_are_too_many(run, tmp_path):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "mine").write_text("mine")
+    ended = run("race", "x", *FIELD, "--out", "runs")
+    said = "steplapse: runs: is there already; name another --out, or --overwrite to replace its runs"
+    assert (ended.code, ended.lines()) == (OUTPUT, [said])
+    ended = run("race", "x", *FIELD, "--count", 100, "--out", "more")
+    assert (ended.code, ended.lines()[0]) == (
+        USAGE,
+        "steplapse: --out: the race has 700 runs, and at most 200 are kept; fewer --samplers, --calls or seeds will do",
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+
+
 def test_csv_has_a_row_for_each_sampler_calls_prompt_and_seed(race, tmp_path):
     race("red apple", 'a "hot", beverage', "--seed", "3,1", *FIELD, "--csv", "race.csv")
     rows = rows_of(tmp_path / "race.csv")
@@ -362,7 +399,10 @@ LEADING = "; a race needs one start for all, as karras, normal or trailing have"
             ["x", "--samplers", "euler", "--csv", "r.svg", "--plot", "r.svg"],
             "--csv and --plot both name r.svg; expected two files",
         ),
-        (["x", "--samplers", "euler", "--overwrite"], "--overwrite: without --csv and --plot no file is written"),
+        (
+            ["x", "--samplers", "euler", "--overwrite"],
+            "--overwrite: without --csv, --plot and --out no file is written",
+        ),
         (["x", "--samplers", "euler", "--steps", "3"], "unknown flag '--steps', "),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
