@@ -43,10 +43,8 @@ FilmKind kind_of(const std::string& flag, const std::string& text) {
   return text == "diff" ? FilmKind::diff : FilmKind::x0;
 }
 
-FilmPace pace_of(const std::string& flag, const std::string& text) {
-  choice_of(flag, text, {"step", "sigma", "change"});
-  if (text == "sigma") return FilmPace::sigma;
-  return text == "change" ? FilmPace::change : FilmPace::step;
+Pace pace_of(const std::string& flag, const std::string& text) {
+  return pace_named(choice_of(flag, text, {"step", "sigma", "change"}));
 }
 
 FilmLabel label_of(const std::string& flag, const std::string& text) {
@@ -71,7 +69,7 @@ void add_picture_flags(Binder& bind, FilmOptions& options) {
        as_it_is);
 }
 
-void add_time_flags(CLI::App& command, Binder& bind, FilmTiming& timing, FilmPace& pace) {
+void add_time_flags(CLI::App& command, Binder& bind, FilmTiming& timing, Pace& pace) {
   bind("--fps", "X", "Pictures a second", timing.fps, number(0.1, 60))->default_str("10");
   bind.with("--duration", "SECONDS", "How long the film is, holds too; in place of --fps",
             [&](const std::string& flag, const std::string& text) {

@@ -42,13 +42,13 @@ std::vector<double> places_of(const FilmRun& run, const FilmRun& leading, int64_
 
 std::vector<double> ends_for(const FilmRun& leading, const FilmOptions& options) {
   std::vector<double> shares(leading.ratios().size(), 1);
-  if (options.pace == FilmPace::sigma) shares = shares_by_sigma(leading.ratios());
-  if (options.pace == FilmPace::change) shares = shares_by_change(leading.changes());
+  if (options.pace == Pace::sigma) shares = shares_by_sigma(leading.ratios());
+  if (options.pace == Pace::change) shares = shares_by_change(leading.changes());
   return ends_of(shares_with_between(shares, options.between), options.timing);
 }
 
 double rate_of(const FilmOptions& options) {
-  const bool is_even = options.pace == FilmPace::step && !options.timing.duration;
+  const bool is_even = options.pace == Pace::step && !options.timing.duration;
   return is_even ? options.timing.fps : std::max(kFineRate, options.timing.fps);
 }
 

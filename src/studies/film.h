@@ -9,18 +9,18 @@
 #include "runs/options.h"
 #include "views/film/film_file.h"
 #include "views/film/timeline.h"
+#include "views/pace.h"
 
 namespace steplapse {
 
 enum class FilmKind { x0, xt, both, diff };
-enum class FilmPace { step, sigma, change };
 enum class FilmLabel { none, step, recipe };
 
 struct FilmOptions {
   std::vector<std::filesystem::path> runs;  ///< one or more, which stand side by side
   FilmFile file;
   FilmKind kind = FilmKind::x0;
-  FilmPace pace = FilmPace::step;
+  Pace pace = Pace::step;
   FilmLabel label = FilmLabel::none;
   FilmTiming timing;
   int64_t between = 0;           ///< pictures of interpolated x0 between two steps
