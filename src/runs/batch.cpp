@@ -47,12 +47,6 @@ Plan planned(const Manifest& manifest, const Options& options, const Request& re
   }
 }
 
-std::string numbered_folder(size_t run, const Plan& plan) {
-  char number[32];
-  std::snprintf(number, sizeof number, "%04zu-", run);
-  return number + slug(plan.prompt) + "-" + std::to_string(plan.recipe.seed);
-}
-
 // Thousands of runs may wait, so those that draw their start from the seed do so when they begin.
 
 void drop_drawn_noise(Recipe& recipe) {
@@ -359,6 +353,12 @@ int run_reporting(Options options, const Made& made, Progress& progress) {
 }
 
 }  // namespace
+
+std::string numbered_folder(size_t run, const Plan& plan) {
+  char number[32];
+  std::snprintf(number, sizeof number, "%04zu-", run);
+  return number + slug(plan.prompt) + "-" + std::to_string(plan.recipe.seed);
+}
 
 void check_decoder(const Manifest& manifest, const std::string& decoder) {
   if (manifest.decoders.contains(decoder)) return;

@@ -4,6 +4,7 @@
 #include <exception>
 #include <filesystem>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "base/warnings.h"
@@ -26,6 +27,9 @@ int run_batch(const Options& options,
               const std::function<void(const std::vector<std::filesystem::path>& folders)>& made = {});
 
 // What it is made of, for other commands that make runs.
+
+/// 0012-red-apple-7: the folder of one of several runs. @param run  its number, from 1
+std::string numbered_folder(size_t run, const Plan& plan);
 
 /// Does a command's work, and tells the progress how it fails. @return what `work` does
 int with_progress(const RunningOptions& running, const std::function<int(Progress&)>& work);
