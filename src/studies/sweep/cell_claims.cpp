@@ -20,9 +20,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Beyond the cells' bytes: one to probe with, one for who writes the results.
-constexpr size_t kProbed = 0, kResults = 1;
-
 std::string reason_of(int error) { return std::generic_category().message(error); }
 
 struct flock lock_of(size_t byte, short kind) {
@@ -97,7 +94,7 @@ CellClaims::CellClaims(const fs::path& sweep, size_t cells)
 }
 
 std::optional<std::string> CellClaims::why_locks_fail() const {
-  const size_t byte = cells_ + kProbed;
+  const size_t byte = cells_;  // beyond those of the cells
   int error = tried_lock(file_.number(), byte, F_WRLCK);
   if (error == EAGAIN || error == EACCES) return std::nullopt;  // another process probes just now, so they hold
   if (error == 0) {
@@ -125,6 +122,8 @@ uint8_t CellClaims::count(size_t cell) const {
 }
 
 bool CellClaims::claim(size_t cell) {
+  if (is_finished_elsewhere(cell))
+    return false;  // the cheaper question: on a network file system a lock is a round trip
   if (locks_ && !lock(cell)) return false;
   if (!is_finished_elsewhere(cell)) return true;
   release(cell);
@@ -141,15 +140,6 @@ void CellClaims::count_finished(size_t cell) {
   if (::pwrite(file_.number(), &next, 1, static_cast<off_t>(cell)) != 1)
     throw OutputError(path_.string() + ": cannot write: " + reason_of(errno));
 }
-
-void CellClaims::claim_results() {
-  struct flock lock = lock_of(cells_ + kResults, F_WRLCK);
-  while (locks_ && ::fcntl(file_.number(), F_SETLKW, &lock) != 0) {
-    if (errno != EINTR) throw OutputError(path_.string() + ": cannot lock: " + reason_of(errno));
-  }
-}
-
-void CellClaims::release_results() { unlock(cells_ + kResults); }
 
 std::vector<size_t> claimed_cells(const fs::path& sweep, size_t cells) {
   std::vector<size_t> claimed;

@@ -34,10 +34,6 @@ class CellClaims {
   bool is_finished_elsewhere(size_t cell) const;  ///< since this object was made
   void count_finished(size_t cell);               ///< of one that is claimed; before its release
 
-  /// Waits until no other process writes the sweep's results, and keeps them from it until the release.
-  void claim_results();
-  void release_results();
-
  private:
   bool lock(size_t byte) const;
   void unlock(size_t byte) const;

@@ -66,4 +66,12 @@ void CellStates::note_failed(FailedCell failed) {
   known_[failed.cell] = {0, std::move(failed.folder), "", std::move(failed.reason)};
 }
 
+std::vector<double> CellStates::times_written() const {
+  std::vector<double> times;
+  for (const auto& known : known_) {
+    if (known) times.push_back(known->written);
+  }
+  return times;
+}
+
 }  // namespace steplapse

@@ -36,6 +36,8 @@ class CellStates {
   std::vector<FailedCell> failed(const std::optional<Shard>& shard) const;
   void note_failed(FailedCell failed);
 
+  std::vector<double> times_written() const;  ///< of the rows of all settled cells, by cell
+
  private:
   struct Known {
     double written;

@@ -67,6 +67,7 @@ class SweepProgress : public Progress {
 /// @param json  what is said on stdout at the end is one object
 std::unique_ptr<SweepProgress> make_sweep_progress(ProgressMode mode, bool json);
 
+/// For scripts. Cells are numbered from 1 there, as run folders are.
 nlohmann::ordered_json json_of(const SweepEnd& end);
 
 /// 1:05 or 2:03:04.

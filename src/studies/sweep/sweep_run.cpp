@@ -183,15 +183,11 @@ class SweepRun {
             .seconds = since_start_.seconds(),
             .shard = shard_text()};
     end_.left = end_.cells - end_.made - end_.skipped - end_.failed.size() - end_.elsewhere;
-    if (noted_signal() == 0 && now.count(CellState::left, {}) == 0) write_results();
+    if (noted_signal() == 0 && now.count(CellState::left, {}) == 0) {
+      write_sweep_results(options_.out);
+      end_.results = options_.out / "results.csv";
+    }
     progress_.ended(end_);
-  }
-
-  void write_results() {
-    claims_->claim_results();
-    write_sweep_results(options_.out);
-    claims_->release_results();
-    end_.results = options_.out / "results.csv";
   }
 
   size_t cells_here() const {
