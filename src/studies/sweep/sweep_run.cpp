@@ -184,7 +184,7 @@ class SweepRun {
             .shard = shard_text()};
     end_.left = end_.cells - end_.made - end_.skipped - end_.failed.size() - end_.elsewhere;
     if (noted_signal() == 0 && now.count(CellState::left, {}) == 0) {
-      write_sweep_results(options_.out);
+      if (const std::string note = write_sweep_results(options_.out); !note.empty()) progress_.warning(note);
       end_.results = options_.out / "results.csv";
     }
     progress_.ended(end_);
