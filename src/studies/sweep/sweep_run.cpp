@@ -23,6 +23,7 @@
 #include "studies/sweep/cell_states.h"
 #include "studies/sweep/row_writer.h"
 #include "studies/sweep/scratch.h"
+#include "studies/sweep/sweep_changes.h"
 #include "studies/sweep/sweep_estimate.h"
 #include "studies/sweep/sweep_progress.h"
 #include "studies/sweep/sweep_results.h"
@@ -57,8 +58,9 @@ void put_plan(const SweepRunOptions& options) {
     write_whole(own, json_of(options.plan));
     fs::rename(own, file, unreadable);
   }
-  if (sha256_of(plan_in(options.out)) == sha256_of(options.plan)) return;
-  throw UsageError(options.out.string() + ": holds a sweep of another plan; name another `out`");
+  const std::string changes = changes_of(plan_in(options.out), options.plan);
+  if (!changes.empty())
+    throw UsageError(options.out.string() + ": holds another sweep: " + changes + "; name another `out`");
 }
 
 std::vector<std::string> decoders_in(const SweepPlan& plan) {
@@ -84,6 +86,9 @@ class SweepRun {
   int go() {
     survey_ = survey(options_.plan, folder_.manifest(), cells_, options_.running.max_batch != 1);
     if (options_.dry_run) return say_dry_run();
+    std::error_code unreadable;
+    if (!fs::exists(plan_file(options_.out), unreadable))
+      check_room(options_.out, survey_.bytes, free_bytes_at(options_.out));
     put_plan(options_);
     claims_.emplace(options_.out, options_.plan.cells());
     look_at_locks();
