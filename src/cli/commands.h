@@ -36,6 +36,7 @@ Command race_command();
 Command sweep_command();
 Command sweep_plan_command();
 Command sweep_run_command();
+Command sweep_status_command();
 Command branch_command();
 Command sweep_grid_command();
 Command sweep_summary_command();

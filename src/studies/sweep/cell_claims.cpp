@@ -122,6 +122,8 @@ uint8_t CellClaims::count(size_t cell) const {
 }
 
 bool CellClaims::claim(size_t cell) {
+  if (is_finished_elsewhere(cell))
+    return false;  // the cheaper question: on a network file system a lock is a round trip
   if (locks_ && !lock(cell)) return false;
   if (!is_finished_elsewhere(cell)) return true;
   release(cell);

@@ -81,6 +81,20 @@ void copy_whole(const fs::path& from, const fs::path& to) {
   if (error) fail_to_write(to, error.message());
 }
 
+namespace {
+
+void copy_or_nothing(const fs::path& from, const fs::path& to) {
+  try {
+    copy_whole(from, to);
+  } catch (const OutputError&) {
+    std::error_code ignored;
+    fs::remove_all(to, ignored);
+    throw;
+  }
+}
+
+}  // namespace
+
 void move_whole(const fs::path& from, const fs::path& to) {
   const fs::path part = to.parent_path() / (".moving-" + to.filename().string()),
                  old = to.parent_path() / (".old-" + to.filename().string());
@@ -88,7 +102,7 @@ void move_whole(const fs::path& from, const fs::path& to) {
   fs::create_directories(to.parent_path(), error);
   fs::remove_all(part, error);
   fs::rename(from, part, error);
-  if (error) copy_whole(from, part);
+  if (error) copy_or_nothing(from, part);
   fs::remove_all(old, error);
   fs::rename(to, old, error);  // there may be none
   error.clear();

@@ -103,6 +103,7 @@ class SweepCounting : public SweepProgress {
     say(beginning_line(start));
     for (const std::string& line : again_lines(start)) say(line);
   }
+  void say_line(const std::string& line) override { say(line); }
   void started(int64_t, const Plan&, const Manifest&, const std::filesystem::path&, int64_t) override {
     const std::lock_guard guard(mutex_);
     ++running_;
@@ -234,6 +235,7 @@ class SweepJson : public SweepProgress {
   void settled(const CellRow& row) override {
     ordered_json event{{"event", "cell"}};
     event.update(json_of(row));
+    event["cell"] = row.cell + 1;
     say(event);
   }
   void ended(const SweepEnd& end) override {
@@ -250,7 +252,7 @@ class SweepJson : public SweepProgress {
   ordered_json cell_of(int64_t run) {
     const std::lock_guard guard(mutex_);
     const auto found = cells_.find(run);
-    return found == cells_.end() ? ordered_json() : ordered_json(found->second);
+    return found == cells_.end() ? ordered_json() : ordered_json(found->second + 1);
   }
   void say(const ordered_json& event) {
     const std::lock_guard guard(mutex_);
@@ -293,7 +295,7 @@ std::string clock_text(double seconds) {
 ordered_json json_of(const SweepEnd& end) {
   ordered_json failed = ordered_json::array();
   for (const FailedCell& cell : end.failed)
-    failed.push_back({{"cell", cell.cell}, {"reason", cell.reason}, {"folder", cell.folder}});
+    failed.push_back({{"cell", cell.cell + 1}, {"reason", cell.reason}, {"folder", cell.folder}});
   return {{"folder", end.out.string()},
           {"cells", end.cells},
           {"made", end.made},

@@ -51,6 +51,7 @@ struct SweepEnd {
 class SweepProgress : public Progress {
  public:
   virtual void begins(const SweepStart&) {}
+  virtual void say_line(const std::string& /*line*/) {}    ///< for people
   virtual void taken(int64_t /*run*/, size_t /*cell*/) {}  ///< before anything else of the run
   virtual void settled(const CellRow&) {}                  ///< a cell that is made, failed or skipped
   virtual void made_elsewhere(size_t /*cells*/) {}         ///< those that are found to be
@@ -66,6 +67,7 @@ class SweepProgress : public Progress {
 /// @param json  what is said on stdout at the end is one object
 std::unique_ptr<SweepProgress> make_sweep_progress(ProgressMode mode, bool json);
 
+/// For scripts. Cells are numbered from 1 there, as run folders are.
 nlohmann::ordered_json json_of(const SweepEnd& end);
 
 /// 1:05 or 2:03:04.

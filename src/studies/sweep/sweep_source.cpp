@@ -47,20 +47,21 @@ std::optional<size_t> SweepSource::next_cell() {
     const size_t cell = order_.cell_at(place_++);
     if (places_.states[cell] != CellState::left || (shard && !shard->has(cell))) continue;
     if (places_.claims.claim(cell)) return cell;
-    held_.push_back(cell);
+    if (!is_made_elsewhere(cell)) held_.push_back(cell);
   }
-  for (size_t i = 0; i < held_.size(); ++i) {
-    const size_t cell = held_[i];
-    if (places_.claims.is_finished_elsewhere(cell)) {
-      held_.erase(held_.begin() + static_cast<ptrdiff_t>(i--));
-      places_.states.set(cell, CellState::made);
-      places_.progress.made_elsewhere(1);
-    } else if (places_.claims.claim(cell)) {
-      held_.erase(held_.begin() + static_cast<ptrdiff_t>(i));
-      return cell;
-    }
-  }
-  return std::nullopt;
+  std::erase_if(held_, [this](size_t cell) { return is_made_elsewhere(cell); });
+  const auto free = std::ranges::find_if(held_, [this](size_t cell) { return places_.claims.claim(cell); });
+  if (free == held_.end()) return std::nullopt;
+  const size_t cell = *free;
+  held_.erase(free);
+  return cell;
+}
+
+bool SweepSource::is_made_elsewhere(size_t cell) {
+  if (!places_.claims.is_finished_elsewhere(cell)) return false;
+  places_.states.set(cell, CellState::made);
+  places_.progress.made_elsewhere(1);
+  return true;
 }
 
 /// None where the cell is settled without a run.
@@ -99,12 +100,20 @@ void SweepSource::bring_home(const Running& running) const {
     move_whole(running.made_in, running.belongs_in);
 }
 
+/// What does not get home begins anew the next time.
+void SweepSource::bring_home_if_possible(const Running& running) const {
+  try {
+    bring_home(running);
+  } catch (const OutputError&) {
+  }
+}
+
 /// A cell that was cut has no row: it goes on the next time.
 void SweepSource::ended(int64_t run, const Summary& summary) {
   const std::lock_guard guard(mutex_);
   const Running running = running_.at(run);
+  if (summary.status == "interrupted") return bring_home_if_possible(running);
   bring_home(running);
-  if (summary.status == "interrupted") return;
   settle(row_of_run(running.cell, places_.options.out, running.belongs_in, summary.shared_calls));
   running_.erase(run);
   ++made_;
@@ -114,10 +123,7 @@ void SweepSource::failed(int64_t run, const Failure& failure) {
   const std::lock_guard guard(mutex_);
   const Running running = running_.at(run);
   running_.erase(run);
-  try {
-    bring_home(running);
-  } catch (const OutputError&) {  // its log would have said no more
-  }
+  bring_home_if_possible(running);
   settle(row_without_run(running.cell, "failed", failure.message, name_in(places_.options.out, running.belongs_in)));
 }
 

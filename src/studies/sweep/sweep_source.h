@@ -54,9 +54,11 @@ class SweepSource : public TaskSource {
     std::filesystem::path made_in, belongs_in;
   };
   std::optional<size_t> next_cell();
+  bool is_made_elsewhere(size_t cell);
   std::optional<Task> prepared(size_t cell);
   Task begun(size_t cell, Task task, bool goes_on);
   void bring_home(const Running& running) const;
+  void bring_home_if_possible(const Running& running) const;
   void settle(CellRow row);
 
   const SweepPlaces places_;

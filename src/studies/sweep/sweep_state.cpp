@@ -121,9 +121,9 @@ std::string state_table(const SweepState& state) {
 ordered_json json_of(const SweepState& state) {
   ordered_json running = ordered_json::array(), failed = ordered_json::array();
   for (const RunningCell& cell : state.running)
-    running.push_back({{"cell", cell.cell}, {"folder", cell.folder}, {"steps", cell.steps}});
+    running.push_back({{"cell", cell.cell + 1}, {"folder", cell.folder}, {"steps", cell.steps}});
   for (const FailedCell& cell : state.failed)
-    failed.push_back({{"cell", cell.cell}, {"folder", cell.folder}, {"reason", cell.reason}});
+    failed.push_back({{"cell", cell.cell + 1}, {"folder", cell.folder}, {"reason", cell.reason}});
   const auto maybe = [](const std::optional<double>& value) { return value ? ordered_json(*value) : ordered_json(); };
   return {{"folder", state.out.string()},
           {"cells", state.cells},
