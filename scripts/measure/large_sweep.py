@@ -3,8 +3,8 @@
 
 scripts/measure/large_sweep.py --program build/release/steplapse --cells 100000 --shards 4
 
-prints a table of docs/sweeps.md: seconds, those of CPU, and the most memory of the process. The folders are made in --work (default:
-a temporary one) and take 4 kB to 20 kB a cell, whatever the file system takes for small files.
+prints a table of docs/sweeps.md: seconds, those of CPU, and the most memory of the process. The folders are made in
+--work (default: a temporary one) and take 4 kB to 20 kB a cell, whatever the file system takes for small files.
 """
 
 import argparse
