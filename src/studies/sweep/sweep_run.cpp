@@ -81,10 +81,11 @@ class SweepRun {
       : options_(options),
         progress_(progress),
         folder_(options.running.model),
-        cells_(options.plan, folder_.manifest(), options.read_setting) {}
+        manifest_(folder_.manifest()),
+        cells_(options.plan, manifest_, options.read_setting) {}
 
   int go() {
-    survey_ = survey(options_.plan, folder_.manifest(), cells_, options_.running.max_batch != 1);
+    survey_ = survey(options_.plan, manifest_, cells_, options_.running.max_batch != 1);
     if (options_.dry_run) return say_dry_run();
     std::error_code unreadable;
     if (!fs::exists(plan_file(options_.out), unreadable))
@@ -157,7 +158,7 @@ class SweepRun {
   void make_cells() {
     rows_ = std::make_unique<RowWriter>(options_.out, RowsHeader{options_.shard, sha256_of(options_.plan)});
     if (!options_.scratch.empty()) scratch_ = std::make_unique<Scratch>(options_.scratch);
-    const std::string model_sha256 = folder_.manifest().sha256;
+    const std::string model_sha256 = manifest_.sha256;
     const Bundle bundle = load_for_runs(std::move(folder_), options_.running, decoders_in(options_.plan), progress_);
     say_what_is_to_do(bundle);
     source_ = std::make_unique<SweepSource>(
@@ -209,7 +210,7 @@ class SweepRun {
   /// Of the cells that are left, as far as the plan says it without their runs.
   int64_t steps_left() const {
     const CellOrder order(options_.plan);
-    const auto usual = static_cast<size_t>(folder_.manifest().defaults.steps);
+    const auto usual = static_cast<size_t>(manifest_.defaults.steps);
     int64_t steps = 0;
     for (size_t place = 0; place < order.size(); ++place) {
       const size_t cell = order.cell_at(place);
@@ -223,7 +224,8 @@ class SweepRun {
   SweepProgress& progress_;
   Warnings warnings_{[this](const std::string& text) { progress_.warning(text); }};
   const Stopwatch since_start_;
-  BundleFolder folder_;
+  BundleFolder folder_;      // until the bundle is loaded
+  const Manifest manifest_;  // its own: cells refer to it to the end
   const SweepCells cells_;
   SweepSurvey survey_;
   std::optional<CellClaims> claims_;
