@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import os
 import shutil
 import signal
 import sqlite3
@@ -22,8 +23,8 @@ from measure.bits import accept_files
 SWEEP = ("sweep", "red apple", "heart", "--steps", "2,4", "--sampler", "ddim,euler", "--out", "out")
 CELLS = 8
 # One call takes milliseconds: enough cells and steps to be in the middle of.
-LONG = ("sweep", "red apple", "--steps", "40,41,42", "--seed", "1..4", "--schedule", "trailing", "--out", "out")
-LONG_CELLS = 12
+LONG = ("sweep", "red apple", "--steps", "200,201,202", "--seed", "1..3", "--schedule", "trailing", "--out", "out")
+LONG_CELLS = 9
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # TorchScript is on its way out of PyTorch
 
@@ -148,12 +149,11 @@ def test_the_same_command_again_does_nothing(run, tmp_path):
 
 def test_one_that_was_killed_goes_on_and_nothing_is_lost_or_made_twice(begin, run, tmp_path):
     for kill in range(3):
-        process = begin(*LONG, "--max-batch", 4, "--progress", "json")
-        for _ in range(3):
-            event(process, "cell")
+        process = begin(*LONG, "--max-batch", 2, "--progress", "json")
+        event(process, "cell")
         process.kill()
         process.wait()
-        assert len(all_rows(tmp_path / "out")) >= 3 * (kill + 1)
+        assert kill < len(all_rows(tmp_path / "out")) < LONG_CELLS
     assert run(*LONG, "--max-batch", 4).code == 0
     assert_each_cell_is_made_once(tmp_path / "out", LONG_CELLS)
 
@@ -225,6 +225,20 @@ def test_another_plan_is_refused(run, tmp_path):
     assert other.code == 2 and other.err.startswith("steplapse: ") and "out" in other.err
 
 
+def let_compute(process, seconds: float):
+    """Until it has computed that much longer: then it is in the call that takes for ever."""
+
+    def computing_seconds() -> float:
+        with open(f"/proc/{process.pid}/stat") as file:
+            user, system = file.read().rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+    end = computing_seconds() + seconds
+    while computing_seconds() < end:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+
+
 class Lasting(torch.nn.Module):
     """Takes for ever at timestep 500, by attention over many tokens: a bundle's program may have no loop."""
 
@@ -245,8 +259,8 @@ def test_a_signal_in_a_call_that_lasts_ends_it_after_the_grace(begin, bundle_of,
     flags = ("--max-batch", 2, "--grace", 1, "--progress", "json", "--model", bundle_of(Lasting()))
     process = begin(*sweep, *flags)
     event(process, "cell_started")
-    while calls_in_logs(tmp_path / "out")[0] < 4:
-        time.sleep(0.05)
+    event(process, "cell_started")
+    let_compute(process, 2)
     process.send_signal(signal.SIGTERM)
     end = event(process, "sweep_done")
     assert process.wait(timeout=TIMEOUT) == 143
@@ -334,14 +348,12 @@ def test_a_cell_that_fails_is_told_and_the_others_go_on(run, bundle_of, tmp_path
 
 def test_status_tells_what_is_made_running_and_left(begin, run, tmp_path):
     process = begin(*LONG, "--max-batch", 2, "--progress", "json")
-    event(process, "cell")
+    event(process, "cell_started")
+    event(process, "cell_started")
+    process.send_signal(signal.SIGSTOP)  # it keeps its claims
     state = json.loads(run("sweep", "status", "out", "--json").out)
-    assert state["cells"] == LONG_CELLS and state["made"] >= 1
-    assert 1 <= len(state["running"]) <= 2
-    assert state["made"] + len(state["running"]) + state["left"] == LONG_CELLS
-    assert all(
-        (tmp_path / "out" / cell["folder"] / "run.sqlite").exists() for cell in state["running"] if cell["folder"]
-    )
+    assert (state["cells"], state["made"], state["left"]) == (LONG_CELLS, 0, LONG_CELLS - 2)
+    assert all((tmp_path / "out" / cell["folder"] / "run.sqlite").exists() for cell in state["running"])
     process.kill()
     process.wait()
     dead = run("sweep", "status", "out")
