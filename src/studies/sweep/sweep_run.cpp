@@ -81,10 +81,11 @@ class SweepRun {
       : options_(options),
         progress_(progress),
         folder_(options.running.model),
-        cells_(options.plan, folder_.manifest(), options.read_setting) {}
+        manifest_(folder_.manifest()),
+        cells_(options.plan, manifest_, options.read_setting) {}
 
   int go() {
-    survey_ = survey(options_.plan, folder_.manifest(), cells_, options_.running.max_batch != 1);
+    survey_ = survey(options_.plan, manifest_, cells_, options_.running.max_batch != 1);
     if (options_.dry_run) return say_dry_run();
     std::error_code unreadable;
     if (!fs::exists(plan_file(options_.out), unreadable))
@@ -224,6 +225,7 @@ class SweepRun {
   Warnings warnings_{[this](const std::string& text) { progress_.warning(text); }};
   const Stopwatch since_start_;
   BundleFolder folder_;
+  const Manifest manifest_;  // which stays when the folder goes into the bundle
   const SweepCells cells_;
   SweepSurvey survey_;
   std::optional<CellClaims> claims_;
