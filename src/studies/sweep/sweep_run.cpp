@@ -17,7 +17,6 @@
 #include "base/wording.h"
 #include "model/bundle_folder.h"
 #include "runs/batch.h"
-#include "runs/step_cost.h"
 #include "steplapse/error.h"
 #include "studies/sweep/cell_claims.h"
 #include "studies/sweep/cell_states.h"
@@ -150,15 +149,15 @@ class SweepRun {
     check_room(options_.out, static_cast<int64_t>(left * static_cast<double>(survey_.bytes)), room);
     if (options_.running.progress == ProgressMode::none || options_.running.progress == ProgressMode::json) return;
     const double seconds = left * estimated_seconds(bundle, survey_, cells_);
-    const auto lines = survey_lines(options_.plan, survey_, room, std::nullopt, bundle.device());
-    for (const std::string& line : lines) progress_.say_line(worded(line));
-    progress_.say_line(rough_time(seconds) + " on " + bundle.device());
+    for (const std::string& line : survey_lines(options_.plan, survey_, room, std::nullopt, bundle.device()))
+      progress_.say_line(worded(line));
+    progress_.say_line(time_text(seconds) + (left < 1 ? " for what is left" : "") + " on " + bundle.device());
   }
 
   void make_cells() {
     rows_ = std::make_unique<RowWriter>(options_.out, RowsHeader{options_.shard, sha256_of(options_.plan)});
     if (!options_.scratch.empty()) scratch_ = std::make_unique<Scratch>(options_.scratch);
-    const std::string model_sha256 = folder_.manifest().sha256;
+    const std::string model_sha256 = manifest_.sha256;
     const Bundle bundle = load_for_runs(std::move(folder_), options_.running, decoders_in(options_.plan), progress_);
     say_what_is_to_do(bundle);
     source_ = std::make_unique<SweepSource>(
@@ -210,7 +209,7 @@ class SweepRun {
   /// Of the cells that are left, as far as the plan says it without their runs.
   int64_t steps_left() const {
     const CellOrder order(options_.plan);
-    const auto usual = static_cast<size_t>(folder_.manifest().defaults.steps);
+    const auto usual = static_cast<size_t>(manifest_.defaults.steps);
     int64_t steps = 0;
     for (size_t place = 0; place < order.size(); ++place) {
       const size_t cell = order.cell_at(place);
@@ -224,8 +223,8 @@ class SweepRun {
   SweepProgress& progress_;
   Warnings warnings_{[this](const std::string& text) { progress_.warning(text); }};
   const Stopwatch since_start_;
-  BundleFolder folder_;
-  const Manifest manifest_;  // which stays when the folder goes into the bundle
+  BundleFolder folder_;      // until the bundle is loaded
+  const Manifest manifest_;  // its own: cells refer to it to the end
   const SweepCells cells_;
   SweepSurvey survey_;
   std::optional<CellClaims> claims_;
