@@ -177,7 +177,7 @@ class Surveyor {
   std::map<std::string, Questions> questions_;
   std::map<std::string, std::vector<Asker>> groups_;
   std::map<std::string, Asked> together_;
-  int64_t made_up_left_ = 100'000;  // questions that are asked of the made-up network, a few seconds
+  int64_t made_up_left_ = 40'000;  // questions that are asked of the made-up network: some seconds
 };
 
 }  // namespace

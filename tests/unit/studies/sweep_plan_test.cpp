@@ -159,7 +159,7 @@ TEST(SweepChanges, SayWhichAxesAndWhichCellDiffer) {
   asked.axes[0] = axis("steps", {"5", "10", "20", "30"});
   EXPECT_THAT(changes_of(there, asked),
               StartsWith("eta is 0 there and 1 here; steps is 5,10,20 there and 5,10,20,30 here; "
-                         "cell 1 is "));
+                         "the first that differs is cell 1 "));
   asked = there;
   std::swap(asked.axes[0], asked.axes[1]);
   EXPECT_THAT(changes_of(there, asked),
