@@ -80,16 +80,25 @@ TEST(Text, IsCutWhereItGetsLong) {
   EXPECT_EQ(in_quotes(std::string(1'000'000, 'x')), std::string("'").append(80, 'x').append("…'"));
 }
 
+std::string heard_by_a_shell(const std::string& word) {
+  FILE* shell = popen(("printf %s " + word).c_str(), "r");
+  std::string heard(64, '\0');
+  heard.resize(fread(heard.data(), 1, heard.size(), shell));
+  pclose(shell);
+  return heard;
+}
+
 TEST(Text, IsOneWordToAShell) {
   for (const std::string& text : {"castle"s, "red apple"s, "it's $5 for `a` \\ \"b\""s, ""s, "caf\u00e9"s, "a;b"s}) {
-    FILE* shell = popen(("printf %s " + shell_quoted(text)).c_str(), "r");
-    std::string heard(64, '\0');
-    heard.resize(fread(heard.data(), 1, heard.size(), shell));
-    pclose(shell);
-    EXPECT_EQ(heard, text);
+    EXPECT_EQ(heard_by_a_shell(shell_quoted(text)), text);
+    EXPECT_EQ(heard_by_a_shell(single_quoted(text)), text);
+    const std::string command = "printf %s " + single_quoted(text);
+    EXPECT_EQ(heard_by_a_shell("\"$(sh -c " + single_quoted(command) + ")\""), text);
   }
   EXPECT_EQ(shell_quoted("castle"), "castle");
   EXPECT_EQ(shell_quoted("red apple"), "\"red apple\"");
+  EXPECT_EQ(single_quoted("castle"), "castle");
+  EXPECT_EQ(single_quoted("it's"), "'it'\\''s'");
 }
 
 // Unicode Standard Annex 11: East Asian Wide and Fullwidth take two columns.
