@@ -76,8 +76,10 @@ struct Question {
 
 /// The network's answer before guidance.
 struct Answer {
-  Tensor cond, uncond;      ///< [1, C, h, w]; undefined where it was not asked; at least one is defined
-  double milliseconds = 0;  ///< of the denoiser call, divided by the number of trajectories that shared it
+  Tensor cond, uncond;  ///< [1, C, h, w]; undefined where it was not asked; at least one is defined
+  /// Of the denoiser call, divided by the number of trajectories that shared it. 0 where all of it was known from another
+  /// trajectory (Engine::share_answers).
+  double milliseconds = 0;
 };
 
 /// How a trajectory goes on after a step.
@@ -108,6 +110,8 @@ struct Outcome {
   std::exception_ptr error;  ///< the exception that ended it; null where none did
 };
 
+class AnswerCache;
+
 /// Runs trajectories together. Their pending questions become one denoiser call, whatever their timesteps and with
 /// guidance or without, as long as latents and conditioning have equal shapes. Each trajectory gets the answer that it
 /// would get alone, but for the network's rounding at other batch sizes; with max_batch 1 the answer is equal to the
@@ -127,28 +131,46 @@ class Engine {
   size_t add(Trajectory trajectory, Guidance guidance, Watcher* watcher = nullptr);
   size_t add_by_steps(Trajectory trajectory, GuidanceBySteps guidance, Watcher* watcher = nullptr);
 
+  /// From now on what is asked twice is asked once: each trajectory gets the answer that the first one got, where latents,
+  /// timestep and conditioning are equal to the bit.
+  /// @param most_bytes  what kept answers may take; those that were not asked for the longest are dropped
+  /// @param by_rows     the answers to prompt and negative prompt are shared each by itself. Else only those of whole
+  ///                    questions are, so that with max_batch 1 each answer stays, to the bit, what it would be alone.
+  void share_answers(size_t most_bytes, bool by_rows);
+
   /// Runs all trajectories to their ends. An exception ends the trajectory that it belongs to; the others go on. Where
   /// a denoiser call for several trajectories does not fit into memory, max_batch is set to half their number.
-  void run(const Ended& ended);
+  /// @param cut  is asked before each denoiser call; where it says true, the trajectories that are left stay as they are
+  void run(const Ended& ended, const std::function<bool()>& cut = {});
   std::vector<Outcome> run();  ///< @return the outcomes in the order of `add`
 
   int64_t max_batch() const { return max_batch_; }
   void set_max_batch(int64_t max_batch) { max_batch_ = max_batch; }
   int64_t largest_batch_run() const { return largest_batch_run_; }  ///< the most trajectories in one answered call
+  int64_t asked_questions() const { return asked_; }    ///< that the network answered, at least one row of each
+  int64_t shared_questions() const { return shared_; }  ///< whose answers were known from other trajectories
 
  private:
   struct Job;
+  struct Batch;
   void attempt(Job& job, const std::function<void()>& work);  ///< an exception of the work becomes the job's outcome
   void advance(Job& job);  ///< resumes it until the network must be asked, or its end
   void tell(Job& job, const Answer& answer);
-  std::vector<Job*> next_batch();
-  std::vector<Answer> answers_to(const std::vector<Job*>& batch);
-  void ask(const std::vector<Job*>& batch);
+  std::optional<Answer> known_answer(Job& job);  ///< where no row of it has to be asked
+  void tell_what_is_known(Job& job);
+  bool fits(const Batch& batch, const Job& job) const;
+  Batch next_batch();
+  double fill(Batch& batch);
+  std::vector<Answer> answers_to(Batch& batch);
+  void ask(Batch batch);
 
   Denoiser denoiser_;
   PredictionType prediction_type_;
+  std::unique_ptr<AnswerCache> known_;  // null: nothing is shared
+  bool by_rows_ = false;
   int64_t max_batch_;
   int64_t largest_batch_run_ = 0;
+  int64_t asked_ = 0, shared_ = 0;
   size_t added_ = 0;
   std::list<Job> jobs_;  // in the order of `add`; a job is erased after `ended` was called for it
 };

@@ -11,11 +11,17 @@
 
 namespace steplapse {
 
-/// What is to be done with the flags that were given, once a command is parsed.
-using Readers = std::vector<std::function<void()>>;
+/// What is to be done with a flag that was given, once a command is parsed.
+struct Reader {
+  std::function<void()> read;
+  std::string flag = {};  ///< "" where several are looked at
+  /// Sets what the flag's text means, given or not.
+  std::function<void(const std::string& flag, const std::string& text)> set = {};
+};
+using Readers = std::vector<Reader>;
 
 inline void read(const Readers& readers) {
-  for (const auto& reader : readers) reader();
+  for (const auto& reader : readers) reader.read();
 }
 
 /// Adds flags to a group of a command's help, and to `readers` what each of them sets. The readers run in the order in which
@@ -37,9 +43,10 @@ class Binder {
   CLI::Option* with(const char* name, const char* type, const char* help, Set set) {
     const auto text = std::make_shared<std::string>();
     CLI::Option* option = command_.add_option(name, *text, help)->type_name(type)->group(group_);
-    readers_.push_back([=, flag = std::string(name)] {
+    const auto if_given = [=, flag = std::string(name)] {
       if (option->count() > 0) set(flag, *text);
-    });
+    };
+    readers_.push_back({if_given, name, set});
     return option;
   }
 

@@ -15,7 +15,8 @@ struct OtherWord {
   std::string_view word, ours;  ///< ours: "" where no command does that
 };
 constexpr OtherWord kOtherWords[] = {
-    {"sweep", ""},
+    {"grid", "sweep"},
+    {"xyz", "sweep"},
     {"img2img", ""},
     {"inpaint", ""},
     {"upscale", ""},
@@ -72,14 +73,23 @@ std::string members_of_group(const std::vector<Command>& commands, const std::st
   return members;
 }
 
+/// Whether it is sweep plan where there is sweep.
+bool is_part(const std::vector<Command>& commands, const Command& command) {
+  const std::string first = words_of(command.name).front();
+  return first != command.name &&
+         std::any_of(commands.begin(), commands.end(), [&](const Command& other) { return other.name == first; });
+}
+
 }  // namespace
 
 const Command* command_of(const std::vector<Command>& commands, const std::vector<std::string>& arguments) {
+  const Command* longest = nullptr;
   for (const Command& command : commands) {
     const auto name = words_of(command.name);
-    if (name.size() <= arguments.size() && std::equal(name.begin(), name.end(), arguments.begin())) return &command;
+    const bool begins = name.size() <= arguments.size() && std::equal(name.begin(), name.end(), arguments.begin());
+    if (begins && (!longest || command.name.size() > longest->name.size())) longest = &command;
   }
-  return nullptr;
+  return longest;
 }
 
 int run_command(const Command& command, const std::vector<std::string>& arguments) {
@@ -121,7 +131,7 @@ std::string grouped_command_lines(const std::vector<Command>& commands) {
   for (const auto& [group, heading] : kHeadings) {
     std::string section;
     for (const Command& command : commands) {
-      if (command.group == group) section += line_of(command);
+      if (command.group == group && !is_part(commands, command)) section += line_of(command);
     }
     if (!section.empty()) lines += std::string(heading) + ":\n" + section;
   }

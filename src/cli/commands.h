@@ -33,7 +33,14 @@ Command generate_command();
 Command resume_command();
 Command runs_command();
 Command race_command();
+Command sweep_command();
+Command sweep_plan_command();
+Command sweep_run_command();
+Command sweep_status_command();
 Command branch_command();
+Command sweep_grid_command();
+Command sweep_summary_command();
+Command sweep_merge_command();
 Command replay_command();
 Command render_command();
 Command export_command();
@@ -62,7 +69,7 @@ struct MisfitArguments : UsageError {
 /// All of them, in the order of help.
 const std::vector<Command>& commands();
 
-/// The command whose name the arguments begin with, or null.
+/// The command whose name the arguments begin with, the longest of several, or null.
 const Command* command_of(const std::vector<Command>& commands, const std::vector<std::string>& arguments);
 
 /// Runs the command that the arguments begin with. A MisfitArguments of it becomes a UsageError that also says how to draw
@@ -78,7 +85,8 @@ inline const std::vector<int> kDrawingExitCodes{0, 1, 2, 3, 4, 5, 130, 143};
 /// A line for each command; of those alone whose name has this beginning.
 std::string command_lines(const std::vector<Command>& commands, std::string_view beginning = "");
 
-/// The same under a heading for each CommandGroup that has commands.
+/// The same under a heading for each CommandGroup that has commands. Commands that are a part of another, as sweep plan is,
+/// stand in that one's help.
 std::string grouped_command_lines(const std::vector<Command>& commands);
 
 /// For arguments that begin with no command, before they are drawn.

@@ -107,6 +107,14 @@ bool is_number(const std::string& text) {
   return error == std::errc() && rest == end;
 }
 
+/// A number, or several as a sweep takes them: 0.01,0.02 or 0.01..0.05:0.01.
+bool are_numbers(std::string text) {
+  for (size_t dots = text.find(".."); dots != std::string::npos; dots = text.find("..")) text.replace(dots, 2, ",");
+  std::replace(text.begin(), text.end(), ':', ',');
+  const std::vector<std::string> items = list_of(text);
+  return std::all_of(items.begin(), items.end(), is_number);
+}
+
 /// A flag whose number may be left out gets its usual one where another word follows, which may be the prompt.
 std::vector<std::string> with_usual_numbers(const CLI::App& command, std::vector<std::string> arguments) {
   for (size_t i = 0; i < arguments.size() && arguments[i] != "--"; ++i) {
@@ -117,7 +125,7 @@ std::vector<std::string> with_usual_numbers(const CLI::App& command, std::vector
       ++i;  // its value, whatever it looks like
       continue;
     }
-    if (i + 1 == arguments.size() || !is_number(arguments[i + 1])) arguments[i] += "=" + option->get_default_str();
+    if (i + 1 == arguments.size() || !are_numbers(arguments[i + 1])) arguments[i] += "=" + option->get_default_str();
   }
   return arguments;
 }
@@ -446,12 +454,28 @@ void add_model_flags(CLI::App& command, const std::string& group, RunningOptions
   add_device_flags(bind, running);
 }
 
+namespace {
+
+constexpr const char* kUsualFolder = "The bundle's folder (STEPLAPSE_MODEL, or the model that comes with us)";
+
+void ask_for_default(const CLI::Option* model, RunningOptions& running, Readers& readers) {
+  readers.push_back({[=, &running] {
+    if (model->count() == 0 || running.model.empty()) running.model = default_model();
+  }});
+}
+
+}  // namespace
+
+void add_model(CLI::App& command, const std::string& group, RunningOptions& running, Readers& readers) {
+  Binder bind(command, group, readers);
+  ask_for_default(bind("--model", "DIR", kUsualFolder, running.model, as_it_is), running, readers);
+}
+
 void add_running_flags(CLI::App& command, const std::string& group, RunningOptions& running, Readers& readers,
                        UsualModel usual) {
   Binder bind(command, group, readers);
-  const char* folder = usual == UsualModel::asked
-                           ? "The bundle's folder (STEPLAPSE_MODEL, or the model that comes with us)"
-                           : "The bundle's folder (the one that the run was made with)";
+  const char* folder =
+      usual == UsualModel::asked ? kUsualFolder : "The bundle's folder (the one that the run was made with)";
   const CLI::Option* model = bind("--model", "DIR", folder, running.model, as_it_is);
   add_device_flags(bind, running);
   bind("--max-batch", "N", "Pictures made at once, at most (what fits into memory); 1: the same bits as alone",
@@ -459,10 +483,7 @@ void add_running_flags(CLI::App& command, const std::string& group, RunningOptio
   bind("--grace", "SECONDS", "What a step has to end after Ctrl-C or SIGTERM; then the run ends where it is (10)",
        running.grace, number(0, INFINITY));
   bind("--progress", "HOW", "auto, bar, lines, json or none", running.progress, progress_of)->default_str("auto");
-  if (usual == UsualModel::left_open) return;
-  readers.push_back([=, &running] {
-    if (model->count() == 0 || running.model.empty()) running.model = default_model();
-  });
+  if (usual == UsualModel::asked) ask_for_default(model, running, readers);
 }
 
 }  // namespace steplapse

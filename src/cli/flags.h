@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -124,6 +125,14 @@ void add_guidance_scale(CLI::App& command, const std::string& group, Settings& s
 void add_rng(CLI::App& command, const std::string& group, Settings& settings, Readers& readers);
 void add_prompt_syntax(CLI::App& command, const std::string& group, Settings& settings, Readers& readers);
 
+/// All that --help of generate has under sampling: levels, guidance, fresh noise, start.
+void add_sampling_flags(CLI::App& command, const std::string& group, Settings& settings, Readers& readers);
+void add_decoder(CLI::App& command, const std::string& group, std::string& decoder, Readers& readers);
+
+/// --stop-at, --stop-when-converged and --would-stop.
+void add_stop_flags(CLI::App& command, const std::string& group, std::optional<int64_t>& stop_at,
+                    std::optional<double>& stop_when_converged, std::optional<double>& would_stop, Readers& readers);
+
 /// The model that default_model() names; empty where there is none.
 std::filesystem::path usual_model();
 
@@ -132,6 +141,9 @@ void add_model_flags(CLI::App& command, const std::string& group, RunningOptions
 
 /// What the readers do where --model is not given: they ask default_model(), or leave the model empty.
 enum class UsualModel { asked, left_open };
+
+/// --model alone, for commands that load none of its networks. The readers ask default_model() where it is not given.
+void add_model(CLI::App& command, const std::string& group, RunningOptions& running, Readers& readers);
 
 /// Which model runs where.
 void add_running_flags(CLI::App& command, const std::string& group, RunningOptions& running, Readers& readers,

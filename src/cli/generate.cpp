@@ -1,15 +1,12 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cmath>
 #include <filesystem>
 #include <iostream>
 #include <optional>
 
 #include "base/png_reader.h"
-#include "base/safetensors.h"
 #include "base/text.h"
 #include "base/wording.h"
-#include "cli/binder.h"
 #include "cli/commands.h"
 #include "cli/flag_values.h"
 #include "cli/flags.h"
@@ -17,7 +14,6 @@
 #include "cli/prompts_file.h"
 #include "plan/picture_settings.h"
 #include "runs/batch.h"
-#include "runs/stop_when_converged.h"
 #include "steplapse/error.h"
 #include "studies/film.h"
 
@@ -50,17 +46,6 @@ constexpr const char* kGenerateExamples = R"(Examples:
   steplapse --prompts prompts.txt --out sweep      a picture for every line
 )";
 
-Tensor latents_in(const std::string& flag, const std::string& path) {
-  try {
-    const auto tensors = read_safetensors(path);
-    const auto found = tensors.find("latents");
-    if (found != tensors.end()) return found->second;
-  } catch (const SafetensorsError& error) {
-    throw UsageError(flag + ": " + error.what());
-  }
-  throw UsageError(flag + ": " + path + ": no tensor 'latents' in it");
-}
-
 void add_picture_group(CLI::App& command, GenerateFlags& flags) {
   const auto add = [&](const char* name, std::string& value, const char* type, const char* help) {
     command.add_option(name, value, help)->type_name(type)->group(kPicture);
@@ -80,35 +65,12 @@ void add_picture_group(CLI::App& command, GenerateFlags& flags) {
   add_picture_flags(command, kPicture, flags.settings, flags.settings_readers);
 }
 
-void add_sampling_group(CLI::App& command, Settings& settings, Readers& readers) {
-  Binder bind(command, kSampling, readers);
-  add_level_flags(command, kSampling, settings, readers);
-  add_guidance_scale(command, kSampling, settings, readers);
-  bind("--guidance-interval", "A..B", "Guidance in these steps alone; the others cost half", settings.guidance_interval,
-       step_interval_of);
-  bind("--guidance-sigmas", "LOW..HIGH", "Guidance at these sigmas alone (Kynkäänniemi et al. 2024)",
-       settings.guidance_sigmas, sigma_interval_of);
-  bind("--guidance-rescale", "X", "Against overexposure, 0 to 1 (Lin et al. 2023)", settings.guidance_rescale,
-       number(0, 1));
-  bind("--eta", "X", "Share of fresh noise: 0 deterministic, 1 full", settings.eta, number(0, 1));
-  bind("--s-churn", "X", "Noise added before steps, over the run (Karras et al. 2022)", settings.s_churn,
-       number(0, INFINITY));
-  bind("--s-tmin", "X", "No churn below this sigma", settings.s_tmin, number(0, INFINITY));
-  bind("--s-tmax", "X", "No churn above this sigma", settings.s_tmax, number(0, INFINITY));
-  bind("--s-noise", "X", "Scale of all fresh noise", settings.s_noise, number(0, INFINITY));
-  add_rng(command, kSampling, settings, readers);
-  bind("--latents", "FILE", "Start from the noise in this safetensors file, tensor 'latents'", settings.latents,
-       latents_in);
-}
-
 void add_frames_group(CLI::App& command, GenerateFlags& flags) {
   const char* group = "Frames";
   add_frame_flags(command, group, flags.frames, flags.options.frames);
   command.add_flag("--show", flags.options.running.show, "Show each x0 frame in the terminal as it is made")
       ->group(group);
-  Binder(command, group, flags.frames.readers)("--decoder", "NAME", "Which of the bundle's decoders makes the frames",
-                                               flags.options.decoder, as_it_is)
-      ->default_str("full");
+  add_decoder(command, group, flags.options.decoder, flags.frames.readers);
 }
 
 void add_running_group(CLI::App& command, GenerateFlags& flags) {
@@ -126,17 +88,9 @@ void add_running_group(CLI::App& command, GenerateFlags& flags) {
       ->type_name("FILE")
       ->group(group);
   command.add_flag("--overwrite", flags.options.overwrite, "Replace the run that is there")->group(group);
-  Binder bind(command, group, flags.running_readers);
-  bind("--stop-at", "K", "End after step K: its x0 is the final picture", flags.options.stop_at, integer(1));
-  const std::string usual = plain(StopWhenConverged::kUsualThreshold);
-  bind("--stop-when-converged", "X", "End where x0 has settled: it changed less than this share for 3 steps",
-       flags.options.stop_when_converged, number(0, INFINITY))
-      ->expected(0, 1)
-      ->default_str(usual);
-  bind("--would-stop", "X", "Make all steps, and say where the flag above would have ended and what that changes",
-       flags.options.would_stop, number(0, INFINITY))
-      ->expected(0, 1)
-      ->default_str(usual);
+  Options& options = flags.options;
+  add_stop_flags(command, group, options.stop_at, options.stop_when_converged, options.would_stop,
+                 flags.running_readers);
   add_running_flags(command, group, flags.options.running, flags.running_readers);
   command.add_flag("--dry-run", flags.options.dry_run, "Say what would be done, and do nothing")->group(group);
   command.add_flag("--version", flags.version, "Print the version")->group(group);
@@ -149,7 +103,7 @@ void add_flags(CLI::App& command, GenerateFlags& flags) {
   command.footer(kGenerateExamples);
   command.set_help_flag();  // groups are listed as they first appear: help comes last
   add_picture_group(command, flags);
-  add_sampling_group(command, flags.settings, flags.settings_readers);
+  add_sampling_flags(command, kSampling, flags.settings, flags.settings_readers);
   add_frames_group(command, flags);
   add_running_group(command, flags);
 }

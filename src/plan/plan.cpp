@@ -59,7 +59,7 @@ void plan_own_steps(const Sampler& sampler, const Settings& settings, const Sche
 }
 
 Recipe make_recipe(const Manifest& manifest, const Settings& settings, const Plan& plan, const Sampler& sampler,
-                   Schedule schedule) {
+                   Schedule schedule, StartNoise start) {
   Recipe recipe;
   recipe.sampler = sampler.name;
   recipe.options = planned_options(sampler, settings);
@@ -72,8 +72,11 @@ Recipe make_recipe(const Manifest& manifest, const Settings& settings, const Pla
 
   const std::vector<int64_t> shape = latents_shape(manifest, {plan.width, plan.height});
   recipe.init_noise_given = settings.latents.defined();
-  recipe.init_noise =
-      recipe.init_noise_given ? checked_latents(settings.latents, shape) : Noise(recipe.rng, recipe.seed).draw(shape);
+  if (recipe.init_noise_given) {
+    recipe.init_noise = checked_latents(settings.latents, shape);
+  } else if (start == StartNoise::drawn) {
+    recipe.init_noise = Noise(recipe.rng, recipe.seed).draw(shape);
+  }
   return recipe;
 }
 
@@ -135,7 +138,7 @@ Plan plan_of(const Facts& facts) {
   return plan;
 }
 
-Plan make_plan(const Manifest& manifest, const Settings& settings) {
+Plan make_plan(const Manifest& manifest, const Settings& settings, StartNoise start) {
   Plan plan;
   plan_prompts(settings, plan);
   plan_size(manifest, settings, plan);
@@ -144,7 +147,7 @@ Plan make_plan(const Manifest& manifest, const Settings& settings) {
   Sampler sampler = sampler_named(preset.sampler);
   if (preset.eta) sampler.eta = preset.eta;
   plan_own_steps(sampler, settings, schedule, plan);
-  plan.recipe = make_recipe(manifest, settings, plan, sampler, std::move(schedule));
+  plan.recipe = make_recipe(manifest, settings, plan, sampler, std::move(schedule), start);
   plan.prompts.is_guided = plan.recipe.guidance.guides();
   warn_of_guidance(settings, plan);
   if (plan.recipe.init_noise_given) warn_of_other_noise(plan.recipe.init_noise, plan.warnings);

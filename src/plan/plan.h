@@ -20,9 +20,13 @@ struct Plan : Facts {
   std::vector<std::string> warnings;
 };
 
+/// When the start is drawn that a seed stands for: drawing takes longer than all else in a plan.
+enum class StartNoise { drawn, drawn_later };
+
 /// Settles what the settings leave open and checks the rest. Opens no file of the bundle.
+/// @param start  drawn_later: recipe.init_noise stays undefined, unless the user gave it
 /// @throws UsageError  one line: the setting, what was found, what was expected.
-Plan make_plan(const Manifest& manifest, const Settings& settings);
+Plan make_plan(const Manifest& manifest, const Settings& settings, StartNoise start = StartNoise::drawn);
 
 /// The steps that a sampler makes; none: it decides on its way.
 std::optional<int64_t> made_steps(const Sampler& sampler, const Schedule& schedule);

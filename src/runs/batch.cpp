@@ -47,25 +47,36 @@ Plan planned(const Manifest& manifest, const Options& options, const Request& re
   }
 }
 
-std::string numbered_folder(size_t run, const Plan& plan) {
-  char number[32];
-  std::snprintf(number, sizeof number, "%04zu-", run);
-  return number + slug(plan.prompt) + "-" + std::to_string(plan.recipe.seed);
-}
-
 // Thousands of runs may wait, so those that draw their start from the seed do so when they begin.
 
 void drop_drawn_noise(Recipe& recipe) {
   if (!recipe.init_noise_given) recipe.init_noise.reset();
 }
 
-Plan with_noise(const Manifest& manifest, const Task& task) {
+/// Draws the noise that seeds stand for. The last one is kept: the next run may begin there too.
+class StartingNoise {
+ public:
+  const Tensor& of(Rng rng, uint64_t seed, const std::vector<int64_t>& shape) {
+    if (!noise_.defined() || rng != rng_ || seed != seed_ || noise_.sizes() != shape) {
+      noise_ = Noise(rng, seed).draw(shape);
+      rng_ = rng;
+      seed_ = seed;
+    }
+    return noise_;
+  }
+
+ private:
+  Rng rng_ = Rng::cpu;
+  uint64_t seed_ = 0;
+  Tensor noise_;
+};
+
+Plan with_noise(const Manifest& manifest, const Task& task, StartingNoise& noise) {
   if (task.logged) return plan_of(RunLog::open(log_in(task.folder)).facts());
   Plan plan = task.plan;
-  if (!plan.recipe.init_noise.defined()) {
-    plan.recipe.init_noise =
-        Noise(plan.recipe.rng, plan.recipe.seed).draw(latents_shape(manifest, {plan.width, plan.height}));
-  }
+  Recipe& recipe = plan.recipe;
+  if (!recipe.init_noise.defined())
+    recipe.init_noise = noise.of(recipe.rng, recipe.seed, latents_shape(manifest, {plan.width, plan.height}));
   return plan;
 }
 
@@ -79,67 +90,68 @@ void say_nothing_has_begun(Progress& progress, int signal) {
 /// The runs from the first denoiser call to the last closed log. At most as many are begun as share a call.
 class Batch {
  public:
-  Batch(const Bundle& bundle, const std::vector<Task>& runs, const RunningOptions& running,
+  Batch(const Bundle& bundle, TaskSource& tasks, const Together& together, const RunningOptions& running,
         const std::filesystem::path& folder, Warnings& warnings, Progress& progress)
       : running_(running),
+        together_(together),
         bundle_(bundle),
-        runs_(runs),
+        tasks_(tasks),
         warnings_(warnings),
         progress_(progress),
-        here_(origin_here(bundle, static_cast<int64_t>(runs.size()), running.max_batch)),
+        here_(origin_here(bundle, tasks.runs(), running.max_batch)),
         prompts_(bundle),
         workers_(bundle.device() == "cpu" ? FrameWorkers::Decoding::between_steps : FrameWorkers::Decoding::beside),
         engine_([&bundle](const auto&... question) { return bundle.denoise(question...); },
                 bundle.manifest().training_noise.prediction_type, running.max_batch.value_or(1)) {
     summary_.folder = folder;
+    if (together.shared_bytes > 0) engine_.share_answers(together.shared_bytes, running.max_batch != 1);
   }
 
-  int go() {
+  BatchEnd go() {
     begin_more();
-    engine_.run([this](size_t index, const Outcome& outcome) {
-      end(index, outcome);
-      begin_more();
-    });
+    engine_.run(
+        [this](size_t index, const Outcome& outcome) {
+          end(index, outcome);
+          begin_more();
+        },
+        [this] { return is_cut(); });
+    cut_the_rest();
     const std::lock_guard guard(mutex_);
     is_over_ = true;
-    if (runs_.size() == 1 && error_) std::rethrow_exception(error_);
     say_batch_done();
-    if (summary_.interrupted + summary_.not_begun > 0) return exit_code_of_signal(noted_signal());
-    if (error_) {
-      throw Error(failure_of_error().code,
-                  std::to_string(summary_.failed) + " of " + std::to_string(runs_.size()) + " runs failed, see above");
-    }
-    return 0;
+    return {summary_, error_};
   }
 
  private:
   void begin_more() {
-    while (next_ < runs_.size() && static_cast<int64_t>(begun_.size()) < engine_.max_batch() && noted_signal() == 0) {
-      const size_t run = next_++;
+    while (static_cast<int64_t>(begun_.size()) < engine_.max_batch() && noted_signal() == 0) {
+      auto task = tasks_.next();
+      if (!task) return;
+      const std::filesystem::path folder = task->folder;
+      const int64_t run = ++taken_;
       try {
-        begin(run);
+        begin(run, std::move(*task));
       } catch (const std::exception& error) {
         const std::lock_guard guard(mutex_);
-        failed(run, failure_of(error));
+        failed(run, folder, failure_of(error));
       }
     }
   }
 
-  void begin(size_t run) {
-    const std::string& source = runs_[run].source;
-    Task task = runs_[run];
-    task.plan = with_noise(bundle_.manifest(), task);
+  void begin(int64_t run, Task task) {
+    const std::string source = task.source;
+    const std::filesystem::path folder = task.folder;
+    task.plan = with_noise(bundle_.manifest(), task, noise_);
     GuidanceBySteps guidance = prompts_.guidance_of(task.plan);
     warnings_.add(prompts_.warnings(), source);
     look_at_size(source, task.plan, guidance.rbegin()->second);
-    if (runs_.size() > 1 && !running_.max_batch) limit_batch(task.plan.recipe, guidance.rbegin()->second);
+    if (tasks_.several() && !running_.max_batch) limit_batch(task.plan.recipe, guidance.rbegin()->second);
 
     watch_.give(running_.grace);
     const std::lock_guard guard(mutex_);
-    const auto number = static_cast<int64_t>(run) + 1;
-    auto recorded = std::make_unique<RecordedRun>(number, std::move(task), bundle_, here_, workers_, progress_);
+    auto recorded = std::make_unique<RecordedRun>(run, std::move(task), bundle_, here_, workers_, progress_);
     const size_t index = engine_.add_by_steps(start(recorded->plan().recipe), std::move(guidance), recorded->watcher());
-    begun_[index] = {run, std::move(recorded)};
+    begun_[index] = {run, folder, std::move(recorded)};
     has_begun_ = true;
   }
 
@@ -166,41 +178,63 @@ class Batch {
     largest_ = size;
   }
 
+  bool is_cut() const { return together_.cut_at_signal && noted_signal() != 0; }
+
   void end(size_t index, const Outcome& outcome) {
-    const auto& [run, recorded] = begun_.at(index);
+    close(index, [&](RecordedRun& recorded) {
+      return is_cut() && !outcome.error ? recorded.cut(noted_signal()) : recorded.finish(outcome);
+    });
+  }
+
+  /// Those that the engine has left.
+  void cut_the_rest() {
+    while (!begun_.empty())
+      close(begun_.begin()->first, [](RecordedRun& recorded) { return recorded.cut(noted_signal()); });
+  }
+
+  /// @param ending  what closes the run
+  template <typename Ending>
+  void close(size_t index, Ending ending) {
+    Begun& begun = begun_.at(index);
     try {
-      const Summary summary = recorded->finish(outcome);
+      const Summary summary = ending(*begun.recorded);
       const std::lock_guard guard(mutex_);
-      count(run, summary);
+      begun.recorded.reset();  // closes its files
+      count(begun.run, summary);
       begun_.erase(index);
     } catch (const std::exception& error) {
       const std::lock_guard guard(mutex_);
-      failed(run, failure_of(error));
+      begun.recorded.reset();
+      failed(begun.run, begun.folder, failure_of(error));
       begun_.erase(index);
     }
   }
 
-  void count(size_t run, const Summary& summary) {
+  void count(int64_t run, const Summary& summary) {
+    tasks_.ended(run, summary);
     ++(summary.status == "interrupted" ? summary_.interrupted : summary_.done);
     summary_.stopped += summary.status == "stopped";
     if (summary.would_stop) summary_.would_stop.add(*summary.would_stop);
     summary_.frames += summary.frames;
     summary_.denoiser_calls += summary.denoiser_calls;
     summary_.network_seconds += summary.network_seconds;
-    progress_.done(static_cast<int64_t>(run) + 1, summary);
+    progress_.done(run, summary);
   }
 
   /// To be called where the exception is handled.
-  void failed(size_t run, const Failure& failure) {
+  void failed(int64_t run, const std::filesystem::path& folder, const Failure& failure) {
     ++summary_.failed;
     if (!error_) error_ = std::current_exception();
-    if (runs_.size() > 1) progress_.run_failed(static_cast<int64_t>(run) + 1, runs_[run].folder, failure);
+    tasks_.failed(run, failure);
+    if (tasks_.several()) progress_.run_failed(run, folder, failure);
   }
 
   void say_batch_done() {
-    if (runs_.size() == 1) return;
-    summary_.not_begun = static_cast<int64_t>(runs_.size()) - summary_.done - summary_.interrupted - summary_.failed;
+    if (!tasks_.several()) return;
+    summary_.not_begun = tasks_.runs() - summary_.done - summary_.interrupted - summary_.failed;
     summary_.at_once = engine_.largest_batch_run();
+    summary_.asked_calls = engine_.asked_questions();
+    summary_.shared_calls = engine_.shared_questions();
     summary_.total_seconds = since_start_.seconds();
     progress_.batch_done(summary_);
   }
@@ -211,6 +245,7 @@ class Batch {
     if (is_over_) return;
     if (!has_begun_) return say_nothing_has_begun(progress_, signal);
     for (const auto& [index, begun] : begun_) {
+      if (!begun.recorded) continue;
       try {
         if (const auto summary = begun.recorded->abandon(signal)) {
           count(begun.run, *summary);
@@ -218,36 +253,31 @@ class Batch {
           ++summary_.failed;
         }
       } catch (const std::exception& error) {
-        failed(begun.run, failure_of(error));
-        if (runs_.size() == 1) std::cerr << "steplapse: " + failure_of(error).message + "\n" << std::flush;
+        failed(begun.run, begun.folder, failure_of(error));
+        if (!tasks_.several()) std::cerr << "steplapse: " + failure_of(error).message + "\n" << std::flush;
       }
     }
     say_batch_done();
   }
 
-  Failure failure_of_error() const {
-    try {
-      std::rethrow_exception(error_);
-    } catch (const std::exception& error) {
-      return failure_of(error);
-    }
-  }
-
   struct Begun {
-    size_t run;
+    int64_t run;
+    std::filesystem::path folder;
     std::unique_ptr<RecordedRun> recorded;
   };
 
   const RunningOptions& running_;
+  const Together together_;
   const Bundle& bundle_;
-  const std::vector<Task>& runs_;
+  TaskSource& tasks_;
   Warnings& warnings_;
   Progress& progress_;
   const Stopwatch since_start_;
   const Origin here_;
   BatchSummary summary_;
   std::exception_ptr error_;  // the first
-  size_t next_ = 0;
+  int64_t taken_ = 0;
+  StartingNoise noise_;
   PromptEncoder prompts_;
   int64_t most_pixels_ = 0;  // of a run that was looked at
   int64_t largest_ = 0;      // numbers in one run's rows, of those that were measured
@@ -258,6 +288,14 @@ class Batch {
   bool has_begun_ = false, is_over_ = false;
   SignalWatch watch_{[this](int signal) { abandon(signal); }};
 };
+
+Failure failure_in(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const std::exception& exception) {
+    return failure_of(exception);
+  }
+}
 
 /// Everything that can be refused is, before anything is loaded or written.
 std::vector<Task> plan_requests(const Manifest& manifest, Options& options, Warnings& warnings, Progress& progress) {
@@ -316,6 +354,12 @@ int run_reporting(Options options, const Made& made, Progress& progress) {
 
 }  // namespace
 
+std::string numbered_folder(size_t run, const Plan& plan) {
+  char number[32];
+  std::snprintf(number, sizeof number, "%04zu-", run);
+  return number + slug(plan.prompt) + "-" + std::to_string(plan.recipe.seed);
+}
+
 void check_decoder(const Manifest& manifest, const std::string& decoder) {
   if (manifest.decoders.contains(decoder)) return;
   std::string known;
@@ -347,9 +391,22 @@ Bundle load_for_runs(BundleFolder folder, const RunningOptions& running, const s
   return load_bundle(std::move(folder), running.device, decoders);
 }
 
+BatchEnd make_runs(const Bundle& bundle, TaskSource& tasks, const Together& together, const RunningOptions& running,
+                   const std::filesystem::path& folder, Warnings& warnings, Progress& progress) {
+  return Batch(bundle, tasks, together, running, folder, warnings, progress).go();
+}
+
 int make_runs(const Bundle& bundle, const std::vector<Task>& tasks, const RunningOptions& running,
               const std::filesystem::path& folder, Warnings& warnings, Progress& progress) {
-  return Batch(bundle, tasks, running, folder, warnings, progress).go();
+  TaskList list(tasks);
+  const auto [summary, error] = make_runs(bundle, list, {}, running, folder, warnings, progress);
+  if (tasks.size() == 1 && error) std::rethrow_exception(error);
+  if (summary.interrupted + summary.not_begun > 0) return exit_code_of_signal(noted_signal());
+  if (error) {
+    throw Error(failure_in(error).code,
+                std::to_string(summary.failed) + " of " + std::to_string(tasks.size()) + " runs failed, see above");
+  }
+  return 0;
 }
 
 int run_batch(const Options& options, const Made& made) {

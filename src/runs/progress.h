@@ -33,6 +33,7 @@ struct Summary {
   std::filesystem::path picture;  ///< the final one, where nothing was left
   std::string reason = {};        ///< why it ended before its last step
   std::optional<WouldStop> would_stop = {};
+  int64_t shared_calls = 0;  ///< of `denoiser_calls`: those that cost nothing, since another run had asked
 };
 
 /// Where several runs would have stopped.
@@ -60,6 +61,8 @@ struct BatchSummary {
   int64_t frames = 0;
   int64_t at_once = 0;         ///< runs in one denoiser call, at most
   int64_t denoiser_calls = 0;  ///< of all runs, however many shared one
+  int64_t asked_calls = 0;     ///< answers that the network gave now; of runs that failed too
+  int64_t shared_calls = 0;    ///< answers besides that cost nothing, since another run had asked
   double network_seconds = 0;
   double total_seconds = 0;
 };

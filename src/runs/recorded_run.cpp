@@ -164,7 +164,15 @@ void RecordedRun::mark_ended(const Summary& summary, const std::string& reason) 
 
 std::optional<Summary> RecordedRun::abandon(int signal) {
   ending_.lock();  // for good
-  if (over_) return ended_;
+  return over_ ? ended_ : end_here(signal);
+}
+
+Summary RecordedRun::cut(int signal) {
+  const std::lock_guard guard(ending_);
+  return end_here(signal);
+}
+
+Summary RecordedRun::end_here(int signal) {
   frames_->write_decoded(std::chrono::seconds(2));
   log_writer_->close();
   const int64_t steps = recorder_->steps();
@@ -231,7 +239,10 @@ Summary RecordedRun::summarise(const std::string& status) const {
           hidden,
           since_start_.seconds(),
           {},
-          task_.picture.empty() ? folder_.path() / "final.png" : task_.picture};
+          task_.picture.empty() ? folder_.path() / "final.png" : task_.picture,
+          {},
+          {},
+          recorder_->shared_calls()};
 }
 
 void RecordedRun::log_frame_steps() {

@@ -44,8 +44,10 @@ class RecordedRun {
   /// @throws what ended the trajectory, or what the disk throws; the log then says `failed` and why
   Summary finish(const Outcome& outcome);
 
-  /// Ends the run where it is, on a watchdog's thread: the log is whole up to the last answer and says `interrupted`.
-  /// From then on whatever else would record or end this run waits for the end of the process.
+  /// Ends the run where it is: the log is whole up to the last answer and says `interrupted`, and no final picture is made.
+  Summary cut(int signal);
+
+  /// The same on a watchdog's thread. From then on whatever else would record or end this run waits for the end of the process.
   /// @return what the run came to; none where it had failed
   /// @throws what the disk throws; the log then ends somewhere
   std::optional<Summary> abandon(int signal);
@@ -54,6 +56,7 @@ class RecordedRun {
   void begin_log();
   void go_on_with_log();
   Summary write_end(const Outcome& outcome);
+  Summary end_here(int signal);
   FrameRequest final_picture(const Outcome& outcome) const;
   std::string why_stopped() const;
   std::optional<WouldStop> would_stop() const;

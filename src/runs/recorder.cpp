@@ -32,6 +32,7 @@ void Recorder::answered(const Question& question, const Answer& answer) {
   const std::lock_guard guard(ending_);
   meter_.answered(question, answer);
   chosen_.answered(question, answer);
+  shared_calls_ += answer.milliseconds == 0;
   if (question.call <= logged_.calls) return;
   log_.push([question, answer](RunLog& log) { log.add_call(question, answer); });
 }

@@ -79,6 +79,7 @@ class Recorder : public Watcher {
   int64_t steps() const { return steps_; }
   NoiseLevel last_asked() const { return last_asked_; }
   int64_t calls() const { return meter_.calls(); }
+  int64_t shared_calls() const { return shared_calls_; }  ///< whose answers were known already
   double network_seconds() const { return meter_.network_ms() / 1000; }
 
  private:
@@ -96,6 +97,7 @@ class Recorder : public Watcher {
   Progress& progress_;
 
   StepMeter meter_;
+  int64_t shared_calls_ = 0;
   NoiseLevel last_asked_;
   int64_t steps_;
   bool keeps_frames_;           // those of the steps so far were all there

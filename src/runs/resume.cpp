@@ -63,28 +63,6 @@ class RowsCheck : public Watcher {
   StepMeter meter_;
 };
 
-/// Feeds the log to its sampler: what does not fit is found before anything is written.
-LoggedPart logged_part(const fs::path& folder) {
-  const fs::path path = log_in(folder);
-  try {
-    const RunLog log = RunLog::open(path);
-    log.check_whole();
-    RowsCheck check(log);
-    const int64_t steps = refeed(log, check).steps;
-    if (static_cast<size_t>(steps) < check.rows().size())
-      throw std::runtime_error("table 'calls' lacks answers of steps that were made; the log is damaged");
-    return {.calls = log.calls(),
-            .refed_steps = steps,
-            .steps = check.rows(),
-            .has_changed_latents = log.has_changed_latents()};
-  } catch (const Error&) {
-    throw;
-  } catch (const std::exception& error) {
-    const std::string text = failure_of(error).message;
-    throw OutputError(text.starts_with(path.string()) ? text : path.string() + ": " + text);
-  }
-}
-
 /// A log before version 5 does not say which frames were asked for: those kinds that are there, of each step.
 FrameSelection frames_of(const RunState& run, Warnings& warnings) {
   if (!run.origin.frames.empty()) return selection_of(run.origin.frames, run.origin.number);
@@ -295,6 +273,27 @@ class Resuming {
 };
 
 }  // namespace
+
+LoggedPart logged_part(const fs::path& folder) {
+  const fs::path path = log_in(folder);
+  try {
+    const RunLog log = RunLog::open(path);
+    log.check_whole();
+    RowsCheck check(log);
+    const int64_t steps = refeed(log, check).steps;
+    if (static_cast<size_t>(steps) < check.rows().size())
+      throw std::runtime_error("table 'calls' lacks answers of steps that were made; the log is damaged");
+    return {.calls = log.calls(),
+            .refed_steps = steps,
+            .steps = check.rows(),
+            .has_changed_latents = log.has_changed_latents()};
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception& error) {
+    const std::string text = failure_of(error).message;
+    throw OutputError(text.starts_with(path.string()) ? text : path.string() + ": " + text);
+  }
+}
 
 int resume(const ResumeOptions& options) {
   return with_progress(options.running, [&](Progress& progress) { return Resuming(options, progress).go(); });

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "runs/options.h"
+#include "runs/task.h"
 
 namespace steplapse {
 
@@ -23,5 +24,9 @@ struct ResumeOptions {
 /// All that can be refused is before anything is written: a damaged log, one of another run, a model that is not the run's.
 /// @return, @throws  as run_batch
 int resume(const ResumeOptions& options);
+
+/// What the log of an unfinished run has, fed to its sampler: what does not fit is found before anything is written.
+/// @throws OutputError  the log can't be read, or is damaged
+LoggedPart logged_part(const std::filesystem::path& run_folder);
 
 }  // namespace steplapse

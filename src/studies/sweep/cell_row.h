@@ -26,8 +26,12 @@ struct CellRow {
   std::optional<int64_t> peak_memory = {};  ///< bytes, of the process until then
   std::string final_sha256 = {};            ///< of the bytes of final.png
   bool stochastic = false;                  ///< its sampler draws fresh noise
+  double written = 0;  ///< when the row was: seconds since 1970. Of a cell's rows the latest counts
+
+  bool is_made() const { return status == "done" || status == "stopped"; }
 };
 
+/// One object, whose keys are the fields' names. What is not known is null.
 nlohmann::ordered_json json_of(const CellRow& row);
 /// @throws std::exception  it is not what json_of wrote
 CellRow cell_row_in(const nlohmann::ordered_json& json);

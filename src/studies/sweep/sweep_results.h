@@ -1,11 +1,19 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
+
+#include "studies/sweep/sweep_distances.h"
 
 namespace steplapse {
 
-/// Writes results.csv, results.jsonl and the grid's pages into a sweep's folder, from its plan, rows and runs.
+/// Writes results.csv, results.jsonl and the grid's pages into a sweep's folder, from its plan, rows and runs. Processes that
+/// end at one time wait for each other.
+/// @return what to tell people of it: "" or one line, as why there is no grid
 /// @throws OutputError  a file cannot be written
-void write_sweep_results(const std::filesystem::path& sweep);
+std::string write_sweep_results(const std::filesystem::path& sweep);
+
+/// results.csv and results.jsonl alone.
+void write_sweep_tables(const Sweep& sweep);
 
 }  // namespace steplapse

@@ -1,19 +1,14 @@
 #pragma once
 
-#include <cstddef>
 #include <filesystem>
 #include <optional>
 
 #include "runs/options.h"
+#include "studies/sweep/shard.h"
 #include "studies/sweep/sweep_cells.h"
 #include "studies/sweep/sweep_plan.h"
 
 namespace steplapse {
-
-/// A part of a sweep: the cells i with i mod `of` = `number` - 1.
-struct Shard {
-  size_t number = 1, of = 1;  ///< number from 1
-};
 
 struct SweepRunOptions {
   SweepPlan plan;

@@ -1,0 +1,119 @@
+#include "studies/sweep/sweep_distances.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <exception>
+#include <string>
+#include <tuple>
+#include <unordered_map>
+#include <utility>
+
+#include "base/safetensors.h"
+#include "steplapse/sampler.h"
+#include "studies/comparison.h"
+#include "studies/sweep/sweep_rows.h"
+#include "views/picture_file.h"
+
+namespace steplapse {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// All settings in which cells that are compared are equal, as one text.
+std::string compared_group(const CellRow& row) {
+  nlohmann::ordered_json settings = row.settings;
+  settings.erase("steps");
+  if (!row.stochastic) {
+    for (const char* name : {"sampler", "eta", "s_churn", "s_tmin", "s_tmax", "s_noise", "clip_sample_range"})
+      settings.erase(name);
+  }
+  return (row.stochastic ? "~" : "") + settings.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+int order_of_sampler(const CellRow& row) {
+  const auto name = row.settings.find("sampler");
+  for (const Sampler& sampler : samplers()) {
+    if (name != row.settings.end() && *name == std::string(sampler.name)) return sampler.order;
+  }
+  return 0;
+}
+
+bool is_better_reference(const CellRow& row, const CellRow& than) {
+  return std::tuple(row.denoiser_calls.value_or(0), order_of_sampler(row)) >
+         std::tuple(than.denoiser_calls.value_or(0), order_of_sampler(than));
+}
+
+/// What a run ended with, as far as its files can be read.
+struct CellEnd {
+  std::optional<Tensor> latents;
+  std::optional<Picture> picture;
+};
+
+CellEnd end_in(const fs::path& folder) {
+  CellEnd end;
+  try {
+    end.latents = read_safetensors(folder / "final.safetensors").at("latents");
+  } catch (const std::exception&) {
+  }
+  try {
+    end.picture = read_picture(folder / "final.png");
+  } catch (const std::exception&) {
+  }
+  return end;
+}
+
+SweepDistance distance_between(const CellEnd& end, const CellEnd& reference, size_t number) {
+  SweepDistance distance{.reference = number, .latents_rms = {}, .psnr = {}};
+  if (end.latents && reference.latents && end.latents->sizes() == reference.latents->sizes())
+    distance.latents_rms = rms(*end.latents - *reference.latents);
+  if (end.picture && reference.picture && end.picture->rgb.size() == reference.picture->rgb.size())
+    distance.psnr = change_between(*reference.picture, *end.picture, 0).psnr;
+  return distance;
+}
+
+}  // namespace
+
+Sweep sweep_in(const fs::path& folder) {
+  Sweep sweep{.folder = folder, .plan = plan_in(folder), .rows = {}};
+  sweep.rows = rows_in(folder, sweep.plan);
+  return sweep;
+}
+
+bool has_end(const std::optional<CellRow>& row) { return row && row->is_made(); }
+
+std::vector<std::optional<size_t>> references_of(const std::vector<std::optional<CellRow>>& rows) {
+  std::unordered_map<std::string, size_t> references;
+  std::vector<const size_t*> of_cells(rows.size());
+  for (size_t cell = 0; cell < rows.size(); ++cell) {
+    if (!has_end(rows[cell])) continue;
+    size_t& reference = references.try_emplace(compared_group(*rows[cell]), cell).first->second;
+    if (is_better_reference(*rows[cell], *rows[reference])) reference = cell;
+    of_cells[cell] = &reference;
+  }
+  std::vector<std::optional<size_t>> found(rows.size());
+  for (size_t cell = 0; cell < rows.size(); ++cell) {
+    if (of_cells[cell]) found[cell] = *of_cells[cell];
+  }
+  return found;
+}
+
+std::vector<std::optional<SweepDistance>> distances_in(const Sweep& sweep) {
+  const auto references = references_of(sweep.rows);
+  std::vector<std::pair<size_t, size_t>> pairs;  // by reference, so that each is read once
+  for (size_t cell = 0; cell < references.size(); ++cell) {
+    if (references[cell]) pairs.emplace_back(*references[cell], cell);
+  }
+  std::sort(pairs.begin(), pairs.end());
+  std::vector<std::optional<SweepDistance>> distances(references.size());
+  const auto end_of = [&](size_t cell) { return end_in(sweep.folder / sweep.rows[cell]->folder); };
+  CellEnd reference;
+  for (size_t i = 0; i < pairs.size(); ++i) {
+    const auto [number, cell] = pairs[i];
+    if (i == 0 || pairs[i - 1].first != number) reference = end_of(number);
+    distances[cell] = distance_between(cell == number ? reference : end_of(cell), reference, number);
+  }
+  return distances;
+}
+
+}  // namespace steplapse
