@@ -1,0 +1,54 @@
+#include "cli/sweep_jobs.h"
+
+#include <algorithm>
+#include <cctype>
+#include <filesystem>
+
+#include "base/file_io.h"
+#include "base/text.h"
+#include "steplapse/error.h"
+#include "studies/sweep/sweep_plan.h"
+
+namespace steplapse {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kLargestPlan = size_t{256} << 20;  // bytes
+
+/// Absolute, and such that a script can have it in a line.
+std::string script_path(const fs::path& path) {
+  std::string text = fs::absolute(path).lexically_normal().string();
+  while (text.size() > 1 && text.back() == '/') text.pop_back();
+  const auto is_control = [](unsigned char c) { return std::iscntrl(c) != 0; };
+  if (std::any_of(text.begin(), text.end(), is_control))
+    throw UsageError(in_quotes(text) + ": has control characters, which a line of a script can't; rename it");
+  return text;
+}
+
+}  // namespace
+
+SweepJobs sweep_jobs(const std::string& plan, const std::string& out, int64_t shards) {
+  if (out.empty()) throw UsageError("--out '': expected a folder's name");
+  const size_t cells = sweep_plan_in(read_whole(plan, kLargestPlan), plan).cells();
+  if (shards > static_cast<int64_t>(cells))
+    throw UsageError("--shards " + std::to_string(shards) + ": the sweep has " +
+                     counted(static_cast<int64_t>(cells), "cell") + ", and a shard needs one or more");
+  return {.program = script_path(fs::read_symlink("/proc/self/exe")),
+          .plan = script_path(plan),
+          .out = script_path(out),
+          .name = fs::path(plan).stem().string(),
+          .cells = cells,
+          .shards = shards};
+}
+
+std::string shard_command(const SweepJobs& jobs, const std::string& shard) {
+  return single_quoted(jobs.program) + " sweep run " + single_quoted(jobs.plan) + " --out " + single_quoted(jobs.out) +
+         " --shard " + shard + "/" + std::to_string(jobs.shards);
+}
+
+std::string merge_command(const SweepJobs& jobs) {
+  return single_quoted(jobs.program) + " sweep merge " + single_quoted(jobs.out);
+}
+
+}  // namespace steplapse
