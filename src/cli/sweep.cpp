@@ -114,7 +114,7 @@ int write_plan(const CLI::App& command, SweepFlags& flags) {
   if (flags.plan_file.empty()) throw UsageError("--out '': expected a file's name");
   const SweepPlan& plan = flags.options.plan;
   const Manifest manifest = read_manifest(flags.options.running.model);
-  const auto refused = refused_kinds(plan, SweepCells(plan, manifest, setting_reader()));
+  const auto refused = look_through(plan, SweepCells(plan, manifest, setting_reader()));
   if (!refused.empty()) warn(refused_text(plan, refused));
   check_writable(flags.plan_file, flags.overwrite);
   write_whole(flags.plan_file, json_of(plan));

@@ -1,10 +1,12 @@
 #include "studies/sweep/sweep_check.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "base/text.h"
 #include "steplapse/error.h"
+#include "studies/sweep/cell_order.h"
 #include "studies/sweep/sweep_words.h"
 
 namespace steplapse {
@@ -75,17 +77,24 @@ void check_settings(const SweepPlan& plan, const ReadSetting& read_setting, cons
   check_words(plan, place);
 }
 
-std::vector<RefusedKind> refused_kinds(const SweepPlan& plan, const SweepCells& cells) {
+std::vector<RefusedKind> look_through(const SweepPlan& plan, const SweepCells& cells, const VisitKind& visit) {
   const CellKinds kinds(plan);
+  const CellOrder order(plan);
   std::vector<RefusedKind> refused;
-  for (size_t kind = 0; kind < kinds.size(); ++kind) {
-    const size_t cell = kinds.first_cell(kind);
+  for (size_t place = 0; place < order.size(); ++place) {
+    const size_t cell = order.cell_at(place), kind = kinds.of(cell);
+    if (kinds.first_cell(kind) != cell) continue;
+    CellRequest request;
+    std::optional<Task> task;
     try {
-      cells.task(cell, {});
+      request = cells.request(cell);
+      task = cells.task_of(cell, request, {});
     } catch (const UsageError& error) {
       refused.push_back({kind, cell, error.what()});
     }
+    if (task && visit) visit(cell, request, *task);
   }
+  std::ranges::sort(refused, {}, &RefusedKind::first_cell);
   if (refused.empty()) return refused;
   if (!plan.skip_invalid) throw UsageError(refused_text(plan, refused) + "; `skip_invalid` leaves them out");
   if (refused.size() == kinds.size()) throw UsageError(refused_text(plan, refused) + "; none is left");

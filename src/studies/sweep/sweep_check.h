@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -36,8 +37,11 @@ struct RefusedKind {
 /// @throws UsageError  one does not, or a word is in no prompt
 void check_settings(const SweepPlan& plan, const ReadSetting& read_setting, const std::string& place);
 
-/// Looks through all kinds of cells. @throws UsageError  where some are refused and the plan does not skip them, or all are
-std::vector<RefusedKind> refused_kinds(const SweepPlan& plan, const SweepCells& cells);
+/// Looks through all kinds of cells, in the order in which they are made. @return those that are refused
+/// @param visit  is told the first cell of each that is not refused; may be empty
+/// @throws UsageError  where some are refused and the plan does not skip them, or all are
+using VisitKind = std::function<void(size_t cell, const CellRequest& request, const Task& task)>;
+std::vector<RefusedKind> look_through(const SweepPlan& plan, const SweepCells& cells, const VisitKind& visit = {});
 
 /// The settings of a cell's points, for people: steps 20, sampler euler.
 std::string cell_text(const SweepPlan& plan, size_t cell);

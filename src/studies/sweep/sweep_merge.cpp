@@ -286,14 +286,13 @@ void write_merged(const FoundCells& found, const fs::path& out) {
 SweepMergeResult merge_sweeps(const SweepMergeOptions& options) {
   if (options.sweeps.size() > 1 && options.out.empty())
     throw UsageError("no `out`: several folders are merged into a new one; name it");
-  SweepMergeResult result;
-  {
-    const FoundCells found(options.sweeps);
-    result = found.result();
-    if (!result.problems.empty()) return result;
-    if (!options.out.empty()) write_merged(found, options.out);
-  }
-  result.note = write_sweep_results(options.out.empty() ? options.sweeps.front() : options.out);
+  FoundCells found(options.sweeps);
+  SweepMergeResult result = found.result();
+  if (!result.problems.empty()) return result;
+  if (!options.out.empty()) write_merged(found, options.out);
+  result.note = write_sweep_results({.folder = options.out.empty() ? options.sweeps.front() : options.out,
+                                     .plan = found.plan(),
+                                     .rows = std::move(found.rows)});
   return result;
 }
 

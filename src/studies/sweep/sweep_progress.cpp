@@ -103,6 +103,7 @@ class SweepCounting : public SweepProgress {
     say(beginning_line(start));
     for (const std::string& line : again_lines(start)) say(line);
   }
+  void say_line(const std::string& line) override { say(line); }
   void started(int64_t, const Plan&, const Manifest&, const std::filesystem::path&, int64_t) override {
     const std::lock_guard guard(mutex_);
     ++running_;

@@ -51,6 +51,7 @@ struct SweepEnd {
 class SweepProgress : public Progress {
  public:
   virtual void begins(const SweepStart&) {}
+  virtual void say_line(const std::string& /*line*/) {}    ///< for people
   virtual void taken(int64_t /*run*/, size_t /*cell*/) {}  ///< before anything else of the run
   virtual void settled(const CellRow&) {}                  ///< a cell that is made, failed or skipped
   virtual void made_elsewhere(size_t /*cells*/) {}         ///< those that are found to be

@@ -70,8 +70,6 @@ std::string draw_grid(const Sweep& sweep) {
   }
 }
 
-}  // namespace
-
 void write_sweep_tables(const Sweep& sweep) {
   const auto distances = distances_in(sweep);
   const SweepTable table(sweep, distances);
@@ -85,11 +83,21 @@ void write_sweep_tables(const Sweep& sweep) {
   jsonl.finish();
 }
 
-std::string write_sweep_results(const fs::path& folder) {
-  const ResultsLock lock(folder);
-  const Sweep sweep = sweep_in(folder);
+std::string write_all(const Sweep& sweep) {
   write_sweep_tables(sweep);
   return draw_grid(sweep);
+}
+
+}  // namespace
+
+std::string write_sweep_results(const fs::path& folder) {
+  const ResultsLock lock(folder);
+  return write_all(sweep_in(folder));
+}
+
+std::string write_sweep_results(const Sweep& sweep) {
+  const ResultsLock lock(sweep.folder);
+  return write_all(sweep);
 }
 
 }  // namespace steplapse

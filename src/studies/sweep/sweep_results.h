@@ -12,8 +12,6 @@ namespace steplapse {
 /// @return what to tell people of it: "" or one line, as why there is no grid
 /// @throws OutputError  a file cannot be written
 std::string write_sweep_results(const std::filesystem::path& sweep);
-
-/// results.csv and results.jsonl alone.
-void write_sweep_tables(const Sweep& sweep);
+std::string write_sweep_results(const Sweep& sweep);  ///< of one that has been read
 
 }  // namespace steplapse

@@ -14,17 +14,21 @@
 #include "base/signals.h"
 #include "base/stopwatch.h"
 #include "base/text.h"
+#include "base/wording.h"
 #include "model/bundle_folder.h"
 #include "runs/batch.h"
+#include "runs/step_cost.h"
 #include "steplapse/error.h"
 #include "studies/sweep/cell_claims.h"
 #include "studies/sweep/cell_states.h"
 #include "studies/sweep/row_writer.h"
 #include "studies/sweep/scratch.h"
+#include "studies/sweep/sweep_estimate.h"
 #include "studies/sweep/sweep_progress.h"
 #include "studies/sweep/sweep_results.h"
 #include "studies/sweep/sweep_rows.h"
 #include "studies/sweep/sweep_source.h"
+#include "studies/sweep/sweep_survey.h"
 
 namespace steplapse {
 namespace {
@@ -78,7 +82,8 @@ class SweepRun {
         cells_(options.plan, folder_.manifest(), options.read_setting) {}
 
   int go() {
-    if (options_.dry_run) return 0;
+    survey_ = survey(options_.plan, folder_.manifest(), cells_, options_.running.max_batch != 1);
+    if (options_.dry_run) return say_dry_run();
     put_plan(options_);
     claims_.emplace(options_.out, options_.plan.cells());
     look_at_locks();
@@ -117,11 +122,39 @@ class SweepRun {
     progress_.begins(start);
   }
 
+  int say_dry_run() {
+    const Bundle bundle = load_for_runs(std::move(folder_), options_.running, decoders_in(options_.plan), progress_);
+    const int64_t room = free_bytes_at(options_.out);
+    const double seconds = estimated_seconds(bundle, survey_, cells_);
+    if (options_.json) {
+      std::cout << survey_json(options_.plan, survey_, room, seconds, bundle.device()).dump(2) << std::endl;
+    } else {
+      for (const std::string& line : survey_lines(options_.plan, survey_, room, seconds, bundle.device()))
+        std::cout << worded(line) << std::endl;
+    }
+    check_room(options_.out, survey_.bytes, room);
+    return 0;
+  }
+
+  /// Of a sweep that goes on the share that is left.
+  void say_what_is_to_do(const Bundle& bundle) {
+    const int64_t room = free_bytes_at(options_.out);
+    const double left = static_cast<double>(states_->count(CellState::left, options_.shard)) /
+                        static_cast<double>(std::max<size_t>(1, survey_.cells));
+    check_room(options_.out, static_cast<int64_t>(left * static_cast<double>(survey_.bytes)), room);
+    if (options_.running.progress == ProgressMode::none || options_.running.progress == ProgressMode::json) return;
+    const double seconds = left * estimated_seconds(bundle, survey_, cells_);
+    const auto lines = survey_lines(options_.plan, survey_, room, std::nullopt, bundle.device());
+    for (const std::string& line : lines) progress_.say_line(worded(line));
+    progress_.say_line(rough_time(seconds) + " on " + bundle.device());
+  }
+
   void make_cells() {
     rows_ = std::make_unique<RowWriter>(options_.out, RowsHeader{options_.shard, sha256_of(options_.plan)});
     if (!options_.scratch.empty()) scratch_ = std::make_unique<Scratch>(options_.scratch);
     const std::string model_sha256 = folder_.manifest().sha256;
     const Bundle bundle = load_for_runs(std::move(folder_), options_.running, decoders_in(options_.plan), progress_);
+    say_what_is_to_do(bundle);
     source_ = std::make_unique<SweepSource>(
         SweepPlaces{options_, cells_, model_sha256, *states_, faulty_, *claims_, *rows_, scratch_.get(), progress_});
     progress_.when_runs_ended = [this](const BatchSummary& summary) {
@@ -151,7 +184,7 @@ class SweepRun {
             .shard = shard_text()};
     end_.left = end_.cells - end_.made - end_.skipped - end_.failed.size() - end_.elsewhere;
     if (noted_signal() == 0 && now.count(CellState::left, {}) == 0) {
-      write_sweep_results(options_.out);
+      if (const std::string note = write_sweep_results(options_.out); !note.empty()) progress_.warning(note);
       end_.results = options_.out / "results.csv";
     }
     progress_.ended(end_);
@@ -187,6 +220,7 @@ class SweepRun {
   const Stopwatch since_start_;
   BundleFolder folder_;
   const SweepCells cells_;
+  SweepSurvey survey_;
   std::optional<CellClaims> claims_;
   std::optional<CellStates> states_;
   std::set<size_t> faulty_;

@@ -29,6 +29,8 @@ std::string count_or_mean(double number) { return rounded_text(std::round(10 * n
 
 // ---- for people
 
+constexpr size_t kMostFalls = 12;  // that are told of
+
 class SummaryText {
  public:
   SummaryText(const SweepSummary& summary, size_t columns) : summary_(summary), columns_(columns) {}
@@ -42,7 +44,7 @@ class SummaryText {
     }
     table();
     out_ << '\n';
-    for (const WorseAfter& worse : summary_.worse) say(text_of(worse));
+    worse();
     notes();
     return out_.str();
   }
@@ -116,6 +118,16 @@ class SummaryText {
     for (size_t i = 1; i < fields.size(); ++i)
       out_ << std::string(kWidths[i] - std::min(kWidths[i], fields[i].size()), ' ') << fields[i];
     out_ << '\n';
+  }
+
+  /// The largest falls first.
+  void worse() {
+    std::vector<WorseAfter> falls = summary_.worse;
+    std::stable_sort(falls.begin(), falls.end(), [](const auto& a, const auto& b) { return a.fall > b.fall; });
+    for (size_t i = 0; i < std::min(falls.size(), kMostFalls); ++i) say(text_of(falls[i]));
+    if (falls.size() > kMostFalls)
+      say("So it was with " + std::to_string(falls.size() - kMostFalls) +
+          " more prompts and samplers; JSON has them all.");
   }
 
   std::string text_of(const WorseAfter& worse) const {

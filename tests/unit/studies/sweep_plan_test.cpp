@@ -226,7 +226,7 @@ TEST(SweepCells, RefusedOnesAreFoundBeforeAnythingRuns) {
   const Manifest manifest = toy_manifest();
   SweepPlan plan = plan_of_three_axes();
   plan.fixed[1].second = "0.5";  // eta, which euler does not know
-  const auto refused = [&] { return refused_kinds(plan, SweepCells(plan, manifest, setting_reader())); };
+  const auto refused = [&] { return look_through(plan, SweepCells(plan, manifest, setting_reader())); };
   EXPECT_THAT(refused, ThrowsMessage<UsageError>(HasSubstr(
                            "6 of 12 cells can't be made: cell 3 (steps 5, sampler euler, seed 1): `eta`: the sampler "
                            "'euler' knows no eta")));
