@@ -14,7 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kLargestPlan = size_t{256} << 20;  // bytes
+constexpr size_t kLargestJobsPlan = size_t{256} << 20;  // bytes
 
 /// Absolute, and such that a script can have it in a line.
 std::string script_path(const fs::path& path) {
@@ -30,7 +30,7 @@ std::string script_path(const fs::path& path) {
 
 SweepJobs sweep_jobs(const std::string& plan, const std::string& out, int64_t shards) {
   if (out.empty()) throw UsageError("--out '': expected a folder's name");
-  const size_t cells = sweep_plan_in(read_whole(plan, kLargestPlan), plan).cells();
+  const size_t cells = sweep_plan_in(read_whole(plan, kLargestJobsPlan), plan).cells();
   if (shards > static_cast<int64_t>(cells))
     throw UsageError("--shards " + std::to_string(shards) + ": the sweep has " +
                      counted(static_cast<int64_t>(cells), "cell") + ", and a shard needs one or more");

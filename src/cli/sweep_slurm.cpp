@@ -96,7 +96,8 @@ std::string batch_file(const SweepJobs& jobs, const SlurmFlags& flags) {
 }
 
 std::filesystem::path batch_file_path(const SlurmFlags& flags) {
-  return flags.to.empty() ? std::filesystem::path(flags.plan).replace_extension(".sbatch") : flags.to;
+  return flags.to.empty() ? std::filesystem::path(flags.plan).replace_extension(".sbatch")
+                          : std::filesystem::path(flags.to);
 }
 
 int write_batch_file(const CLI::App&, SlurmFlags& flags) {
