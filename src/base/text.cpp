@@ -176,7 +176,7 @@ std::string shell_quoted(std::string_view text) {
   return quoted + '"';
 }
 
-std::string single_quoted(std::string_view text) {
+std::string shell_word(std::string_view text) {
   if (is_shell_word(text)) return std::string(text);
   std::string quoted = "'";
   for (const char character : text) quoted += character == '\'' ? std::string("'\\''") : std::string(1, character);

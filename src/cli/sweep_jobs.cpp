@@ -43,12 +43,12 @@ SweepJobs sweep_jobs(const std::string& plan, const std::string& out, int64_t sh
 }
 
 std::string shard_command(const SweepJobs& jobs, const std::string& shard) {
-  return single_quoted(jobs.program) + " sweep run " + single_quoted(jobs.plan) + " --out " + single_quoted(jobs.out) +
+  return shell_word(jobs.program) + " sweep run " + shell_word(jobs.plan) + " --out " + shell_word(jobs.out) +
          " --shard " + shard + "/" + std::to_string(jobs.shards);
 }
 
 std::string merge_command(const SweepJobs& jobs) {
-  return single_quoted(jobs.program) + " sweep merge " + single_quoted(jobs.out);
+  return shell_word(jobs.program) + " sweep merge " + shell_word(jobs.out);
 }
 
 }  // namespace steplapse

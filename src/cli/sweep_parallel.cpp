@@ -71,12 +71,12 @@ std::string parallel_line(const SweepJobs& jobs, const ParallelFlags& flags) {
   const int64_t at_once = flags.gpus > 0 ? flags.gpus : flags.jobs;
   std::string shard = shard_command(jobs, "{}");
   if (flags.gpus > 0) shard = "CUDA_VISIBLE_DEVICES=$(({%} - 1)) " + shard;
-  std::string line = "parallel --jobs " + std::to_string(at_once) + " --joblog " + single_quoted(jobs.out + ".joblog") +
+  std::string line = "parallel --jobs " + std::to_string(at_once) + " --joblog " + shell_word(jobs.out + ".joblog") +
                      " --resume --resume-failed --retries 3 --termseq TERM,25000,KILL --line-buffer";
   if (!flags.machines.empty())
-    line += " --sshlogin " + single_quoted(joined(flags.machines, ",")) + " --workdir " +
-            single_quoted(std::filesystem::current_path().string());
-  return line + " " + single_quoted(shard) + " ::: $(seq " + std::to_string(jobs.shards) + ")";
+    line += " --sshlogin " + shell_word(joined(flags.machines, ",")) + " --workdir " +
+            shell_word(std::filesystem::current_path().string());
+  return line + " " + shell_word(shard) + " ::: $(seq " + std::to_string(jobs.shards) + ")";
 }
 
 int print_parallel(const CLI::App& command, ParallelFlags& flags) {

@@ -71,19 +71,19 @@ std::string array_text(const SlurmFlags& flags) {
 /// The first task submits the merge, so that one sbatch does all; not where Slurm begins it again.
 std::string batch_file(const SweepJobs& jobs, const SlurmFlags& flags) {
   std::vector<std::string> words;
-  for (const std::string& option : flags.sbatch) words.push_back(single_quoted(option));
+  for (const std::string& option : flags.sbatch) words.push_back(shell_word(option));
   const std::string options = joined(words, " ");
   std::ostringstream file;
   file << "#!/bin/sh\n"
        << "# " << counted(static_cast<int64_t>(jobs.cells), "cell") << " in " << counted(jobs.shards, "shard")
        << ". Submit it with sbatch; again, and it does what is still missing.\n"
-       << "#SBATCH --job-name=" << single_quoted(jobs.name) << '\n'
+       << "#SBATCH --job-name=" << shell_word(jobs.name) << '\n'
        << "#SBATCH --array=" << array_text(flags) << '\n'
        << "# B: sends the signal to this shell, which exec makes the program; it ends cleanly within a step.\n"
        << "#SBATCH --signal=B:TERM@60\n"
        << "#SBATCH --requeue\n";
   if (!options.empty()) file << "#SBATCH " << options << '\n';
-  const std::string name = single_quoted(jobs.name + "-merge"), merge = single_quoted("exec " + merge_command(jobs));
+  const std::string name = shell_word(jobs.name + "-merge"), merge = shell_word("exec " + merge_command(jobs));
   file << "\nif [ \"$SLURM_ARRAY_TASK_ID\" = \"$SLURM_ARRAY_TASK_MIN\" ] && [ \"${SLURM_RESTART_COUNT:-0}\" = 0 ]; "
           "then  # the first task, once\n"
        << "  sbatch --dependency=\"afterany:$SLURM_ARRAY_JOB_ID\" --job-name=" << name
@@ -114,7 +114,7 @@ int write_batch_file(const CLI::App&, SlurmFlags& flags) {
   write_whole(file, text);
   std::cout << file.string() << ": " << counted(static_cast<int64_t>(jobs.cells), "cell") << " in "
             << counted(jobs.shards, "shard") << ", and a merge; submit it with: sbatch "
-            << single_quoted(escaped(file.string(), std::string::npos)) << '\n';
+            << shell_word(escaped(file.string(), std::string::npos)) << '\n';
   return 0;
 }
 

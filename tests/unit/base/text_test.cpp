@@ -91,14 +91,14 @@ std::string heard_by_a_shell(const std::string& word) {
 TEST(Text, IsOneWordToAShell) {
   for (const std::string& text : {"castle"s, "red apple"s, "it's $5 for `a` \\ \"b\""s, ""s, "caf\u00e9"s, "a;b"s}) {
     EXPECT_EQ(heard_by_a_shell(shell_quoted(text)), text);
-    EXPECT_EQ(heard_by_a_shell(single_quoted(text)), text);
-    const std::string command = "printf %s " + single_quoted(text);
-    EXPECT_EQ(heard_by_a_shell("\"$(sh -c " + single_quoted(command) + ")\""), text);
+    EXPECT_EQ(heard_by_a_shell(shell_word(text)), text);
+    const std::string command = "printf %s " + shell_word(text);
+    EXPECT_EQ(heard_by_a_shell("\"$(sh -c " + shell_word(command) + ")\""), text);
   }
   EXPECT_EQ(shell_quoted("castle"), "castle");
   EXPECT_EQ(shell_quoted("red apple"), "\"red apple\"");
-  EXPECT_EQ(single_quoted("castle"), "castle");
-  EXPECT_EQ(single_quoted("it's"), "'it'\\''s'");
+  EXPECT_EQ(shell_word("castle"), "castle");
+  EXPECT_EQ(shell_word("it's"), "'it'\\''s'");
 }
 
 // Unicode Standard Annex 11: East Asian Wide and Fullwidth take two columns.
