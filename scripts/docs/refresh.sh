@@ -94,11 +94,17 @@ theory() { # five minutes; its bundle is made for it
   place docs/sampling.md "theory: distributions" --table 2 <"$work/table"
 }
 
+sweeps() { # a minute
+  "$STEPLAPSE" sweep "red apple" --steps 3,5,10,20,50 --sampler ddim,euler,heun,dpmpp_2m --schedule karras \
+    --seed 948574399 --out "$work/sweep" --progress none >"$work/table"
+  "$STEPLAPSE" sweep grid "$work/sweep" --out docs/images/sweep-grid.png
+}
+
 report() { # a minute
   "$python" scripts/docs/report_screenshots.py "$STEPLAPSE" docs/images
 }
 
-all=(film films evaluation guidance race bits replays steps_differ looking theory report)
+all=(film films evaluation guidance race bits replays steps_differ looking theory sweeps report)
 parts=("$@")
 if (($# == 0)); then parts=("${all[@]}"); fi
 for part in "${parts[@]}"; do

@@ -3,8 +3,8 @@
 
 scripts/measure/large_sweep.py --program build/release/steplapse --cells 100000 --shards 4
 
-prints a table of docs/sweeps.md: seconds, and the most memory of the process. The folders are made in --work (default:
-a temporary one) and take 4 kB to 20 kB a cell, whatever the file system takes for small files.
+prints a table of docs/sweeps.md: seconds, those of CPU, and the most memory of the process. The folders are made in
+--work (default: a temporary one) and take 4 kB to 20 kB a cell, whatever the file system takes for small files.
 """
 
 import argparse
@@ -131,14 +131,14 @@ def make(work: Path, cells: int, shards: int) -> list[Path]:
     return folders
 
 
-def measured(*command) -> tuple[float, float]:
-    """Seconds, and MB."""
+def measured(*command) -> tuple[float, float, float]:
+    """Seconds, seconds of CPU, and MB."""
     begun = time.monotonic()
     process = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0, command
-    return time.monotonic() - begun, usage.ru_maxrss / 1024
+    return time.monotonic() - begun, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
 def main() -> None:
@@ -151,14 +151,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=options.work) as work:
         shards = make(Path(work), options.cells, options.shards)
         whole = Path(work) / "whole"
-        print("| command | seconds | MB |\n| --- | --- | --- |")
+        print("| command | seconds | of CPU | MB |\n| --- | --- | --- | --- |")
         for label, *arguments in [
             (f"merge of {options.shards} folders", "merge", *shards, "--out", whole),
             ("merge of one folder: checks and results", "merge", whole),
             ("summary", "summary", whole),
         ]:
-            seconds, memory = measured(options.program, "sweep", *arguments)
-            print(f"| {label} | {seconds:.1f} | {memory:.0f} |", flush=True)
+            seconds, cpu, memory = measured(options.program, "sweep", *arguments)
+            print(f"| {label} | {seconds:.1f} | {cpu:.1f} | {memory:.0f} |", flush=True)
 
 
 if __name__ == "__main__":

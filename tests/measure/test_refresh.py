@@ -40,5 +40,5 @@ def test_one_table_of_several_is_taken():
 def test_an_unknown_part_is_refused_before_anything_is_made():
     told = subprocess.run([REFRESH, "film", "straps"], capture_output=True, text=True, env={"STEPLAPSE": "/bin/true"})
     assert told.returncode == 2
-    known = "film films evaluation guidance race bits replays steps_differ looking theory report"
+    known = "film films evaluation guidance race bits replays steps_differ looking theory sweeps report"
     assert told.stderr == f"refresh.sh: unknown part 'straps'; known: {known}\n"

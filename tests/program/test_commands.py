@@ -23,6 +23,13 @@ COMMANDS = [
     "spectrum",
     "paths",
     "race",
+    "sweep",
+    "sweep plan",
+    "sweep run",
+    "sweep status",
+    "sweep grid",
+    "sweep summary",
+    "sweep merge",
     "schedule",
     "samplers",
     "tokens",
@@ -40,8 +47,9 @@ COMMANDS = [
 # Those that load a bundle, or its manifest.
 LOADING = {
     *("generate", "resume", "branch", "replay", "render", "explain", "compare", "film", "report", "sheet", "spectrum"),
-    *("race", "schedule", "tokens", "model"),
+    *("race", "schedule", "tokens", "sweep", "sweep plan", "sweep run"),
 }
+DRAWING = {"generate", "resume", "branch", "race", "sweep", "sweep run"}
 
 
 def test_the_overview_fits_a_screen_and_has_each_command(run):
@@ -53,7 +61,11 @@ def test_the_overview_fits_a_screen_and_has_each_command(run):
     listed = lines[lines.index("Draw:") :]
     headings = [line for line in listed if re.fullmatch("[A-Z][a-z ]+:", line)]
     assert headings == ["Draw:", "Go on from a run:", "Look at runs:", "Experiments:", "Know:"]
-    assert [re.match("  ((model )?[a-z]+)", line)[1] for line in listed if line.startswith("  ")] == COMMANDS
+    parts = [command for command in COMMANDS if command.startswith("sweep ")]  # which stand in help of sweep
+    found = [re.match("  ((model )?[a-z]+)", line)[1] for line in listed if line.startswith("  ")]
+    assert found == [command for command in COMMANDS if command not in parts]
+    listed = run("sweep", "--help").out.split("Parts of a sweep:\n")[1].split("\n\n")[0]
+    assert [re.match("  (sweep [a-z]+)", line)[1] for line in listed.splitlines()] == parts
     assert run("--help") == run("-h") == told
 
 
@@ -70,8 +82,9 @@ def test_help_of_a_command_says_how_it_may_end(run, command):
     told = " ".join(run(*command.split(), "--help").out.split("\nExit codes: ")[1].split("\n\n")[0].split())
     ends = {int(code): meaning for code, meaning in re.findall(r"(\d+) ([A-Za-z -]+)", told)}
     assert (ends[0], ends[2]) == ("done", "usage")
-    assert (3 in ends) == (command.split()[0] in LOADING)
-    assert (143 in ends) == (command in ("generate", "resume", "branch", "race"))
+    loads = command in LOADING or command.startswith("model")
+    assert (3 in ends) == loads
+    assert (143 in ends) == (command in DRAWING)
 
 
 def flags_in(text: str) -> set[str]:

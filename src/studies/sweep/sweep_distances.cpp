@@ -12,6 +12,7 @@
 #include "base/safetensors.h"
 #include "steplapse/sampler.h"
 #include "studies/comparison.h"
+#include "studies/sweep/planned_settings.h"
 #include "studies/sweep/sweep_rows.h"
 #include "views/picture_file.h"
 
@@ -23,7 +24,7 @@ namespace fs = std::filesystem;
 /// All settings in which cells that are compared are equal, as one text.
 std::string compared_group(const CellRow& row) {
   nlohmann::ordered_json settings = row.settings;
-  settings.erase("steps");
+  for (const char* name : {"steps", "stop_at", "stop_when_converged", "would_stop", "decoder"}) settings.erase(name);
   if (!row.stochastic) {
     for (const char* name : {"sampler", "eta", "s_churn", "s_tmin", "s_tmax", "s_noise", "clip_sample_range"})
       settings.erase(name);
@@ -75,8 +76,16 @@ SweepDistance distance_between(const CellEnd& end, const CellEnd& reference, siz
 }  // namespace
 
 Sweep sweep_in(const fs::path& folder) {
-  Sweep sweep{.folder = folder, .plan = plan_in(folder), .rows = {}};
-  sweep.rows = rows_in(folder, sweep.plan);
+  const SweepPlan plan = plan_in(folder);
+  return sweep_of(folder, plan, rows_in(folder, plan));
+}
+
+Sweep sweep_of(const fs::path& folder, const SweepPlan& plan, std::vector<std::optional<CellRow>> rows) {
+  Sweep sweep{.folder = folder, .plan = plan, .rows = std::move(rows)};
+  for (size_t cell = 0; cell < sweep.rows.size(); ++cell) {
+    auto& row = sweep.rows[cell];
+    if (row && !row->settings.is_null()) add_planned_settings(row->settings, plan, cell);
+  }
   return sweep;
 }
 

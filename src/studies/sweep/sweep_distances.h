@@ -20,11 +20,14 @@ struct Sweep {
 /// @throws UsageError  the folder is no sweep's, or its rows are of another plan
 Sweep sweep_in(const std::filesystem::path& folder);
 
+/// Of rows that have been read. They get what the plan's axes set besides, as `stop_at`.
+Sweep sweep_of(const std::filesystem::path& folder, const SweepPlan& plan, std::vector<std::optional<CellRow>> rows);
+
 /// Whether the cell has a picture: its row says done or stopped.
 bool has_end(const std::optional<CellRow>& row);
 
 /// By cell, the one that it is compared with: the one with the most denoiser calls among the deterministic ones whose settings
-/// are equal but for the sampler, its options and the steps. A stochastic one is compared with its own sampler's most calls,
+/// are equal but for the sampler, its options, the steps, what ends a run early and the decoder of frames. A stochastic one is compared with its own sampler's most calls,
 /// at equal options. Of several with the most, that of a sampler of higher order, then the first. None: it has no end.
 std::vector<std::optional<size_t>> references_of(const std::vector<std::optional<CellRow>>& rows);
 

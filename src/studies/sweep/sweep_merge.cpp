@@ -290,9 +290,8 @@ SweepMergeResult merge_sweeps(const SweepMergeOptions& options) {
   SweepMergeResult result = found.result();
   if (!result.problems.empty()) return result;
   if (!options.out.empty()) write_merged(found, options.out);
-  result.note = write_sweep_results({.folder = options.out.empty() ? options.sweeps.front() : options.out,
-                                     .plan = found.plan(),
-                                     .rows = std::move(found.rows)});
+  result.note = write_sweep_results(
+      sweep_of(options.out.empty() ? options.sweeps.front() : options.out, found.plan(), std::move(found.rows)));
   return result;
 }
 

@@ -23,6 +23,7 @@
 #include "studies/sweep/cell_states.h"
 #include "studies/sweep/row_writer.h"
 #include "studies/sweep/scratch.h"
+#include "studies/sweep/sweep_changes.h"
 #include "studies/sweep/sweep_estimate.h"
 #include "studies/sweep/sweep_progress.h"
 #include "studies/sweep/sweep_results.h"
@@ -57,8 +58,9 @@ void put_plan(const SweepRunOptions& options) {
     write_whole(own, json_of(options.plan));
     fs::rename(own, file, unreadable);
   }
-  if (sha256_of(plan_in(options.out)) == sha256_of(options.plan)) return;
-  throw UsageError(options.out.string() + ": holds a sweep of another plan; name another `out`");
+  const std::string changes = changes_of(plan_in(options.out), options.plan);
+  if (!changes.empty())
+    throw UsageError(options.out.string() + ": holds another sweep: " + changes + "; name another `out`");
 }
 
 std::vector<std::string> decoders_in(const SweepPlan& plan) {
@@ -79,11 +81,15 @@ class SweepRun {
       : options_(options),
         progress_(progress),
         folder_(options.running.model),
-        cells_(options.plan, folder_.manifest(), options.read_setting) {}
+        manifest_(folder_.manifest()),
+        cells_(options.plan, manifest_, options.read_setting) {}
 
   int go() {
-    survey_ = survey(options_.plan, folder_.manifest(), cells_, options_.running.max_batch != 1);
+    survey_ = survey(options_.plan, manifest_, cells_, options_.running.max_batch != 1);
     if (options_.dry_run) return say_dry_run();
+    std::error_code unreadable;
+    if (!fs::exists(plan_file(options_.out), unreadable))
+      check_room(options_.out, survey_.bytes, free_bytes_at(options_.out));
     put_plan(options_);
     claims_.emplace(options_.out, options_.plan.cells());
     look_at_locks();
@@ -152,7 +158,7 @@ class SweepRun {
   void make_cells() {
     rows_ = std::make_unique<RowWriter>(options_.out, RowsHeader{options_.shard, sha256_of(options_.plan)});
     if (!options_.scratch.empty()) scratch_ = std::make_unique<Scratch>(options_.scratch);
-    const std::string model_sha256 = folder_.manifest().sha256;
+    const std::string model_sha256 = manifest_.sha256;
     const Bundle bundle = load_for_runs(std::move(folder_), options_.running, decoders_in(options_.plan), progress_);
     say_what_is_to_do(bundle);
     source_ = std::make_unique<SweepSource>(
@@ -204,7 +210,7 @@ class SweepRun {
   /// Of the cells that are left, as far as the plan says it without their runs.
   int64_t steps_left() const {
     const CellOrder order(options_.plan);
-    const auto usual = static_cast<size_t>(folder_.manifest().defaults.steps);
+    const auto usual = static_cast<size_t>(manifest_.defaults.steps);
     int64_t steps = 0;
     for (size_t place = 0; place < order.size(); ++place) {
       const size_t cell = order.cell_at(place);
@@ -218,7 +224,8 @@ class SweepRun {
   SweepProgress& progress_;
   Warnings warnings_{[this](const std::string& text) { progress_.warning(text); }};
   const Stopwatch since_start_;
-  BundleFolder folder_;
+  BundleFolder folder_;      // until the bundle is loaded
+  const Manifest manifest_;  // its own: cells refer to it to the end
   const SweepCells cells_;
   SweepSurvey survey_;
   std::optional<CellClaims> claims_;

@@ -79,7 +79,7 @@ class SummedCells {
     const std::string sampler = summed_text(row, "sampler");
     settings.emplace_back("sampler", sampler);
     settings.emplace_back("schedule", summed_text(row, "schedule"));
-    for (const char* name : kSamplerOptions) {
+    for (const char* name : kToldApart) {
       if (several_.contains({sampler, name})) settings.emplace_back(name, summed_text(row, name));
     }
     for (const std::string& name : options_.by) {
@@ -92,7 +92,8 @@ class SummedCells {
   std::set<std::string> left_out;
 
  private:
-  static constexpr const char* kSamplerOptions[] = {"eta", "s_churn", "s_tmin", "s_tmax", "s_noise"};
+  static constexpr const char* kToldApart[] = {
+      "eta", "s_churn", "s_tmin", "s_tmax", "s_noise", "stop_at", "stop_when_converged"};
 
   bool is_wanted(const CellRow& row) {
     const std::string sampler = summed_text(row, "sampler");
@@ -121,12 +122,12 @@ class SummedCells {
     }
   }
 
-  /// The options that have several values with one sampler, and so make it several.
+  /// The options and ends that have several values with one sampler, and so make it several.
   void find_options() {
     std::map<std::pair<std::string, std::string>, std::string> first;
     for (const SummedCell& cell : cells) {
       const std::string sampler = summed_text(cell.row, "sampler");
-      for (const char* name : kSamplerOptions) {
+      for (const char* name : kToldApart) {
         const std::string text = summed_text(cell.row, name);
         if (first.try_emplace({sampler, name}, text).first->second != text) several_.insert({sampler, name});
       }

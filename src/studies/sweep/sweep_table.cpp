@@ -1,10 +1,10 @@
 #include "studies/sweep/sweep_table.h"
 
 #include <algorithm>
-#include <map>
 
 #include "base/json_null.h"
 #include "base/number_text.h"
+#include "studies/sweep/planned_settings.h"
 
 namespace steplapse {
 namespace {
@@ -32,23 +32,6 @@ std::vector<std::string> setting_names(const Sweep& sweep) {
     }
   }
   return names;
-}
-
-/// The texts that the plan has for a cell, by name. Several changes of a prompt by one name stand in one text.
-std::map<std::string, std::string> planned_texts(const SweepPlan& plan, size_t cell) {
-  std::map<std::string, std::string> texts;
-  for (const auto& [name, text] : plan.settings_of(cell)) {
-    const bool adds = name == "replace" || name == "weight" || name == "repeat";
-    std::string& known = texts[name];
-    known = adds && !known.empty() ? known + "; " + text : text;
-  }
-  return texts;
-}
-
-ordered_json planned_value(const std::string& name, const std::string& text) {
-  if (name == "prompt" || name == "negative_prompt") return text;
-  const ordered_json value = ordered_json::parse(text, nullptr, false);
-  return value.is_number() ? value : ordered_json(text);
 }
 
 std::string csv_field(const ordered_json& value) {

@@ -7,6 +7,7 @@
 
 #include "cli/setting_reader.h"
 #include "steplapse/error.h"
+#include "studies/sweep/sweep_changes.h"
 #include "studies/sweep/sweep_check.h"
 #include "studies/sweep/sweep_words.h"
 #include "support/toy_manifest.h"
@@ -18,6 +19,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Pair;
 using testing::SizeIs;
+using testing::StartsWith;
 using testing::StrEq;
 using testing::ThrowsMessage;
 
@@ -138,6 +140,34 @@ TEST(SweepPlan, HasABoundedNumberOfCells) {
       [&] { check_axes(plan, ""); },
       ThrowsMessage<UsageError>(HasSubstr("1000 a x 1000 b x 1000 c x 1000 d x 1000 e x 1000 f x 1000 g are more "
                                           "cells than 10000000")));
+}
+
+// ---- another plan in the same folder
+
+TEST(SweepChanges, SayWhichAxesAndWhichCellDiffer) {
+  const SweepPlan there = plan_of_three_axes();
+  SweepPlan asked = there;
+  asked.model = "/elsewhere";
+  EXPECT_EQ(changes_of(there, asked), "");
+  asked.axes[0] = axis("steps", {"5", "20"});
+  EXPECT_EQ(
+      changes_of(there, asked),
+      "steps is 5,10,20 there and 5,20 here; cell 5 is (steps 10, sampler ddim, seed 1) there and (steps 20, sampler "
+      "ddim, seed 1) here");
+  asked = there;
+  asked.fixed[1].second = "1";
+  asked.axes[0] = axis("steps", {"5", "10", "20", "30"});
+  EXPECT_THAT(changes_of(there, asked),
+              StartsWith("eta is 0 there and 1 here; steps is 5,10,20 there and 5,10,20,30 here; "
+                         "cell 1 is "));
+  asked = there;
+  std::swap(asked.axes[0], asked.axes[1]);
+  EXPECT_THAT(changes_of(there, asked),
+              StartsWith("its axes are in another order; cell 3 is (steps 5, sampler euler, seed 1) "
+                         "there and (sampler ddim, steps 10, seed 1) here"));
+  asked = there;
+  asked.frames.kinds = {FrameKind::x0};
+  EXPECT_EQ(changes_of(there, asked), "its frames are others");
 }
 
 // ---- kinds of cells

@@ -64,6 +64,12 @@ TEST(SweepReferences, OfEqualCallsAreOfHigherOrderElseFirst) {
   EXPECT_THAT(references({cell_by("euler", 20, 20), cell_by("ddim", 20, 20)}), ElementsAre(0, 0));
 }
 
+TEST(SweepReferences, OfRunsThatAreEndedEarlyAreTheWholeOnes) {
+  EXPECT_THAT(references({cell_by("euler", 20, 5, {{"stop_at", 5}}), cell_by("euler", 20, 20, {{"stop_at", "none"}}),
+                          cell_by("euler", 20, 20, {{"decoder", "tiny"}})}),
+              ElementsAre(1, 1, 1));
+}
+
 TEST(SweepReferences, AreNeverCellsThatFailed) {
   Row failed = cell_by("euler", 50, 50);
   failed->status = "failed";
@@ -95,6 +101,15 @@ TEST(SweepTable, HasEverySettingOfRunsAndPlanInOneOrder) {
             "cell,prompt,steps,sampler,eta,seed,s_tmax,guidance_scale,decoder,weight,denoiser_calls,shared_calls,"
             "steps_made,first_timestep,settles_at_step,would_stop_at_step,stochastic,reference,latents_rms,psnr,"
             "high_frequency_power,network_seconds,decode_seconds,peak_memory,status,reason,folder,final_sha256\n");
+}
+
+TEST(Sweep, KnowsOfItsRunsWhatTheAxesSetBesides) {
+  Sweep sweep = half_a_sweep();
+  sweep = sweep_of("sweep", sweep.plan, sweep.rows);
+  EXPECT_EQ(sweep.rows[1]->settings["weight"], "b=2") << "what all cells have is no difference";
+  EXPECT_EQ(sweep.rows[1]->settings["steps"], 10);
+  EXPECT_FALSE(sweep.rows[1]->settings.contains("decoder"));
+  EXPECT_TRUE(sweep.rows[2]->settings.is_null());
 }
 
 TEST(SweepTable, LeavesEmptyWhatThereIsNot) {

@@ -126,6 +126,14 @@ TEST(SweepSummary, TellsOptionsOfASamplerApartWhereTheyVary) {
   EXPECT_THAT(sweep.table(), HasSubstr("euler on karras, eta 0.5"));
 }
 
+TEST(SweepSummary, TellsRunsApartThatAreEndedEarly) {
+  SummedSweep sweep;
+  sweep.add_seeds("euler", 20, {35, 15});
+  sweep.rows[0]->settings["stop_at"] = "none";
+  sweep.rows[1]->settings["stop_at"] = 5;
+  EXPECT_THAT(sweep.sum().groups, SizeIs(2));
+}
+
 TEST(SweepSummary, TellsSettingsApartThatAreAskedFor) {
   SummedSweep sweep;
   sweep.add_seeds("euler", 20, {35, 36});
