@@ -158,29 +158,17 @@ std::string in_quotes(std::string_view text, size_t max_characters) {
   return std::string("'").append(escaped(text, max_characters)).append("'");
 }
 
-/// Of letters, digits and signs that mean nothing to a shell.
-static bool is_shell_word(std::string_view text) {
+std::string shell_quoted(std::string_view text) {
   const auto plain = [](char c) {
     return std::isalnum(static_cast<unsigned char>(c)) || std::strchr("_./:=,+-", c) != nullptr;
   };
-  return !text.empty() && std::all_of(text.begin(), text.end(), plain);
-}
-
-std::string shell_quoted(std::string_view text) {
-  if (is_shell_word(text)) return std::string(text);
+  if (!text.empty() && std::all_of(text.begin(), text.end(), plain)) return std::string(text);
   std::string quoted = "\"";
   for (const char character : text) {
     if (std::strchr("\"$`\\", character) != nullptr) quoted += '\\';
     quoted += character;
   }
   return quoted + '"';
-}
-
-std::string shell_word(std::string_view text) {
-  if (is_shell_word(text)) return std::string(text);
-  std::string quoted = "'";
-  for (const char character : text) quoted += character == '\'' ? std::string("'\\''") : std::string(1, character);
-  return quoted + "'";
 }
 
 std::string joined(const std::vector<std::string>& texts, std::string_view between) {

@@ -43,9 +43,6 @@ std::string in_quotes(std::string_view text, size_t max_characters = 80);  ///< 
 /// @param text  no control characters: call `escaped` first
 std::string shell_quoted(std::string_view text);
 
-/// The same in single quotes, in which a shell, and sbatch, change nothing: for commands inside of commands.
-std::string shell_word(std::string_view text);
-
 std::string joined(const std::vector<std::string>& texts, std::string_view between);
 std::string counted(int64_t number, std::string_view what);  ///< 1 step, 2 steps
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstring>
 #include <filesystem>
 
 #include "base/file_io.h"
@@ -40,6 +41,14 @@ SweepJobs sweep_jobs(const std::string& plan, const std::string& out, int64_t sh
           .name = fs::path(plan).stem().string(),
           .cells = cells,
           .shards = shards};
+}
+
+std::string shell_word(const std::string& text) {
+  const auto is_plain = [](unsigned char c) { return std::isalnum(c) || std::strchr("_./:=,+-", c) != nullptr; };
+  if (!text.empty() && std::all_of(text.begin(), text.end(), is_plain)) return text;
+  std::string quoted = "'";
+  for (const char c : text) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return quoted + "'";
 }
 
 std::string shard_command(const SweepJobs& jobs, const std::string& shard) {

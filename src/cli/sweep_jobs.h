@@ -20,6 +20,10 @@ struct SweepJobs {
 /// @throws UsageError  it is no plan; it has fewer cells than shards; a path has control characters
 SweepJobs sweep_jobs(const std::string& plan, const std::string& out, int64_t shards);
 
+/// A text as one word for a shell, in single quotes where it needs them; a shell, and sbatch, change nothing in those.
+/// @param text  no control characters
+std::string shell_word(const std::string& text);
+
 /// The command of a shard as a shell reads it: "/bin/steplapse sweep run '/a b/plan.json' --out /a/out --shard 3/4".
 /// @param shard  what stands for its number, as the shell is to read it
 std::string shard_command(const SweepJobs& jobs, const std::string& shard);
