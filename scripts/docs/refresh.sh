@@ -39,15 +39,19 @@ guidance() { # twenty minutes
   place models/emoji-64/README.md guidance <"$work/table"
 }
 
-race() { # two minutes; the page explains the columns itself
+race() { # three minutes; the page explains the columns itself
   "$STEPLAPSE" race "red apple" "hot beverage" "castle" --samplers euler,euler_a,heun,dpmpp_2m,unipc,dpm_adaptive \
     --calls 5,10,20,40 --count 3 --progress none >"$work/race"
   {
     echo '```text'
-    sed '/^$/{N;/\nlatents: /Q}' "$work/race"
+    sed '/^$/{N;/\nseconds: /Q}' "$work/race"
+    echo
+    sed -n '/^within /,$p' "$work/race"
     echo '```'
   } >"$work/table"
   place docs/race.md race <"$work/table"
+  "$STEPLAPSE" race "red apple" --calls 3,5,10 --strip docs/images/race-strip.png --overwrite --progress none >"$work/race"
+  echo "docs/images/race-strip.png"
 }
 
 bits() { # five minutes
