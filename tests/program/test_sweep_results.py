@@ -252,6 +252,9 @@ def test_other_axes_sizes_and_files(made, run, tmp_path):
     ended = run("sweep", "grid", made, "--x", "seed", "--y", "prompt", "--cell-size", 32, "--out", "small.png")
     names = ["small.png", *(f"small-{page}.png" for page in range(2, 7))]
     assert (ended.code, ended.out.split(), ended.err) == (DONE, names, "")
+    (tmp_path / "small.png").unlink()
+    ended = run("sweep", "grid", made, "--x", "seed", "--y", "prompt", "--out", "small.png")
+    assert (ended.code, (tmp_path / "small.png").exists()) == (OUTPUT, False), "small-2.png is there"
     grid = pixels(tmp_path / "small-2.png")  # of ddim and 5 steps, the last axis changing first
     for prompt, seed in itertools.product(AXES["prompt"], AXES["seed"]):
         assert len(shown(final_of(made, prompt=prompt, seed=seed, sampler="ddim", steps="5"), grid, 2)) == 1
