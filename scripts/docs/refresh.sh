@@ -97,7 +97,7 @@ theory() { # five minutes; its bundle is made for it
 sweeps() { # a minute
   "$STEPLAPSE" sweep "red apple" --steps 3,5,10,20,50 --sampler ddim,euler,heun,dpmpp_2m --schedule karras \
     --seed 948574399 --out "$work/sweep" --progress none >"$work/table"
-  "$STEPLAPSE" sweep grid "$work/sweep" --out docs/images/sweep-grid.png
+  "$STEPLAPSE" sweep grid "$work/sweep" --out docs/images/sweep-grid.png --overwrite
 }
 
 report() { # a minute
