@@ -30,6 +30,8 @@ COMMANDS = [
     "sweep grid",
     "sweep summary",
     "sweep merge",
+    "sweep slurm",
+    "sweep parallel",
     "schedule",
     "samplers",
     "tokens",
