@@ -45,6 +45,9 @@ sqlite3                command sqlite3
 libimage-exiftool-perl command exiftool
 ffmpeg                 command ffmpeg
 chromium               command chromium
+slurm-wlm              command sbatch
+munge                  command munge
+parallel               command parallel
 END_OF_TABLE
   fi
 }

@@ -39,15 +39,19 @@ guidance() { # twenty minutes
   place models/emoji-64/README.md guidance <"$work/table"
 }
 
-race() { # two minutes; the page explains the columns itself
+race() { # three minutes; the page explains the columns itself
   "$STEPLAPSE" race "red apple" "hot beverage" "castle" --samplers euler,euler_a,heun,dpmpp_2m,unipc,dpm_adaptive \
     --calls 5,10,20,40 --count 3 --progress none >"$work/race"
   {
     echo '```text'
-    sed '/^$/{N;/\nlatents: /Q}' "$work/race"
+    sed '/^$/{N;/\nseconds: /Q}' "$work/race"
+    echo
+    sed -n '/^within /,$p' "$work/race"
     echo '```'
   } >"$work/table"
   place docs/race.md race <"$work/table"
+  "$STEPLAPSE" race "red apple" --calls 3,5,10 --strip docs/images/race-strip.png --overwrite --progress none >"$work/race"
+  echo "docs/images/race-strip.png"
 }
 
 bits() { # five minutes
@@ -93,7 +97,7 @@ theory() { # five minutes; its bundle is made for it
 sweeps() { # a minute
   "$STEPLAPSE" sweep "red apple" --steps 3,5,10,20,50 --sampler ddim,euler,heun,dpmpp_2m --schedule karras \
     --seed 948574399 --out "$work/sweep" --progress none >"$work/table"
-  "$STEPLAPSE" sweep grid "$work/sweep" --out docs/images/sweep-grid.png
+  "$STEPLAPSE" sweep grid "$work/sweep" --out docs/images/sweep-grid.png --overwrite
 }
 
 report() { # a minute

@@ -94,10 +94,10 @@ const std::vector<Command>& commands() {
       compare_command(),       film_command(),          report_command(),       sheet_command(),
       spectrum_command(),      paths_command(),         race_command(),         sweep_command(),
       sweep_plan_command(),    sweep_run_command(),     sweep_status_command(), sweep_grid_command(),
-      sweep_summary_command(), sweep_merge_command(),   schedule_command(),     samplers_command(),
-      tokens_command(),        model_inspect_command(), model_verify_command(), model_prompts_command(),
-      help_command(),          doctor_command(),        completion_command(),   man_command(),
-      version_command(),
+      sweep_summary_command(), sweep_merge_command(),   sweep_slurm_command(),  sweep_parallel_command(),
+      schedule_command(),      samplers_command(),      tokens_command(),       model_inspect_command(),
+      model_verify_command(),  model_prompts_command(), help_command(),         doctor_command(),
+      completion_command(),    man_command(),           version_command(),
   };
   return table;
 }

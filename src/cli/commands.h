@@ -41,6 +41,8 @@ Command branch_command();
 Command sweep_grid_command();
 Command sweep_summary_command();
 Command sweep_merge_command();
+Command sweep_slurm_command();
+Command sweep_parallel_command();
 Command replay_command();
 Command render_command();
 Command export_command();

@@ -21,6 +21,7 @@ reference run when all may ask the denoiser equally often, from the same noise
 and down the same schedule.
 
   steplapse race "red apple" heart --samplers euler,heun,dpmpp_2m --calls 10,20
+  steplapse race "red apple" --samplers all --strip strip.png
 )";
 
 /// The flags, and what they set.
@@ -28,7 +29,7 @@ struct RaceFlags {
   RaceOptions options;
   Readers settings_readers, running_readers;
   std::vector<std::string> prompts;
-  std::string samplers, calls = "10,20,40", reference, seed = "0", count, csv, plot, out;
+  std::string samplers = kRaceSamplers, calls = "10,20,40", reference, seed = "0", count, within, csv, plot, strip, out;
 };
 
 void add_flags(CLI::App& command, RaceFlags& flags) {
@@ -42,13 +43,15 @@ void add_flags(CLI::App& command, RaceFlags& flags) {
       ->type_name("")
       ->group(race)
       ->required();
-  add(race, "--samplers", flags.samplers, "LIST", "Which race, as euler,heun,dpmpp_2m; steplapse samplers names them")
-      ->required();
+  add(race, "--samplers", flags.samplers, "LIST", "Which race, or all; steplapse samplers names them")
+      ->capture_default_str();
   add(race, "--calls", flags.calls, "LIST", "How often each may ask the denoiser")->capture_default_str();
   add(race, "--reference", flags.reference, "SAMPLER[:CALLS]",
       "What distances are to (dpmpp_2m with 4 times the most calls)");
   add(race, "--seed", flags.seed, "LIST", "Which noise to start from, as 1,2,3")->capture_default_str();
   add(race, "--count", flags.count, "N", "N seeds from --seed on");
+  add(race, "--within", flags.within, "LEVELS",
+      "Say from how many calls on pictures are this near to the reference's, of 255 (1)");
   Settings& settings = flags.options.settings;
   add_schedule_flags(command, "The schedule of all (karras; normal for flow models)", settings, flags.settings_readers);
 
@@ -61,6 +64,7 @@ void add_flags(CLI::App& command, RaceFlags& flags) {
   command.add_flag("--json", flags.options.json, "JSON in place of the table")->group(output);
   add(output, "--csv", flags.csv, "FILE", "Write a row for each sampler, number of calls, prompt and seed");
   add(output, "--plot", flags.plot, "FILE", "Draw distance over calls, as .svg or .png");
+  add(output, "--strip", flags.strip, "FILE", "Show the pictures, sampler by calls, as .png");
   add(output, "--out", flags.out, "DIR", "Keep each run, the reference's too, in a folder of its own in DIR");
   command.add_flag("--overwrite", flags.options.overwrite, "Replace the files that are there")->group(output);
   const char* running = "Running";
@@ -94,7 +98,10 @@ std::vector<std::string> prompts_of(const std::vector<std::string>& arguments) {
 
 std::vector<std::string> samplers_of(const std::string& text) {
   std::vector<std::string> names;
-  for (const std::string& name : list_of(text)) names.push_back(name_of("--samplers", name, samplers()));
+  for (const std::string& name : list_of(text)) {
+    if (name == "all") throw UsageError("--samplers " + escaped(text) + ": all stands alone, as --samplers all");
+    names.push_back(name_of("--samplers", name, samplers(), {"all"}));
+  }
   return names;
 }
 
@@ -121,20 +128,24 @@ const RaceOptions& options_of(const CLI::App& command, RaceFlags& flags) {
   const auto given = [&](const char* flag) { return command.count(flag) > 0; };
   RaceOptions& options = flags.options;
   options.prompts = prompts_of(flags.prompts);
-  options.samplers = samplers_of(flags.samplers);
+  options.all_samplers = flags.samplers == "all";
+  if (!options.all_samplers) options.samplers = samplers_of(flags.samplers);
   options.calls = calls_of(flags.calls);
   options.seeds = seeds_from({flags.seed}, flags.count);
   if (given("--reference")) options.reference = reference_of(flags.reference);
   read(flags.settings_readers);
-  for (const auto& [flag, file] : {std::pair("--csv", &flags.csv), std::pair("--plot", &flags.plot)}) {
+  if (given("--within")) options.within = real_number("--within", flags.within, 0, 255);
+  for (const auto& [flag, file] :
+       {std::pair("--csv", &flags.csv), std::pair("--plot", &flags.plot), std::pair("--strip", &flags.strip)}) {
     if (given(flag) && file->empty()) throw UsageError(std::string(flag) + " '': expected a file's name");
   }
   if (given("--out") && flags.out.empty()) throw UsageError("--out '': expected a folder's name");
-  if (options.overwrite && !given("--csv") && !given("--plot") && !given("--out")) {
-    throw UsageError("--overwrite: without --csv, --plot and --out no file is written");
+  if (options.overwrite && !given("--csv") && !given("--plot") && !given("--strip") && !given("--out")) {
+    throw UsageError("--overwrite: without --csv, --plot, --strip and --out no file is written");
   }
   options.csv = flags.csv;
   options.plot = flags.plot;
+  options.strip = flags.strip;
   options.out = flags.out;
   read(flags.running_readers);
   return options;
@@ -147,14 +158,15 @@ int run_race(const CLI::App& command, RaceFlags& flags) {
 }  // namespace
 
 Command race_command() {
-  return with_flags<RaceFlags>({.name = "race",
-                                .arguments = "PROMPT...",
-                                .about = "Compare samplers at an equal number of denoiser calls",
-                                .group = CommandGroup::experiments,
-                                .common = {"--samplers", "--calls", "--reference", "--seed", "--count", "--schedule",
-                                           "--csv", "--plot", "--out", "--json", "--model", "--device"},
-                                .exit_codes = kDrawingExitCodes},
-                               add_flags, run_race);
+  return with_flags<RaceFlags>(
+      {.name = "race",
+       .arguments = "PROMPT...",
+       .about = "Compare samplers at an equal number of denoiser calls",
+       .group = CommandGroup::experiments,
+       .common = {"--samplers", "--calls", "--reference", "--seed", "--count", "--within", "--schedule", "--csv",
+                  "--plot", "--strip", "--out", "--json", "--model", "--device"},
+       .exit_codes = kDrawingExitCodes},
+      add_flags, run_race);
 }
 
 }  // namespace steplapse

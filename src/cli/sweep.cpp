@@ -24,9 +24,10 @@ namespace fs = std::filesystem;
 
 constexpr size_t kLargestPlan = 256 << 20;  // bytes
 
-constexpr const char* kSweepAbout =
-    "Draws a picture for each combination of settings, asks the network each question once,\n"
-    "and makes tables and a grid of them. The same command goes on with a sweep that was cut.";
+constexpr const char* kSweepAbout = R"(Draws a picture for each combination of settings, and makes tables and a grid of
+them. What several cells ask the network alike is asked once. The same command
+goes on with a sweep that was cut.
+)";
 
 constexpr const char* kSweepExamples = R"(Examples:
   steplapse sweep "red apple" --steps 5,10,20,50 --seed 1..4 --out steps

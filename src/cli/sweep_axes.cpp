@@ -26,8 +26,8 @@ constexpr const char *kSweepPicture = "The prompts (the first axis)",
                      *kSweepWords = "Axes of words in the prompts, and joined axes";
 
 const char* type_of(const SweepSetting& setting) {
-  if (setting.values == AxisValues::numbers) return setting.type == "X" ? "X,..." : "N,...";
-  if (setting.values == AxisValues::names) return setting.type == "WxH" ? "WxH,..." : "NAME,...";
+  if (setting.values == AxisValues::numbers) return setting.type == "X" ? "X,X" : "N,N";
+  if (setting.values == AxisValues::names) return setting.type == "WxH" ? "WxH,WxH" : "NAME,NAME";
   return nullptr;
 }
 
@@ -289,13 +289,13 @@ void add_axis_flags(CLI::App& command, AxisFlags& flags) {
                   "One prompt a line, or a line of JSON with its own settings; - for standard input")
       ->type_name("FILE")
       ->group(kSweepPicture);
-  add_texts(command, kSweepSplit, "--seed", flags.seeds, "N,...", "Which noise to start from (0)");
+  add_texts(command, kSweepSplit, "--seed", flags.seeds, "N,N", "Which noise to start from (0)");
   command.add_option("--count", flags.count, "N seeds, from --seed up")->type_name("N")->group(kSweepSplit);
   for (const SweepSetting& setting : sweep_settings()) add_setting_axis(command, setting, flags.settings[setting.flag]);
   const char* words = kSweepWords;
-  add_texts(command, words, "--replace", flags.replace, "WORD=A,B,...", "Each of the texts in place of a word");
-  add_texts(command, words, "--weight", flags.weight, "WORD=X,...", "A word with each of the weights, as (word:X)");
-  add_texts(command, words, "--repeat", flags.repeat, "WORD=N,...", "A word so many times; 0 leaves it out");
+  add_texts(command, words, "--replace", flags.replace, "WORD=A,B", "Each of the texts in place of a word");
+  add_texts(command, words, "--weight", flags.weight, "WORD=X,X", "A word with each of the weights, as (word:X)");
+  add_texts(command, words, "--repeat", flags.repeat, "WORD=N,N", "A word so many times; 0 leaves it out");
   add_texts(command, words, "--zip", flags.zip, "A,B", "Go through these axes together, not through all combinations");
 }
 

@@ -16,6 +16,7 @@ namespace {
 struct SweepGridFlags {
   std::string sweep;
   std::filesystem::path out;
+  bool overwrite = false;
   SweepGridOptions options;
   Readers readers;
 };
@@ -37,6 +38,7 @@ void add_flags(CLI::App& command, SweepGridFlags& flags) {
   bind("--cell-size", "N", "The most pixels of a picture's longer side, by whole factors (128 to 256)",
        flags.options.cell_size, integer(8, 4096));
   bind("--out", "FILE", "Where the first page goes: a .png (DIR/grid.png, which is replaced)", flags.out, as_it_is);
+  command.add_flag("--overwrite", flags.overwrite, "Replace the files of --out that are there")->group("Grid");
 }
 
 int run_sweep_grid(const CLI::App&, SweepGridFlags& flags) {
@@ -46,6 +48,8 @@ int run_sweep_grid(const CLI::App&, SweepGridFlags& flags) {
     throw UsageError("--out " + in_quotes(first.string()) + ": expected a file that ends in .png");
   const Sweep sweep = sweep_in(flags.sweep);
   const SweepGrid grid(sweep, flags.options);
+  for (size_t page = 0; page < grid.pages(); ++page)
+    check_writable(SweepGrid::file_of(first, page), flags.overwrite || flags.out.empty());
   for (size_t page = 0; page < grid.pages(); ++page) {
     const auto file = SweepGrid::file_of(first, page);
     write_whole(file, grid.png(page));

@@ -68,7 +68,7 @@ int run_sweep_summary(const CLI::App&, SweepSummaryFlags& flags) {
 Command sweep_summary_command() {
   return with_flags<SweepSummaryFlags>({.name = "sweep summary",
                                         .arguments = "DIR",
-                                        .about = "Say which sampler, schedule and number of steps are enough",
+                                        .about = "Say which sampler, schedule and steps are enough",
                                         .group = CommandGroup::experiments,
                                         .exit_codes = {0, 2, 4}},
                                        add_flags, run_sweep_summary);

@@ -3,11 +3,13 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "steplapse/engine.h"
 #include "steplapse/recipe.h"
+#include "views/picture.h"
 
 namespace steplapse {
 
@@ -59,15 +61,29 @@ struct Distance {
 
 /// One contender in one lane.
 struct RaceRun {
-  size_t contender, lane;   ///< indices into the race's lists
-  int64_t steps = 0;        ///< the steps of the schedule; for an adaptive sampler the steps made
-  int64_t calls_total = 0;  ///< the denoiser calls made
-  Distance distance = {};   ///< to the reference
+  size_t contender, lane;               ///< indices into the race's lists
+  int64_t steps = 0;                    ///< the steps of the schedule; for an adaptive sampler the steps made
+  int64_t calls_total = 0;              ///< the denoiser calls made
+  double network_seconds = 0;           ///< in the network; of a call that several runs share, each has its part
+  Distance distance = {};               ///< to the reference; of a run that failed it says nothing
+  std::string failure = {};             ///< why it failed, or has no reference; empty: it did not
+  std::optional<Picture> picture = {};  ///< its result, where pictures are kept
+
+  bool failed() const { return !failure.empty(); }
 };
 
 struct RaceResult {
-  std::vector<RaceRun> runs;               ///< by contender, then by lane
-  std::vector<Distance> reference_errors;  ///< for each lane: the distance from the reference to the doubled reference
+  std::vector<RaceRun> runs;  ///< by contender, then by lane
+  /// For each lane: the distance from the reference to the doubled reference; none where either failed.
+  std::vector<std::optional<Distance>> reference_errors;
+  std::vector<std::optional<Picture>> reference_pictures = {};  ///< for each lane, where pictures are kept
+
+  bool failed() const;  ///< whether any run did
+};
+
+/// What a denoiser or decoder throws to end the race: nothing else is run.
+struct RaceInterrupted : std::runtime_error {
+  RaceInterrupted() : std::runtime_error("interrupted") {}
 };
 
 /// Turns latents [1, C, h, w] into an image [1, 3, H, W] in [-1, 1], not clamped.
@@ -79,18 +95,23 @@ class RaceObserver {
   virtual ~RaceObserver() = default;
   /// A run is to begin: by contender, then by lane; the reference's last. @return what watches it, or null
   virtual Watcher* begun(const Recipe& recipe, size_t lane) = 0;
-  /// It is over. @param watcher  what `begun` returned, not null
+  /// It is over, or has failed. @param watcher  what `begun` returned, not null
   virtual void ended(Watcher* watcher, const Outcome& outcome) = 0;
 };
 
-/// Runs all contenders and references in one engine, so that they share denoiser calls.
-/// @param max_batch  the most runs in one denoiser call, 1 or more
-/// @param called     called for each answer to a run that is not adaptive
-/// @param observer   null: nobody is told
-/// @throws Error  a run failed; the text names the run and the reason
-RaceResult run_race(
-    const Race& race, Denoiser denoiser, const RaceDecoder& decode, int64_t max_batch = 16,
-    const std::function<void()>& called = [] {}, RaceObserver* observer = nullptr);
+/// How a race is run.
+struct RaceRunning {
+  int64_t max_batch = 16;                ///< the most runs in one denoiser call, 1 or more
+  std::function<void()> called = [] {};  ///< is called for each answer to a run that is not adaptive
+  RaceObserver* observer = nullptr;      ///< null: nobody is told
+  bool keep_pictures = false;            ///< the results' pictures are kept
+};
+
+/// Runs all contenders and references in one engine, so that they share denoiser calls. A run that fails does not end
+/// the others. Where a reference fails, the runs of its lane have nothing to be compared with, and count as failed.
+/// @throws RaceInterrupted  denoiser or decoder threw it
+/// @throws Error            no lane has a reference, and the text names its run and the reason; or the disk is full
+RaceResult run_race(const Race& race, Denoiser denoiser, const RaceDecoder& decode, const RaceRunning& running = {});
 
 /// How often run_race calls `called`.
 int64_t calls_in(const Race& race);
@@ -101,11 +122,12 @@ struct Spread {
   std::optional<double> deviation;
 };
 
-/// A contender's results over all lanes.
+/// A contender's results over those lanes in which it did not fail.
 struct Standing {
-  size_t contender;           ///< index into the race's contenders
-  double steps, calls_total;  ///< means over the lanes, which differ for an adaptive sampler
-  Spread latents, picture;    ///< of its distances to the reference
+  size_t contender;                            ///< index into the race's contenders
+  size_t runs, failed;                         ///< the lanes in which it ended, and failed
+  double steps, calls_total, network_seconds;  ///< means over the lanes, which differ for an adaptive sampler
+  Spread latents, picture;                     ///< of its distances to the reference
   /// From the reference: the mean latent distance is kDistinguishable times the reference's own error or more.
   bool distinguishable;
 };
@@ -122,5 +144,17 @@ struct Standings {
 
 /// Sums up a race's results.
 Standings standings_of(const Race& race, const RaceResult& result);
+
+/// From how many denoiser calls on a sampler is near the reference.
+struct NearFrom {
+  std::string sampler;
+  /// The least number, and with each larger one of the race it is near too; of an adaptive sampler the calls it made. None:
+  /// it is not near with the most calls, or failed.
+  std::optional<double> calls;
+};
+
+/// For each deterministic sampler: from which calls on the mean distance of pictures is at most `levels` of 255. The fewest
+/// calls stand first, then the nearest.
+std::vector<NearFrom> near_from(const Race& race, const Standings& standings, double levels);
 
 }  // namespace steplapse

@@ -61,7 +61,11 @@ Watcher* RaceRecord::begun(const Recipe& recipe, size_t lane) {
 void RaceRecord::ended(Watcher* watcher, const Outcome& outcome) {
   const auto is_watched = [&](const auto& run) { return run && run->watcher() == watcher; };
   const auto run = std::find_if(runs_.begin(), runs_.end(), is_watched);
-  (*run)->finish(outcome);
+  try {
+    (*run)->finish(outcome);
+  } catch (const std::exception&) {
+    if (!outcome.error) throw;  // else the race knows it, and the log does now
+  }
   run->reset();  // closes its files
 }
 

@@ -4,8 +4,10 @@
 #include <cmath>
 #include <iomanip>
 #include <limits>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <tuple>
 
 #include "base/number_text.h"
 #include "base/text.h"
@@ -19,7 +21,7 @@ bool is_stochastic(const Contender& contender) { return sampler_named(contender.
 
 // ---- the table --------------------------------------------------------------------------------------------------------
 
-constexpr int kNameWidth = 20, kCallsWidth = 7, kDistanceWidth = 11;
+constexpr int kNameWidth = 20, kCallsWidth = 6, kSecondsWidth = 8, kLatentsWidth = 11, kDistanceWidth = 9;
 
 /// A count: an integer, or to one decimal place where it is a mean.
 std::string count_text(double number) { return rounded_text(std::round(10 * number) / 10, 7); }
@@ -68,6 +70,7 @@ class RaceTable {
     }
     for (const auto& call_budget : budgets) block(call_budget);
     notes();
+    out_ << '\n' << folded(race_answer(report_));
     return out_.str();
   }
 
@@ -76,7 +79,9 @@ class RaceTable {
     cell("sampler", kNameWidth);
     right("steps", kCallsWidth);
     right("calls", kCallsWidth);
-    for (const char* name : {"latents", "spread", "picture", "spread"}) right(name, kDistanceWidth);
+    right("seconds", kSecondsWidth);
+    right("latents", kLatentsWidth);
+    for (const char* name : {"spread", "picture", "spread"}) right(name, kDistanceWidth);
     out_ << '\n';
   }
 
@@ -88,8 +93,8 @@ class RaceTable {
       if (contender(standing).call_budget == call_budget) rows.push_back(standing);
     }
     std::stable_sort(rows.begin(), rows.end(), [&](const Standing& a, const Standing& b) {
-      return std::pair(is_stochastic(contender(a)), a.latents.mean) <
-             std::pair(is_stochastic(contender(b)), b.latents.mean);
+      return std::tuple(is_stochastic(contender(a)), a.runs == 0, a.latents.mean) <
+             std::tuple(is_stochastic(contender(b)), b.runs == 0, b.latents.mean);
     });
     for (const Standing& standing : rows) row(standing);
   }
@@ -97,24 +102,45 @@ class RaceTable {
   void row(const Standing& standing) {
     const bool stochastic = is_stochastic(contender(standing));
     any_stochastic_ |= stochastic;
-    any_too_near_ |= !standing.distinguishable;
     cell(contender(standing).sampler + (stochastic ? " ~" : ""), kNameWidth);
+    if (standing.runs > 0) numbers(standing);
+    if (standing.failed > 0) failures(standing);
+    out_ << '\n';
+  }
+
+  void numbers(const Standing& standing) {
+    any_too_near_ |= !standing.distinguishable;
     right(count_text(standing.steps), kCallsWidth);
     right(count_text(standing.calls_total), kCallsWidth);
-    right((standing.distinguishable ? "" : "= ") + rounded_text(standing.latents.mean, 3), kDistanceWidth);
+    right(rounded_text(standing.network_seconds, 3), kSecondsWidth);
+    right((standing.distinguishable ? "" : "= ") + rounded_text(standing.latents.mean, 3), kLatentsWidth);
     right(standing.latents.deviation ? rounded_text(*standing.latents.deviation, 2) : "-", kDistanceWidth);
     right(rounded_text(standing.picture.mean, 3), kDistanceWidth);
     right(standing.picture.deviation ? rounded_text(*standing.picture.deviation, 2) : "-", kDistanceWidth);
-    out_ << '\n';
+  }
+
+  /// In place of the numbers, or below them where some of the runs ended well. Each reason stands once.
+  void failures(const Standing& standing) {
+    std::map<std::string, int64_t> reasons;
+    for (const RaceRun& run : report_.result.runs) {
+      if (run.contender == standing.contender && run.failed()) ++reasons[run.failure];
+    }
+    const auto of = static_cast<int64_t>(standing.runs + standing.failed);
+    std::vector<std::string> texts;
+    for (const auto& [reason, times] : reasons)
+      texts.push_back((of == 1 ? "failed: " : std::to_string(times) + " of " + std::to_string(of) + " failed: ") +
+                      reason);
+    if (standing.runs > 0) out_ << '\n' << std::string(kNameWidth, ' ');
+    out_ << wrapped(joined(texts, "; "), columns_, kNameWidth, kNameWidth);
   }
 
   void notes() {
     const size_t lanes = report_.race.lanes.size();
     out_ << '\n'
          << folded(
-                "latents: root mean square of the difference between the final latents and the reference's, over that "
-                "of "
-                "the reference's themselves. picture: root mean square of the difference of pixels, 0 to 255. " +
+                "seconds: of the network; runs that share a call share its time. latents: root mean square of the "
+                "difference between the final latents and the reference's, over that of the reference's themselves. "
+                "picture: root mean square of the difference of pixels, 0 to 255. " +
                 (lanes > 1 ? "Means of " + std::to_string(lanes) + " runs; spread is the standard deviation among them."
                            : std::string("One run each: more `seed` or prompts give a spread.")));
     if (any_too_near_) {
@@ -151,25 +177,120 @@ ordered_json calls_json(const Contender& contender) {
   return contender.call_budget ? ordered_json(*contender.call_budget) : ordered_json();
 }
 
+const char* status_of(const RaceRun& run) { return run.failed() ? "failed" : "done"; }
+
+ordered_json run_json(const RaceRun& run) {
+  ordered_json json{{"lane", run.lane},
+                    {"denoiser_calls", run.calls_total},
+                    {"steps", run.steps},
+                    {"network_seconds", run.network_seconds},
+                    {"status", status_of(run)}};
+  if (run.failed()) {
+    json["reason"] = run.failure;
+  } else {
+    json["latents_distance"] = run.distance.latents;
+    json["picture_distance"] = run.distance.picture;
+  }
+  return json;
+}
+
+/// The means of a contender whose runs all failed are null.
+ordered_json contender_json(const RaceReport& report, const Standing& standing) {
+  const Contender& contender = report.race.contenders[standing.contender];
+  const auto of_done = [&](const ordered_json& value) { return standing.runs > 0 ? value : ordered_json(); };
+  ordered_json runs = ordered_json::array();
+  for (const RaceRun& run : report.result.runs) {
+    if (run.contender == standing.contender) runs.push_back(run_json(run));
+  }
+  return {{"sampler", contender.sampler},
+          {"stochastic", is_stochastic(contender)},
+          {"calls", calls_json(contender)},
+          {"failed", standing.failed},
+          {"denoiser_calls", of_done(standing.calls_total)},
+          {"steps", of_done(standing.steps)},
+          {"network_seconds", of_done(standing.network_seconds)},
+          {"latents_distance", of_done(spread_json(standing.latents))},
+          {"picture_distance", of_done(spread_json(standing.picture))},
+          {"distinguishable", of_done(standing.distinguishable)},
+          {"runs", runs}};
+}
+
+ordered_json lanes_json(const RaceReport& report) {
+  ordered_json lanes = ordered_json::array();
+  for (size_t i = 0; i < report.race.lanes.size(); ++i) {
+    const RaceLane& lane = report.race.lanes[i];
+    const auto& error = report.result.reference_errors[i];
+    lanes.push_back({{"prompt", lane.prompt},
+                     {"seed", lane.recipe.seed},
+                     {"reference_latents_error", error ? ordered_json(error->latents) : ordered_json()},
+                     {"reference_picture_error", error ? ordered_json(error->picture) : ordered_json()}});
+  }
+  return lanes;
+}
+
+// ---- the answer -------------------------------------------------------------------------------------------------------
+
+ordered_json near_json(const RaceReport& report) {
+  ordered_json samplers = ordered_json::array();
+  for (const NearFrom& near : near_from(report.race, report.standings, report.within))
+    samplers.push_back({{"sampler", near.sampler}, {"from_calls", near.calls ? ordered_json(*near.calls) : nullptr}});
+  return {{"levels", report.within}, {"samplers", samplers}};
+}
+
+/// "within 1 level of 255".
+std::string within_text(double levels) {
+  return "within " + rounded_text(levels, 6) + (levels == 1 ? " level" : " levels") + " of 255";
+}
+
+/// "unipc from 10 calls". @param first  only the first says what is counted
+std::string near_text(const Race& race, const NearFrom& near, bool first) {
+  const auto is_its = [&](const Contender& contender) { return contender.sampler == near.sampler; };
+  const auto contender = std::find_if(race.contenders.begin(), race.contenders.end(), is_its);
+  return near.sampler + (contender->call_budget ? " from " : " with ") + count_text(*near.calls) +
+         (!first             ? ""
+          : *near.calls == 1 ? " call"
+                             : " calls");
+}
+
 }  // namespace
+
+std::string race_answer(const RaceReport& report) {
+  const std::string within = within_text(report.within);
+  const double least = kDistinguishable * report.standings.reference_picture.mean;
+  if (report.within < least)
+    return within + ": can't be told, that is less than " + rounded_text(kDistinguishable, 2) +
+           " times the reference's own error; a `reference` of more calls can";
+  std::vector<std::string> near, others;
+  for (const NearFrom& sampler : near_from(report.race, report.standings, report.within)) {
+    if (sampler.calls)
+      near.push_back(near_text(report.race, sampler, near.empty()));
+    else
+      others.push_back(sampler.sampler);
+  }
+  if (near.empty() && others.empty()) return within + ": no deterministic sampler took part";
+  if (near.empty()) return within + ": none of " + joined(others, ", ");
+  return within + ": " + joined(near, ", ") + (others.empty() ? "" : "; not " + joined(others, ", "));
+}
 
 std::string race_table(const RaceReport& report, size_t columns) { return RaceTable(report, columns).text(); }
 
 std::string race_csv(const RaceReport& report) {
   const Race& race = report.race;
   std::ostringstream out;
-  out << "sampler,stochastic,calls,denoiser_calls,steps,prompt,seed,latents_distance,picture_distance,"
-         "reference_sampler,reference_calls,reference_latents_error,reference_picture_error\n";
+  out << "sampler,stochastic,calls,denoiser_calls,steps,network_seconds,prompt,seed,latents_distance,picture_distance,"
+         "reference_sampler,reference_calls,reference_latents_error,reference_picture_error,status,reason\n";
   for (const RaceRun& run : report.result.runs) {
     const Contender& contender = race.contenders[run.contender];
     const RaceLane& lane = race.lanes[run.lane];
-    const Distance& error = report.result.reference_errors[run.lane];
+    const auto& error = report.result.reference_errors[run.lane];
+    const auto of_done = [&](double distance) { return run.failed() ? "" : exact_text(distance); };
     out << contender.sampler << ',' << is_stochastic(contender) << ','
         << (contender.call_budget ? std::to_string(*contender.call_budget) : "") << ',' << run.calls_total << ','
-        << run.steps << ',' << csv_text(lane.prompt) << ',' << lane.recipe.seed << ','
-        << exact_text(run.distance.latents) << ',' << exact_text(run.distance.picture) << ',' << race.reference.sampler
-        << ',' << race.reference.calls_total << ',' << exact_text(error.latents) << ',' << exact_text(error.picture)
-        << '\n';
+        << run.steps << ',' << exact_text(run.network_seconds) << ',' << csv_text(lane.prompt) << ','
+        << lane.recipe.seed << ',' << of_done(run.distance.latents) << ',' << of_done(run.distance.picture) << ','
+        << race.reference.sampler << ',' << race.reference.calls_total << ','
+        << (error ? exact_text(error->latents) : "") << ',' << (error ? exact_text(error->picture) : "") << ','
+        << status_of(run) << ',' << (run.failed() ? csv_text(run.failure) : "") << '\n';
   }
   return out.str();
 }
@@ -177,35 +298,8 @@ std::string race_csv(const RaceReport& report) {
 std::string race_json(const RaceReport& report) {
   const Race& race = report.race;
   const Plan& plan = report.plan;
-  ordered_json lanes = ordered_json::array(), contenders = ordered_json::array();
-  for (size_t i = 0; i < race.lanes.size(); ++i) {
-    const Distance& error = report.result.reference_errors[i];
-    lanes.push_back({{"prompt", race.lanes[i].prompt},
-                     {"seed", race.lanes[i].recipe.seed},
-                     {"reference_latents_error", error.latents},
-                     {"reference_picture_error", error.picture}});
-  }
-  for (const Standing& standing : report.standings.contenders) {
-    const Contender& contender = race.contenders[standing.contender];
-    ordered_json runs = ordered_json::array();
-    for (const RaceRun& run : report.result.runs) {
-      if (run.contender != standing.contender) continue;
-      runs.push_back({{"lane", run.lane},
-                      {"denoiser_calls", run.calls_total},
-                      {"steps", run.steps},
-                      {"latents_distance", run.distance.latents},
-                      {"picture_distance", run.distance.picture}});
-    }
-    contenders.push_back({{"sampler", contender.sampler},
-                          {"stochastic", is_stochastic(contender)},
-                          {"calls", calls_json(contender)},
-                          {"denoiser_calls", standing.calls_total},
-                          {"steps", standing.steps},
-                          {"latents_distance", spread_json(standing.latents)},
-                          {"picture_distance", spread_json(standing.picture)},
-                          {"distinguishable", standing.distinguishable},
-                          {"runs", runs}});
-  }
+  ordered_json contenders = ordered_json::array();
+  for (const Standing& standing : report.standings.contenders) contenders.push_back(contender_json(report, standing));
   const ordered_json json{{"model", report.manifest.name},
                           {"width", plan.width},
                           {"height", plan.height},
@@ -220,8 +314,9 @@ std::string race_json(const RaceReport& report) {
                             {"doubled_denoiser_calls", race.doubled.calls_total},
                             {"latents_error", spread_json(report.standings.reference_latents)},
                             {"picture_error", spread_json(report.standings.reference_picture)}}},
-                          {"lanes", lanes},
-                          {"contenders", contenders}};
+                          {"lanes", lanes_json(report)},
+                          {"contenders", contenders},
+                          {"within", near_json(report)}};
   return json.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }
 
@@ -234,6 +329,7 @@ Plot race_plot(const RaceReport& report) {
             .series = {}};
   double first = std::numeric_limits<double>::infinity(), last = 0;
   for (const Standing& standing : report.standings.contenders) {
+    if (standing.runs == 0) continue;
     const Contender& contender = race.contenders[standing.contender];
     auto series = std::find_if(plot.series.begin(), plot.series.end(),
                                [&](const Plot::Series& known) { return known.name == contender.sampler; });

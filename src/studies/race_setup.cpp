@@ -14,156 +14,18 @@
 #include "base/warnings.h"
 #include "base/wording.h"
 #include "model/bundle_folder.h"
-#include "plan/plan_levels.h"
-#include "plan/presets.h"
 #include "runs/batch_memory.h"
 #include "runs/step_cost.h"
 #include "steplapse/bundle.h"
 #include "steplapse/error.h"
+#include "studies/race_builder.h"
 #include "studies/race_progress.h"
 #include "studies/race_record.h"
 #include "studies/race_report.h"
+#include "studies/race_strip.h"
 
 namespace steplapse {
 namespace {
-
-// ---- who races --------------------------------------------------------------------------------------------------------
-
-/// Runs `make` and turns its std::invalid_argument into a UsageError that begins with `place`.
-template <typename Make>
-auto with_place(const std::string& place, Make make) {
-  try {
-    return make();
-  } catch (const std::invalid_argument& error) {
-    throw UsageError(place + error.what());
-  }
-}
-
-std::string deterministic_samplers() {
-  std::vector<std::string> names;
-  for (const Sampler& sampler : samplers()) {
-    if (!sampler.draws_noise() && !sampler.adaptive) names.emplace_back(sampler.name);
-  }
-  return joined(names, ", ");
-}
-
-/// Makes the contenders and references of a race.
-class RaceBuilder {
- public:
-  RaceBuilder(const Manifest& manifest, const RaceOptions& options)
-      : options_(options),
-        planned_(planned_rule(manifest, options.settings, {.sampler = kRaceReference, .end = RunEnd::zero})) {
-    warnings_ = planned_.warnings;
-    with_place("`schedule` " + schedule() + ": ", [&] { return levels(1); });
-  }
-
-  Race race() {
-    Race race;
-    add_reference(race);
-    add_contenders(race);
-    try {
-      check_start(race);
-    } catch (const std::invalid_argument& error) {
-      throw UsageError("`schedule` " + schedule() + ": " + error.what() +
-                       "; a race needs one start for all, as karras, normal or trailing have");
-    }
-    return race;
-  }
-
-  const std::vector<std::string>& warnings() const { return warnings_; }
-
- private:
-  std::string schedule() const { return std::string(planned_.rule.name); }
-
-  Schedule levels(int64_t steps) {
-    planned_.request.steps = steps;
-    return make_schedule(planned_.noise, planned_.rule, planned_.request);
-  }
-
-  Contender within(const Sampler& sampler, int64_t calls) {
-    return contender_within(sampler, calls, [this](int64_t steps) { return levels(steps); });
-  }
-
-  /// The sampler of a name. From another tool's name only the sampler is taken, not the tool's schedule or eta.
-  const Sampler& sampler_of(const std::string& name) {
-    const Preset preset = planned_preset(name, warnings_);
-    if (preset.drops_penultimate || (preset.schedule && *preset.schedule != schedule())) {
-      warnings_.push_back(name + " races as " + preset.sampler + " on `schedule` " + schedule() +
-                          ", not on its tool's own levels");
-    }
-    if (preset.eta) {
-      warnings_.push_back(name + " races with the eta of " + preset.sampler + ", not with its tool's own");
-    }
-    return sampler_named(preset.sampler);
-  }
-
-  void add_contenders(Race& race) {
-    std::vector<std::pair<std::string, const Sampler*>> known;
-    for (const std::string& name : options_.samplers) {
-      const Sampler& sampler = sampler_of(name);
-      for (const auto& [other, same] : known) {
-        if (same != &sampler) continue;
-        throw UsageError("`samplers`: " + (name == other ? in_quotes(name) + " is given twice"
-                                                         : in_quotes(other) + " and " + in_quotes(name) +
-                                                               " are the same, " + std::string(sampler.name)));
-      }
-      known.emplace_back(name, &sampler);
-    }
-    for (const int64_t calls : options_.calls) {
-      for (const auto& [name, sampler] : known) {
-        if (sampler->adaptive) continue;
-        race.contenders.push_back(
-            with_place("`calls` " + std::to_string(calls) + ": " + std::string(sampler->name) + " ",
-                       [&, &sampler = *sampler] { return within(sampler, calls); }));
-      }
-    }
-    for (const auto& [name, sampler] : known) {  // an adaptive sampler uses only the ends of the schedule
-      if (!sampler->adaptive) continue;
-      race.contenders.push_back({.sampler = std::string(sampler->name),
-                                 .options = {.eta = sampler->eta.value_or(0)},
-                                 .schedule = race.reference.schedule});
-    }
-  }
-
-  void add_reference(Race& race) {
-    const std::string name = options_.reference ? options_.reference->sampler : kRaceReference;
-    const Sampler& sampler = sampler_of(name);
-    if (sampler.draws_noise() || sampler.adaptive) {
-      throw UsageError(
-          "`reference` " + in_quotes(name) + ": " +
-          (sampler.adaptive ? "has no number of calls to double" : "draws fresh noise, and ends elsewhere each time") +
-          "; expected one of: " + deterministic_samplers());
-    }
-    const auto calls = options_.reference ? options_.reference->calls : std::nullopt;
-    if (calls) {
-      const std::string place = "`reference` " + name + ":" + std::to_string(*calls);
-      race.reference = with_place(place + ": ", [&] { return within(sampler, *calls); });
-      race.doubled =
-          with_place(place + ", doubled to know its own error: ", [&] { return within(sampler, 2 * *calls); });
-    } else {
-      add_far_reference(race, sampler);
-    }
-  }
-
-  /// A reference of 4, 2 or 1 times the largest call budget of the race, as far as the schedule has levels for it.
-  void add_far_reference(Race& race, const Sampler& sampler) {
-    for (const int64_t times : {4, 2, 1}) {
-      try {
-        race.reference = within(sampler, times * options_.calls.back());
-        race.doubled = within(sampler, 2 * times * options_.calls.back());
-        return;
-      } catch (const std::invalid_argument&) {
-      }
-    }
-    throw UsageError("`calls` " + std::to_string(options_.calls.back()) + ": `schedule` " + schedule() +
-                     " has too few levels for " + std::string(sampler.name) +
-                     " to be a reference of twice as many; name another with `reference` SAMPLER:CALLS");
-  }
-
-  const RaceOptions& options_;
-  PlannedRule planned_;
-  std::vector<std::string> warnings_;
-};
 
 // ---- where they race --------------------------------------------------------------------------------------------------
 
@@ -207,23 +69,31 @@ std::vector<RaceLane> lanes_of(const Bundle& bundle, const std::vector<Plan>& pl
 
 void check_files(const RaceOptions& options) {
   if (!options.plot.empty()) check_plot_name(options.plot);
-  if (!options.csv.empty() && options.csv == options.plot) {
-    throw UsageError("`csv` and `plot` both name " + options.csv.string() + "; expected two files");
-  }
-  for (const auto& path : {options.csv, options.plot}) {
-    if (!path.empty()) check_writable(path, options.overwrite);
+  if (!options.strip.empty()) check_strip_name(options.strip);
+  const std::pair<const char*, const std::filesystem::path*> files[] = {
+      {"csv", &options.csv}, {"plot", &options.plot}, {"strip", &options.strip}};
+  for (size_t i = 0; i < std::size(files); ++i) {
+    const auto& [name, path] = files[i];
+    if (path->empty()) continue;
+    for (size_t j = 0; j < i; ++j) {
+      if (*files[j].second != *path) continue;
+      throw UsageError("`" + std::string(files[j].first) + "` and `" + name + "` both name " + path->string() +
+                       "; expected two files");
+    }
+    check_writable(*path, options.overwrite);
   }
 }
 
 void stop_for_signal() {
-  if (noted_signal() != 0) throw std::runtime_error("interrupted");
+  if (noted_signal() != 0) throw RaceInterrupted();
 }
 
-RaceResult run_on(const Bundle& bundle, const Race& race, std::optional<int64_t> max_batch, RaceProgress& progress,
+RaceResult run_on(const Bundle& bundle, const Race& race, const RaceOptions& options, RaceProgress& progress,
                   RaceObserver* observer) {
   const RaceLane& lane = race.lanes.front();
   int64_t answers = 0;
   const int64_t of = calls_in(race);
+  const auto& most = options.running.max_batch;
   return run_race(
       race,
       [&](const auto&... question) {
@@ -234,8 +104,10 @@ RaceResult run_on(const Bundle& bundle, const Race& race, std::optional<int64_t>
         stop_for_signal();
         return bundle.decode("full", latents);
       },
-      max_batch ? *max_batch : batch_that_fits(bundle, lane.recipe, lane.guidance),
-      [&] { progress.answered(++answers, of); }, observer);
+      {.max_batch = most ? *most : batch_that_fits(bundle, lane.recipe, lane.guidance),
+       .called = [&] { progress.answered(++answers, of); },
+       .observer = observer,
+       .keep_pictures = !options.strip.empty()});
 }
 
 void say_interrupted(RaceProgress& progress, const std::filesystem::path& out) {
@@ -262,6 +134,18 @@ void check_out(const RaceOptions& options, int64_t runs) {
                       ": is there already; name another `out`, or `overwrite` to replace its runs");
 }
 
+bool has_ended_runs(const RaceResult& result) {
+  return std::any_of(result.runs.begin(), result.runs.end(), [](const RaceRun& run) { return !run.failed(); });
+}
+
+/// On stdout first: a disk may be full.
+void show(const RaceOptions& options, const RaceReport& report) {
+  std::cout << (options.json ? race_json(report) : worded(race_table(report, output_columns()))) << std::flush;
+  if (!options.csv.empty()) write_whole(options.csv, race_csv(report));
+  if (!options.plot.empty() && has_ended_runs(report.result)) write_plots(options.plot, {race_plot(report)});
+  if (!options.strip.empty()) write_whole(options.strip, race_strip(report));
+}
+
 int race_reporting(const RaceOptions& options, RaceProgress& progress) {
   check_files(options);
   BundleFolder folder(options.running.model);
@@ -274,6 +158,7 @@ int race_reporting(const RaceOptions& options, RaceProgress& progress) {
   Race race = builder.race();
   const std::vector<Plan> plans = plan_lanes(manifest, asked, race.reference);
   if (!options.out.empty()) check_out(options, kept_runs(race, plans.size()));
+  if (!options.strip.empty()) check_strip(race, plans);
   // All is known to be right only now: where something is wrong, one line says so, without warnings before it.
   Warnings warnings([&](const std::string& text) { progress.warning(text); });
   warnings.add(builder.warnings());
@@ -294,7 +179,7 @@ int race_reporting(const RaceOptions& options, RaceProgress& progress) {
     if (!options.out.empty())
       record.emplace(bundle, plans, options, kept_runs(race, plans.size()),
                      [&](const std::string& text) { progress.warning(text); });
-    result = run_on(bundle, race, options.running.max_batch, progress, record ? &*record : nullptr);
+    result = run_on(bundle, race, options, progress, record ? &*record : nullptr);
   } catch (const std::exception&) {
     if (noted_signal() == 0) throw;
     watch.reset();
@@ -304,12 +189,8 @@ int race_reporting(const RaceOptions& options, RaceProgress& progress) {
   watch.reset();
   progress.done();
 
-  const RaceReport report{manifest, plans.front(), race, result, standings_of(race, result)};
-  std::cout << (options.json ? race_json(report) : worded(race_table(report, output_columns())))
-            << std::flush;  // before the files: a disk may be full
-  if (!options.csv.empty()) write_whole(options.csv, race_csv(report));
-  if (!options.plot.empty()) write_plots(options.plot, {race_plot(report)});
-  return 0;
+  show(options, {manifest, plans.front(), race, result, standings_of(race, result), options.within});
+  return result.failed() ? static_cast<int>(ExitCode::run_failed) : 0;
 }
 
 }  // namespace

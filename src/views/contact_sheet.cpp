@@ -83,12 +83,21 @@ void draw_row(Canvas& canvas, const Layout& layout, const SheetRow& row, int64_t
   }
 }
 
+int64_t height_of(const ContactSheet& sheet, const Layout& layout) {
+  return kSheetGap + std::ssize(sheet.rows) * layout.row_height();
+}
+
 }  // namespace
+
+void check_size(const ContactSheet& sheet, const std::string& way_out) {
+  const Layout layout(sheet);
+  SheetText(sheet.title, sheet.about, sheet.notes, layout.width()).check_size(height_of(sheet, layout), way_out);
+}
 
 std::string png_of(const ContactSheet& sheet, const std::vector<PngText>& texts) {
   const Layout layout(sheet);
   const SheetText text(sheet.title, sheet.about, sheet.notes, layout.width());
-  Canvas canvas = text.canvas(kSheetGap + std::ssize(sheet.rows) * layout.row_height());
+  Canvas canvas = text.canvas(height_of(sheet, layout));
   int64_t top = kSheetGap + text.above();
   for (const SheetRow& row : sheet.rows) {
     draw_row(canvas, layout, row, top);

@@ -49,4 +49,9 @@ struct ContactSheet {
 /// @throws UsageError  the sheet would have a side above 32,767 pixels
 std::string png_of(const ContactSheet& sheet, const std::vector<PngText>& texts = {});
 
+/// Whether png_of can draw a sheet; its pictures need no pixels yet.
+/// @param way_out  what would make it smaller
+/// @throws UsageError  it would have a side above 32,767 pixels
+void check_size(const ContactSheet& sheet, const std::string& way_out);
+
 }  // namespace steplapse

@@ -56,12 +56,17 @@ SheetText::SheetText(const std::string& title, const std::string& about, const s
   if (!notes.empty()) below_ += kSheetGap;
 }
 
-Canvas SheetText::canvas(int64_t height) const {
+void SheetText::check_size(int64_t height, const std::string& way_out) const {
   const int64_t whole = above_ + height + below_;
   if (width_ > kMostPixels || whole > kMostPixels)
     throw UsageError("a sheet of " + std::to_string(width_) + " x " + std::to_string(whole) +
-                     " pixels is too large, at most " + std::to_string(kMostPixels) +
-                     " a side can be drawn; choose a smaller `scale`, fewer `columns` or fewer `rows`");
+                     " pixels is too large, at most " + std::to_string(kMostPixels) + " a side can be drawn; " +
+                     way_out);
+}
+
+Canvas SheetText::canvas(int64_t height) const {
+  check_size(height, "choose a smaller `scale`, fewer `columns` or fewer `rows`");
+  const int64_t whole = above_ + height + below_;
   Canvas canvas(width_, whole, {1, 1, 1});
   for (const Line& line : lines_)
     canvas.text(kSheetGap, static_cast<double>(line.top + (line.is_note ? above_ + height : 0)), line.text);

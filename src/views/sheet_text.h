@@ -27,6 +27,9 @@ class SheetText {
   /// @throws UsageError  a side would be above 32,767 pixels
   Canvas canvas(int64_t height) const;
 
+  /// Whether `canvas` can make it. @param way_out  what would make it smaller @throws UsageError  as `canvas`
+  void check_size(int64_t height, const std::string& way_out) const;
+
  private:
   struct Line {
     Canvas::Text text;

@@ -20,6 +20,7 @@ COLUMNS = [
     "calls",
     "denoiser_calls",
     "steps",
+    "network_seconds",
     "prompt",
     "seed",
     "latents_distance",
@@ -28,6 +29,8 @@ COLUMNS = [
     "reference_calls",
     "reference_latents_error",
     "reference_picture_error",
+    "status",
+    "reason",
 ]
 FIELD = ("--samplers", "euler,heun,euler_a", "--calls", "4,9", "--reference", "dpmpp_2m:40", "--progress", "none")
 
@@ -161,6 +164,7 @@ def test_json_and_table_have_the_means_of_the_csv(race, tmp_path):
             for line in block_of(table, contender["calls"])
             if line.split()[0] == contender["sampler"]
         ]
+        del row[3]  # seconds: the table is of another race
         assert [float(number) for number in row[1:5]] == pytest.approx(
             [
                 contender["steps"],
@@ -207,21 +211,187 @@ def test_the_table_is_sorted_marked_and_at_most_100_columns_wide(race):
     for calls in (5, 40):
         rows = block_of(table, calls)
         assert [row.split()[0] for row in rows][-1] == "euler_a" and " ~ " in rows[-1]
-        distances = [float(row.replace("= ", "").split()[3]) for row in rows[:-1]]
+        distances = [float(row.replace("= ", "").split()[4]) for row in rows[:-1]]
         assert distances == sorted(distances)
-    assert block_of(table, 40)[0].split() == ["dpmpp_2m", "40", "40", "=", "0", "-", "0", "-"]  # the reference itself
+    first = block_of(table, 40)[0].split()
+    assert first[:3] + first[4:] == ["dpmpp_2m", "40", "40", "=", "0", "-", "0", "-"]  # the reference itself
+    assert float(first[3]) > 0
     assert table[table.index("-- as many calls as it likes") + 1].startswith("dpm_adaptive ")
     assert any(line.startswith("= less than 4 times the reference's own error") for line in table)
     assert any(line.startswith("~ draws fresh noise") for line in table)
 
 
-def test_the_same_race_has_the_same_result_to_the_byte(race, tmp_path):
+def without_seconds(kind: str, text: str) -> str:
+    if kind == "csv":
+        rows = list(csv.reader(text.splitlines()))
+        return str([[*row[:5], *row[6:]] for row in rows])
+    return re.sub(r"^(\S+ ~? +\S+ +\S+) +\S+", r"\1", text, flags=re.MULTILINE) if kind == "txt" else text
+
+
+def test_the_same_race_has_the_same_result_but_for_the_seconds(race, tmp_path):
     for name in ("a", "b"):
-        (tmp_path / f"{name}.txt").write_text(
-            race("red apple", *FIELD, "--csv", f"{name}.csv", "--plot", f"{name}.svg")
-        )
+        files = ("--csv", f"{name}.csv", "--plot", f"{name}.svg", "--strip", f"{name}.png")
+        (tmp_path / f"{name}.txt").write_text(race("red apple", *FIELD, *files))
     for kind in ("txt", "csv", "svg"):
-        assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
+        a, b = (without_seconds(kind, (tmp_path / f"{name}.{kind}").read_text()) for name in ("a", "b"))
+        assert a == b
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_the_seconds_are_those_of_the_network(race, tmp_path):
+    found = json.loads(race("red apple", "--count", 2, *FIELD, "--json", "--csv", "race.csv", "--max-batch", 1))
+    rows = rows_of(tmp_path / "race.csv")
+    seconds = {(row["sampler"], row["calls"]): 0.0 for row in rows}
+    for row in rows:
+        assert float(row["network_seconds"]) > 0
+        seconds[row["sampler"], row["calls"]] += float(row["network_seconds"]) / 2
+    for contender in found["contenders"]:
+        mean = seconds[contender["sampler"], str(contender["calls"])]
+        assert contender["network_seconds"] == pytest.approx(mean)
+
+
+# ---- the answer
+
+
+def answer_of(distances: dict[str, dict[int, float]], levels: float) -> str:
+    """The closing line, from the mean distances of pictures by sampler and calls."""
+    from_calls = {}
+    for sampler, by_calls in distances.items():
+        near = None
+        for calls in sorted(by_calls, reverse=True):
+            if by_calls[calls] > levels:
+                break
+            near = calls
+        from_calls[sampler] = near
+    near = sorted((calls, distances[name][calls], name) for name, calls in from_calls.items() if calls)
+    far = sorted((distances[name][max(distances[name])], name) for name, calls in from_calls.items() if not calls)
+    texts = [f"{name} from {calls}" + (" calls" if i == 0 else "") for i, (calls, _, name) in enumerate(near)]
+    said = f"within {levels:g} level{'' if levels == 1 else 's'} of 255: "
+    if not near:
+        return said + "none of " + ", ".join(name for _, name in far)
+    return said + ", ".join(texts) + ("; not " + ", ".join(name for _, name in far) if far else "")
+
+
+@pytest.mark.parametrize("levels", [1, 4, 20, 60])
+def test_it_closes_with_the_calls_from_which_on_each_sampler_is_near(race, levels):
+    arguments = ("red apple", "--count", 2, "--samplers", "euler,heun,unipc,euler_a", "--calls", "3,6,12,24")
+    arguments += ("--reference", "dpmpp_2m:200", "--progress", "none", "--within", levels)
+    found = json.loads(race(*arguments, "--json"))
+    distances: dict[str, dict[int, float]] = {}
+    for contender in found["contenders"]:
+        if not contender["stochastic"]:
+            distances.setdefault(contender["sampler"], {})[contender["calls"]] = contender["picture_distance"]["mean"]
+    closing = race(*arguments).split("\n\n")[-1]
+    assert " ".join(closing.split()) == answer_of(distances, levels)
+    assert found["within"]["levels"] == levels
+    from_calls = {row["sampler"]: row["from_calls"] for row in found["within"]["samplers"]}
+    for sampler, calls in from_calls.items():
+        assert (calls is None) == (distances[sampler][24] > levels)
+
+
+def test_nearer_than_the_reference_is_exact_nothing_can_be_told(race):
+    closing = race("red apple", *FIELD, "--within", "0.001").split("\n\n")[-1]
+    assert closing.startswith(
+        "within 0.001 levels of 255: can't be told, that is less than 4 times the reference's own "
+    )
+    assert "a --reference of more calls can" in " ".join(closing.split())
+
+
+# ---- who races
+
+
+def test_without_samplers_the_usual_ones_race(race):
+    found = json.loads(race("red apple", "--calls", 4, "--json", "--progress", "none"))
+    assert [row["sampler"] for row in found["contenders"]] == ["euler", "heun", "dpmpp_2m", "unipc"]
+
+
+def listed_samplers(run) -> list[str]:
+    return [line.split()[0] for line in run("samplers").out.splitlines()[1:] if line[0] not in " \n"]
+
+
+def test_all_are_all_that_make_sense_for_the_model(run, race, changed_bundle):
+    ended = run("race", "red apple", "--samplers", "all", "--calls", 3, "--json", "--progress", "none")
+    assert (ended.code, len(ended.lines())) == (0, 1), ended.err
+    assert ended.lines()[0].startswith("steplapse: warning: left out of --samplers all: lcm and tcd, which are for ")
+    names = [row["sampler"] for row in json.loads(ended.out)["contenders"]]
+    assert sorted(names) == sorted(set(listed_samplers(run)) - {"lcm", "tcd"})
+    assert len(names) > 20
+
+    distilled = changed_bundle(lambda manifest: manifest["defaults"].update(sampler="lcm"))
+    found = json.loads(
+        race("red apple", "--samplers", "all", "--calls", 3, "--json", "--progress", "none", "--model", distilled)
+    )
+    assert {"lcm", "tcd"} < {row["sampler"] for row in found["contenders"]}
+
+
+# ---- runs that fail
+
+
+# No number is as large as what the second prompt's weight makes of its encoding.
+def test_runs_that_fail_do_not_end_the_race(run, tmp_path):
+    fails = "(red apple:3e38)"
+    ended = run(
+        "race", "red apple", fails, "--seed", 5, *FIELD, "--csv", "race.csv", "--out", "runs", "--strip", "s.png"
+    )
+    assert ended.code == 1, ended.err
+    assert "1 of 2 failed: step 1: the denoiser answered" in " ".join(ended.out.split())
+    well = run("race", "red apple", "--seed", 5, *FIELD, "--csv", "well.csv")
+    assert well.code == 0
+    distances = {(row["sampler"], row["calls"]): row["latents_distance"] for row in rows_of(tmp_path / "well.csv")}
+    rows = rows_of(tmp_path / "race.csv")
+    assert len(rows) == 2 * len(distances)
+    for row in rows:
+        if row["prompt"] == fails:
+            assert (row["status"], row["latents_distance"], row["reference_latents_error"]) == ("failed", "", "")
+            assert row["reason"].startswith("step 1: the denoiser answered ")
+        else:
+            assert (row["status"], row["reason"]) == ("done", "")
+            found = float(distances[row["sampler"], row["calls"]])
+            assert float(row["latents_distance"]) == pytest.approx(found, rel=1e-4)
+    kept = [json.loads((folder / "run.json").read_text()) for folder in (tmp_path / "runs").iterdir()]
+    assert sorted(run["ended"] for run in kept) == ["done"] * 7 + ["failed"] * 7
+
+
+def test_a_race_without_any_reference_fails(run, tmp_path):
+    ended = run("race", "(red apple:3e38)", "--seed", 5, *FIELD, "--csv", "race.csv")
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.lines()[-1].startswith(
+        "steplapse: dpmpp_2m with '(red apple:3e38)', seed 5, the reference: step 1: the denoiser answered "
+    )
+    assert not (tmp_path / "race.csv").exists()
+
+
+# ---- the strip
+
+
+def test_the_strip_shows_the_results_by_sampler_and_calls(race, draw, tmp_path):
+    race("red apple", "--seed", 5, *FIELD, "--strip", "strip.png", "--out", "runs")
+    strip = np.asarray(Image.open(tmp_path / "strip.png").convert("RGB"))
+    folders = sorted((tmp_path / "runs").iterdir())
+    assert len(folders) == 7
+    for folder in folders:
+        picture = np.asarray(Image.open(folder / "final.png").convert("RGB"))
+        shown = picture.repeat(8, axis=0).repeat(8, axis=1)  # 16 pixels become 128
+        assert is_in(strip, shown), folder.name
+
+
+def is_in(whole: np.ndarray, part: np.ndarray) -> bool:
+    height, width = part.shape[:2]
+    corners = np.argwhere((whole[: 1 - height, : 1 - width] == part[0, 0]).all(axis=2))
+    return any((whole[y : y + height, x : x + width] == part).all() for y, x in corners)
+
+
+def test_a_strip_that_would_be_too_large_is_refused_before_anything_runs(run, tmp_path):
+    arguments = ("--samplers", "all", "--count", 40, "--calls", 3, "--strip", "strip.png", "--progress", "none")
+    ended = run("race", "red apple", *arguments)
+    assert ended.code == USAGE
+    (line,) = ended.lines()
+    assert re.fullmatch(
+        r"steplapse: a sheet of \d+ x \d+ pixels is too large, at most 32767 a side can be drawn; "
+        "a --strip wants fewer --samplers, --calls, prompts or seeds",
+        line,
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_plot_has_a_line_a_sampler_and_dashes_for_stochastic_ones(race, tmp_path):
@@ -328,7 +498,10 @@ LEADING = "; a race needs one start for all, as karras, normal or trailing have"
             ["--samplers", "euler"],
             "no PROMPT; see steplapse race --help (to draw the prompt 'race': steplapse generate race)",
         ),
-        (["x"], "no --samplers; see steplapse race --help"),
+        (["x", "--samplers", "all,euler"], "--samplers all,euler: all stands alone, as --samplers all"),
+        (["x", "--within", "-1"], "--within '-1': expected a number from 0 to 255"),
+        (["x", "--strip", "race.jpg"], "race.jpg: expected a file's name that ends in .png"),
+        (["x", "--csv", "r.png", "--strip", "r.png"], "--csv and --strip both name r.png; expected two files"),
         (["x", "--samplers", "eulr"], "--samplers 'eulr': did you mean 'euler'? choose from "),
         (["x", "--samplers", ""], "--samplers '': choose from "),
         (["x", "--samplers", "euler,"], "--samplers '': choose from "),
@@ -401,7 +574,7 @@ LEADING = "; a race needs one start for all, as karras, normal or trailing have"
         ),
         (
             ["x", "--samplers", "euler", "--overwrite"],
-            "--overwrite: without --csv, --plot and --out no file is written",
+            "--overwrite: without --csv, --plot, --strip and --out no file is written",
         ),
         (["x", "--samplers", "euler", "--steps", "3"], "unknown flag '--steps', "),
     ],

@@ -50,13 +50,13 @@ def refused(run, tmp_path):
 
 def test_axes_are_in_the_order_of_the_command_line_after_the_prompts(planned):
     plan, _ = planned(
-        "--seed", "1..3", "--steps", "2,4..8:2", "red apple", "--eta", "0", "heart", "--sampler", "ddim,ddpm"
+        "--seed", "1..3", "--steps", "2,4..8:2", "red apple", "--eta", "0", "heart", "--sampler", "ddim,euler_a"
     )
     assert axes(plan) == {
         "prompt": ["red apple", "heart"],
         "seed": ["1", "2", "3"],
         "steps": ["2", "4", "6", "8"],
-        "sampler": ["ddim", "ddpm"],
+        "sampler": ["ddim", "euler_a"],
     }
     assert plan["fixed"] == {"eta": "0", "schedule": "bundle"}
 
@@ -183,7 +183,7 @@ def test_the_calls_that_are_foretold_are_those_that_are_made(run, name, max_batc
     foretold, found = json.loads(told.out), json.loads(made.out)
     assert foretold["calls_to_ask"] == found["asked_calls"]
     assert foretold["denoiser_calls"] == found["asked_calls"] + found["shared_calls"]
-    assert found["shared_calls"] > 0
+    assert (found["shared_calls"] > 0) == (name != "churn")  # whose answers are shared by rows alone
     assert (foretold["calls_are_at_most"], foretold["calls_are_guessed"]) == (False, False)
 
 
@@ -205,7 +205,7 @@ def test_files_and_megabytes_are_foretold(run, tmp_path):
     assert not [*tmp_path.iterdir()]
     assert run(*sweep, "--out", "out").code == DONE
     files = [file for file in (tmp_path / "out").rglob("*") if file.is_file()]
-    assert foretold["files"] == len(files)
+    assert foretold["files"] == len(files) - len([*tmp_path.glob("out/grid-*.png")])  # pages, the first is counted
     bytes_there = sum(file.stat().st_size for file in files)
     assert bytes_there <= foretold["bytes"] < 10 * bytes_there
     assert foretold["decodes"] == sum(file.suffix == ".png" for file in files) - 1  # the grid
@@ -220,7 +220,7 @@ def test_a_dry_run_says_it_in_lines(run, tmp_path):
     cells, calls, files, time = told.out.splitlines()
     assert cells == "8 cells (2 prompt x 2 steps x 2 sampler)"
     assert re.fullmatch(r"32 denoiser calls, \d+ to ask: \d+ are shared", calls)
-    assert re.fullmatch(r"8 pictures to decode, 54 files, about \d+ MB of the \d.* that are free", files)
+    assert re.fullmatch(r"8 pictures to decode, about 55 files and \d+ MB of the \d.* that are free", files)
     assert re.fullmatch(r"about .* on cpu, by a few calls of its networks", time)
     assert not [*tmp_path.iterdir()]
 
@@ -336,8 +336,8 @@ def test_another_sweep_in_the_same_folder_is_refused_with_what_differs(run, tmp_
     told = run("sweep", "red apple", "--steps", "2,4", "--eta", "0", "--out", "out")
     assert (told.code, told.err) == (
         USAGE,
-        "steplapse: out: holds another sweep: steps is 2,3 there and 2,4 here; eta 0 is not there; cell 1 is (steps 2) "
-        "there and (steps 2) here; name another --out\n",
+        "steplapse: out: holds another sweep: steps is 2,3 there and 2,4 here; eta 0 is not there; the first that "
+        "differs is cell 1 (steps 2); name another --out\n",
     )
     assert before == sorted((file, file.stat().st_mtime_ns) for file in (tmp_path / "out").rglob("*"))
 

@@ -197,6 +197,25 @@ def test_cells_without_a_picture_have_a_row_too(sweep, run):
     assert (row["status"], row["reason"], row["sampler"], row["steps"]) == ("failed", "out of, memory", "euler_a", "5")
 
 
+def test_a_sweep_ends_with_its_tables_and_its_grid(run, tmp_path):
+    axes = ("--steps", "4,2", "--weight", "red=0.5,1.5", "--stop-at", "1,none")
+    ended = run("sweep", "red apple", *axes, "--seed", 3, "--out", "out", "--progress", "none")
+    assert ended.code == DONE, ended.err
+    rows = results(tmp_path / "out")
+    found = [(row["prompt"], row["weight"], row["steps"], row["stop_at"], row["status"]) for row in rows]
+    wanted = {
+        (f"({word.split('=')[0]}:{word.split('=')[1]}) apple", word, steps, stop, "stopped" if stop == "1" else "done")
+        for word, steps, stop in itertools.product(["red=0.5", "red=1.5"], ["4", "2"], ["1", "none"])
+    }
+    assert (len(found), set(found)) == (8, wanted)
+    for row in rows:
+        reference = rows[int(row["reference"]) - 1]
+        assert (reference["steps"], reference["stop_at"], reference["weight"]) == ("4", "none", row["weight"])
+    assert len(list((tmp_path / "out").glob("grid*.png"))) == 2
+    text = " ".join(run("sweep", "summary", "out", "--within", 1).out.split())
+    assert "stop_at 1 " in text and "stop_at none" in text
+
+
 # ---- grids
 
 
@@ -233,6 +252,9 @@ def test_other_axes_sizes_and_files(made, run, tmp_path):
     ended = run("sweep", "grid", made, "--x", "seed", "--y", "prompt", "--cell-size", 32, "--out", "small.png")
     names = ["small.png", *(f"small-{page}.png" for page in range(2, 7))]
     assert (ended.code, ended.out.split(), ended.err) == (DONE, names, "")
+    (tmp_path / "small.png").unlink()
+    ended = run("sweep", "grid", made, "--x", "seed", "--y", "prompt", "--out", "small.png")
+    assert (ended.code, (tmp_path / "small.png").exists()) == (OUTPUT, False), "small-2.png is there"
     grid = pixels(tmp_path / "small-2.png")  # of ddim and 5 steps, the last axis changing first
     for prompt, seed in itertools.product(AXES["prompt"], AXES["seed"]):
         assert len(shown(final_of(made, prompt=prompt, seed=seed, sampler="ddim", steps="5"), grid, 2)) == 1

@@ -2,15 +2,12 @@
 
 #include <stdexcept>
 
+#include "base/json_null.h"
+
 namespace steplapse {
 namespace {
 
 using nlohmann::ordered_json;
-
-template <typename Value>
-ordered_json or_null(const std::optional<Value>& value) {
-  return value ? ordered_json(*value) : ordered_json();
-}
 
 /// A value that is not finite was written as null.
 template <typename Value>

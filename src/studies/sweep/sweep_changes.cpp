@@ -68,8 +68,10 @@ std::string first_changed_cell(const SweepPlan& there, const SweepPlan& asked) {
   const size_t both = std::min({there.cells(), asked.cells(), kCellsLookedAt});
   for (size_t cell = 0; cell < both; ++cell) {
     if (sorted_settings(there, cell) == sorted_settings(asked, cell)) continue;
-    return "cell " + std::to_string(cell + 1) + " is (" + cell_text(there, cell) + ") there and (" +
-           cell_text(asked, cell) + ") here";
+    const std::string before = cell_text(there, cell), now = cell_text(asked, cell);
+    const std::string number = "cell " + std::to_string(cell + 1);
+    if (before == now) return "the first that differs is " + number + (now.empty() ? "" : " (" + now + ")");
+    return number + " is (" + before + ") there and (" + now + ") here";
   }
   if (there.cells() == asked.cells()) return "";
   return std::to_string(there.cells()) + " cells there and " + std::to_string(asked.cells()) + " here";

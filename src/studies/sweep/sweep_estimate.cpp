@@ -110,6 +110,10 @@ double estimated_seconds(const Bundle& bundle, const SweepSurvey& survey, const 
   return seconds;
 }
 
+std::string time_text(double seconds) {
+  return seconds < 90 ? "about " + counted(std::max<int64_t>(1, std::llround(seconds)), "second") : rough_time(seconds);
+}
+
 int64_t free_bytes_at(const fs::path& folder) {
   std::error_code error;
   fs::path place = fs::absolute(folder.empty() ? "." : folder, error);
@@ -132,10 +136,10 @@ std::vector<std::string> survey_lines(const SweepPlan& plan, const SweepSurvey& 
   lines.push_back(counted_large(static_cast<int64_t>(survey.cells), "cell") + axes_text(plan));
   if (survey.refused > 0) lines.push_back(refused_text(plan, survey.refused_kinds) + "; they are left out");
   lines.push_back(calls_text(survey));
-  lines.push_back(counted_large(survey.work().decodes, "picture") + " to decode, " +
-                  counted_large(survey.files, "file") + ", about " + megabytes(survey.bytes) + " of the " +
+  lines.push_back(counted_large(survey.work().decodes, "picture") + " to decode, " + "about " +
+                  counted_large(survey.files, "file") + " and " + megabytes(survey.bytes) + " of the " +
                   megabytes(free_bytes) + " that are free");
-  if (seconds) lines.push_back(rough_time(*seconds) + " on " + device + ", by a few calls of its networks");
+  if (seconds) lines.push_back(time_text(*seconds) + " on " + device + ", by a few calls of its networks");
   return lines;
 }
 

@@ -23,6 +23,9 @@ NetworkCost probe(const Bundle& bundle, const Task& cell);
 /// About how long a sweep takes that none of is made, in seconds. Other sizes than the probed take as their pixels are.
 double estimated_seconds(const Bundle& bundle, const SweepSurvey& survey, const SweepCells& cells);
 
+/// For people: about 40 seconds, about 3 hours.
+std::string time_text(double seconds);
+
 /// Bytes that are free where a folder is, or would be made.
 int64_t free_bytes_at(const std::filesystem::path& folder);
 

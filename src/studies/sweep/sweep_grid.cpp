@@ -31,7 +31,7 @@ std::vector<std::string> point_labels(const SweepPlan& plan, std::optional<size_
 
 /// "red apple" of a prompt, "seed 7" of others.
 std::string named_label(const std::string& name, const std::string& text) {
-  return name == "prompt" ? text : name + " " + text;
+  return name == "prompt" ? text : name + " " + (text.empty() ? "(none)" : text);
 }
 
 /// Whether an axis is called so, or joins several of which one is.

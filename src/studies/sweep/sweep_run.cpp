@@ -17,7 +17,6 @@
 #include "base/wording.h"
 #include "model/bundle_folder.h"
 #include "runs/batch.h"
-#include "runs/step_cost.h"
 #include "steplapse/error.h"
 #include "studies/sweep/cell_claims.h"
 #include "studies/sweep/cell_states.h"
@@ -150,9 +149,9 @@ class SweepRun {
     check_room(options_.out, static_cast<int64_t>(left * static_cast<double>(survey_.bytes)), room);
     if (options_.running.progress == ProgressMode::none || options_.running.progress == ProgressMode::json) return;
     const double seconds = left * estimated_seconds(bundle, survey_, cells_);
-    const auto lines = survey_lines(options_.plan, survey_, room, std::nullopt, bundle.device());
-    for (const std::string& line : lines) progress_.say_line(worded(line));
-    progress_.say_line(rough_time(seconds) + " on " + bundle.device());
+    for (const std::string& line : survey_lines(options_.plan, survey_, room, std::nullopt, bundle.device()))
+      progress_.say_line(worded(line));
+    progress_.say_line(time_text(seconds) + (left < 1 ? " for what is left" : "") + " on " + bundle.device());
   }
 
   void make_cells() {

@@ -140,6 +140,14 @@ class SummedCells {
 
 // ---- sums
 
+/// What its answers would have taken had no other cell asked for some; none where others had asked for all.
+std::optional<double> seconds_alone(const CellRow& row) {
+  if (!row.network_seconds || !row.denoiser_calls) return std::nullopt;
+  const int64_t asked = *row.denoiser_calls - row.shared_calls.value_or(0);
+  if (asked <= 0) return std::nullopt;
+  return *row.network_seconds * static_cast<double>(*row.denoiser_calls) / static_cast<double>(asked);
+}
+
 using CellsBySteps = std::map<int64_t, std::vector<const SummedCell*>>;
 
 SummaryLine line_of(int64_t steps, const std::vector<const SummedCell*>& cells, double within) {
@@ -153,7 +161,7 @@ SummaryLine line_of(int64_t steps, const std::vector<const SummedCell*>& cells, 
     if (std::isfinite(found)) psnr.push_back(found);
     if (!cell->is_reference() && cell->distance.latents_rms) latents.push_back(*cell->distance.latents_rms);
     if (cell->row.denoiser_calls) calls.push_back(static_cast<double>(*cell->row.denoiser_calls));
-    if (cell->row.network_seconds) seconds.push_back(*cell->row.network_seconds);
+    if (const auto alone = seconds_alone(cell->row)) seconds.push_back(*alone);
   }
   line.psnr = spread_over(psnr);
   line.latents_rms = spread_over(latents);

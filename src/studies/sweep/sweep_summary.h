@@ -31,7 +31,7 @@ struct SummaryLine {
   Spread psnr = {};       ///< dB; NaN where no picture differs
   Spread latents_rms = {};
   double calls = 0;                    ///< means over the pictures
-  std::optional<double> seconds = {};  ///< in the network
+  std::optional<double> seconds = {};  ///< in the network, had no answers been shared; none: unknown
 
   double share_near() const { return static_cast<double>(near) / static_cast<double>(pictures); }
   bool is_reference() const { return references == pictures; }

@@ -143,7 +143,8 @@ class SummaryText {
         "references; equal: no pixel differs. within: how many are within " +
         rounded_text(summary_.within, 4) + " dB, an rms of " +
         rounded_text(255 / std::pow(10, summary_.within / 20), 2) +
-        " of 255. > the fewest steps that are enough. seconds: in the network, a picture.");
+        " of 255. > the fewest steps that are enough. seconds: in the network, a picture that shares no answers with "
+        "others.");
     if (!summary_.left_out.empty()) {
       say("Left out, since they draw fresh noise and end at other pictures on purpose: " +
           joined(summary_.left_out, ", ") + "; name one as `sampler` to see how near it comes to its own most calls.");

@@ -13,7 +13,7 @@ namespace {
 // ---- what a run leaves on the disk
 
 constexpr int64_t kFilesOfRun = 6;    // run.sqlite, run.lock, run.json, steps.csv, final.png, final.safetensors
-constexpr int64_t kFilesOfSweep = 6;  // plan.json, claims, a file of rows, results.csv, results.jsonl, grid.png
+constexpr int64_t kFilesOfSweep = 7;  // plan.json, claims, rows, results.lock, results.csv, results.jsonl, grid.png
 
 int64_t bytes_of_run(const Manifest& manifest, const Task& task, int64_t calls, int64_t rows, int64_t frames) {
   const Plan& plan = task.plan;
@@ -177,7 +177,7 @@ class Surveyor {
   std::map<std::string, Questions> questions_;
   std::map<std::string, std::vector<Asker>> groups_;
   std::map<std::string, Asked> together_;
-  int64_t made_up_left_ = 100'000;  // questions that are asked of the made-up network, a few seconds
+  int64_t made_up_left_ = 40'000;  // questions that are asked of the made-up network: some seconds
 };
 
 }  // namespace

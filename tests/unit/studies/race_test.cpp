@@ -182,8 +182,8 @@ TEST(Race, DistanceIsWhatTheMethodsTheorySays) {
 
 TEST(Race, ReferencesErrorIsItsDistanceToItselfWithTwiceTheCalls) {
   const RaceResult result = run_race(race_of({within("heun", 10)}, "euler", 50), denoise, decode);
-  for (const Distance& error : result.reference_errors) {
-    EXPECT_NEAR(error.latents, std::abs(multiplied(100, false) / multiplied(50, false) - 1), 1e-5);
+  for (const auto& error : result.reference_errors) {
+    EXPECT_NEAR(error.value().latents, std::abs(multiplied(100, false) / multiplied(50, false) - 1), 1e-5);
   }
 }
 
@@ -202,24 +202,91 @@ TEST(Race, AdaptiveSamplersSpendWhatTheyLike) {
   Race race = race_of({within("euler", 10)});
   race.contenders.push_back({.sampler = "dpm_adaptive", .schedule = race.reference.schedule});
   int64_t told = 0;
-  const RaceResult result = run_race(race, denoise, decode, 16, [&] { ++told; });
+  const RaceResult result = run_race(race, denoise, decode, {.called = [&] { ++told; }});
   EXPECT_EQ(told, calls_in(race));
   EXPECT_EQ(told, 2 * (10 + 400 + 800));
   EXPECT_GT(result.runs[2].calls_total, result.runs[2].steps);
   EXPECT_LT(result.runs[2].distance.latents, 0.05);  // its tolerance
 }
 
-TEST(Race, SaysWhichRunFailed) {
-  const Denoiser fails = [](const Tensor& x, const Tensor& timesteps, const std::vector<Tensor>& conditioning) {
+/// Answers NaN to latents at this timestep that lie in the last row of a call, which is the run added last.
+Denoiser failing_at(const Tensor& start) {
+  return [start](const Tensor& x, const Tensor& timesteps, const std::vector<Tensor>& conditioning) {
     const Tensor answer = denoise(x, timesteps, conditioning);
-    return at::where(x == x[x.size(0) - 1], std::numeric_limits<double>::quiet_NaN(), answer);
+    const Tensor fails = (x == start).flatten(1).all(1).reshape({-1, 1, 1, 1});
+    return at::where(fails, std::numeric_limits<double>::quiet_NaN(), answer);
   };
+}
+
+Tensor start_of(const RaceLane& lane) {
+  const Schedule schedule = levels(1);
+  return lane.recipe.init_noise * schedule.init_scale;
+}
+
+/// Fails each question of an order, counted over all runs.
+Denoiser failing_call(int64_t number) {
+  return [number, call = std::make_shared<int64_t>(0)](const Tensor& x, const Tensor& timesteps,
+                                                       const std::vector<Tensor>& conditioning) {
+    if (++*call == number) throw std::runtime_error("the network fell over");
+    return denoise(x, timesteps, conditioning);
+  };
+}
+
+// With one run in a call, the runs are asked in the order of their budgets: doubled, reference, euler 5, heun 3.
+TEST(Race, ARunThatFailsDoesNotEndTheOthers) {
+  Race race = race_of({within("heun", 3), within("euler", 5)}, "euler", 20);
+  race.lanes = {lane(7)};
+  const RaceResult whole = run_race(race, denoise, decode, {.max_batch = 1});
+  const RaceResult result = run_race(race, failing_call(40 + 20 + 2), decode, {.max_batch = 1});
+  EXPECT_EQ(result.runs[1].failure, "the network fell over");
+  EXPECT_TRUE(result.failed());
+  EXPECT_FALSE(result.runs[0].failed());
+  EXPECT_EQ(result.runs[0].distance.latents, whole.runs[0].distance.latents);
+  const Standings standings = standings_of(race, result);
+  EXPECT_EQ(standings.contenders[1].failed, 1u);
+  EXPECT_EQ(standings.contenders[1].runs, 0u);
+  EXPECT_THAT(near_from(race, standings, 255).back().calls, testing::Eq(std::nullopt));
+}
+
+TEST(Race, ALaneWithoutAReferenceHasNoDistances) {
+  const Race race = race_of({within("euler", 2)}, "heun", 3);
+  const RaceResult result = run_race(race, failing_at(start_of(race.lanes[1])), decode);
+  EXPECT_FALSE(result.runs[0].failed());
+  EXPECT_THAT(result.runs[1].failure, HasSubstr("step 1: the denoiser answered NaN at timestep 999"));
+  EXPECT_FALSE(result.reference_errors[1].has_value());
+  EXPECT_EQ(standings_of(race, result).reference_latents.mean, result.reference_errors[0]->latents);
+}
+
+TEST(Race, WhatHasNoReferenceSaysWhy) {
+  const Race race = race_of({within("euler", 2)}, "euler", 3);
+  const RaceResult result = run_race(race, failing_call(6 + 6 + 3 + 1), decode, {.max_batch = 1});
+  EXPECT_FALSE(result.runs[0].failed());
+  EXPECT_EQ(result.runs[1].failure, "its reference failed: the network fell over");
+}
+
+TEST(Race, WithoutAnyReferenceItFailsAndSaysWhich) {
   Race race = race_of({within("euler", 2)}, "heun", 3);
   race.lanes = {lane(7)};
-  EXPECT_THAT([&] { run_race(race, fails, decode); },
-              ThrowsMessage<Error>(
-                  StrEq("heun with 'red apple', seed 7: step 1: the denoiser answered NaN at timestep 999, sigma "
-                        "0.997667; a smaller guidance scale or another compute dtype may help")));
+  EXPECT_THAT(
+      [&] { run_race(race, failing_at(start_of(race.lanes[0])), decode); },
+      ThrowsMessage<Error>(StrEq("heun with 'red apple', seed 7, the reference: step 1: the denoiser answered NaN "
+                                 "at timestep 999, sigma 0.997667; a smaller guidance scale or another compute "
+                                 "dtype may help")));
+}
+
+TEST(Race, AnInterruptionEndsIt) {
+  const Denoiser interrupted = [](const Tensor&, const Tensor&, const std::vector<Tensor>&) -> Tensor {
+    throw RaceInterrupted();
+  };
+  EXPECT_THROW(run_race(race_of({within("euler", 2)}, "heun", 3), interrupted, decode), RaceInterrupted);
+}
+
+TEST(Race, PicturesAreKeptWhereAskedFor) {
+  const Race race = race_of({within("euler", 10)}, "euler", 10);
+  EXPECT_FALSE(run_race(race, denoise, decode).runs[0].picture.has_value());
+  const RaceResult result = run_race(race, denoise, decode, {.keep_pictures = true});
+  EXPECT_EQ(result.runs[0].picture.value().rgb, result.reference_pictures[0].value().rgb);
+  EXPECT_NE(result.runs[0].picture.value().rgb, result.reference_pictures[1].value().rgb);
 }
 
 // ---- standings --------------------------------------------------------------------------------------------------------
@@ -228,7 +295,7 @@ RaceResult result_of(double error, std::vector<double> latents) {
   RaceResult result;
   for (size_t i = 0; i < latents.size(); ++i) {
     result.runs.push_back({.contender = 0, .lane = i, .distance = {latents[i], 10 * latents[i]}});
-    result.reference_errors.push_back({error, 0});
+    result.reference_errors.push_back(Distance{error, 0});
   }
   return result;
 }
@@ -247,6 +314,32 @@ TEST(Race, BelowFourTimesTheReferencesErrorNothingIsToldApart) {
   const Race race = race_of({within("euler", 1)}, "euler", 1);
   EXPECT_TRUE(standings_of(race, result_of(0.5, {1, 3})).contenders[0].distinguishable);
   EXPECT_FALSE(standings_of(race, result_of(0.51, {1, 3})).contenders[0].distinguishable);
+}
+
+/// Runs of one lane with these distances of pictures.
+RaceResult pictures_of(std::vector<double> distances) {
+  RaceResult result;
+  for (size_t i = 0; i < distances.size(); ++i)
+    result.runs.push_back({.contender = i, .lane = 0, .distance = {1, distances[i]}});
+  result.reference_errors = {Distance{}};
+  return result;
+}
+
+TEST(Race, ASamplerIsNearFromTheCallsAfterWhichItStaysNear) {
+  const Race race = race_of({within("euler", 5), within("heun", 5), within("unipc", 5), within("euler_a", 5),
+                             within("euler", 10), within("heun", 10), within("unipc", 10), within("euler_a", 10),
+                             within("euler", 20), within("heun", 20), within("unipc", 20), within("euler_a", 20)},
+                            "euler", 1);
+  // euler is near by chance with 5 calls; heun never is; euler_a ends elsewhere on purpose.
+  const RaceResult result = pictures_of({0.5, 9, 3, 0, 2, 8, 1, 0, 0.9, 7, 0.1, 0});
+  const auto near = near_from(race, standings_of(race, result), 1);
+  ASSERT_EQ(near.size(), 3u);
+  EXPECT_EQ(near[0].sampler, "unipc");
+  EXPECT_EQ(near[0].calls.value(), 10);
+  EXPECT_EQ(near[1].sampler, "euler");
+  EXPECT_EQ(near[1].calls.value(), 20);
+  EXPECT_EQ(near[2].sampler, "heun");
+  EXPECT_FALSE(near[2].calls.has_value());
 }
 
 }  // namespace

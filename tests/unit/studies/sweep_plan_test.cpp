@@ -159,7 +159,7 @@ TEST(SweepChanges, SayWhichAxesAndWhichCellDiffer) {
   asked.axes[0] = axis("steps", {"5", "10", "20", "30"});
   EXPECT_THAT(changes_of(there, asked),
               StartsWith("eta is 0 there and 1 here; steps is 5,10,20 there and 5,10,20,30 here; "
-                         "cell 1 is "));
+                         "the first that differs is cell 1 "));
   asked = there;
   std::swap(asked.axes[0], asked.axes[1]);
   EXPECT_THAT(changes_of(there, asked),
@@ -241,8 +241,14 @@ TEST(SweepWords, AWordThatNoPromptHasIsRefused) {
 
 // ---- cells
 
+Manifest toy_with_decoder() {
+  Manifest manifest = toy_manifest();
+  manifest.decoders["full"] = {};
+  return manifest;
+}
+
 TEST(SweepCells, WordsAreChangedOnceAllElseIsSet) {
-  const Manifest manifest = toy_manifest();
+  const Manifest manifest = toy_with_decoder();
   SweepPlan plan = plan_of_three_axes();
   plan.axes = {{"weight:red", {{{"weight", "red=0.5"}}}},
                {"replace:apple", {{{"replace", "apple=red pear"}}}},
@@ -253,7 +259,7 @@ TEST(SweepCells, WordsAreChangedOnceAllElseIsSet) {
 }
 
 TEST(SweepCells, RefusedOnesAreFoundBeforeAnythingRuns) {
-  const Manifest manifest = toy_manifest();
+  const Manifest manifest = toy_with_decoder();
   SweepPlan plan = plan_of_three_axes();
   plan.fixed[1].second = "0.5";  // eta, which euler does not know
   const auto refused = [&] { return look_through(plan, SweepCells(plan, manifest, setting_reader())); };
@@ -267,8 +273,9 @@ TEST(SweepCells, RefusedOnesAreFoundBeforeAnythingRuns) {
 }
 
 TEST(SweepCells, HaveTheirRunsInNumberedFolders) {
-  const Manifest manifest = toy_manifest();
-  const SweepPlan plan = plan_of_three_axes();
+  const Manifest manifest = toy_with_decoder();
+  SweepPlan plan = plan_of_three_axes();
+  plan.fixed.pop_back();  // eta, which euler does not know
   const Task task = SweepCells(plan, manifest, setting_reader()).task(11, "out");
   EXPECT_EQ(task.folder, "out/runs/0012-a-red-red-apple-2");
   EXPECT_FALSE(task.plan.recipe.init_noise.defined());

@@ -62,6 +62,19 @@ TEST(SweepSummary, HasMeanAndDeviationOverPicturesThatDiffer) {
   EXPECT_DOUBLE_EQ(line.latents_rms.mean, 0.5);
 }
 
+TEST(SweepSummary, AddsTheSecondsThatSharedAnswersWouldHaveTaken) {
+  SummedSweep sweep;
+  sweep.add_seeds("euler", 10, {20, 20, 20});
+  sweep.rows[0]->shared_calls = 5;
+  sweep.rows[0]->network_seconds = 0.3;  // for the other five
+  sweep.rows[1]->shared_calls = 10;
+  sweep.rows[1]->network_seconds = 0;
+  sweep.rows[2]->network_seconds = 0.8;
+  EXPECT_DOUBLE_EQ(*sweep.sum().groups[0].lines[0].seconds, 0.7);  // the mean of 0.6 and 0.8
+  sweep.rows[0] = sweep.rows[2] = std::nullopt;
+  EXPECT_FALSE(sweep.sum().groups[0].lines[0].seconds);
+}
+
 TEST(SweepSummary, LeavesReferencesOutOfTheSpread) {
   SummedSweep sweep;
   sweep.add_seeds("euler", 50, {-1, -1, 35});
