@@ -86,21 +86,28 @@ void check_writable(const std::filesystem::path& path, bool overwrite) {
   PartFile begun(path);
 }
 
-std::string read_whole(const std::filesystem::path& path, size_t max_bytes) {
-  const auto fail = [&] { throw UsageError(path.string() + ": cannot read: " + reason()); };
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file.is_open()) fail();
+namespace {
+
+std::string read_all(int file, const std::string& place, size_t max_bytes) {
   std::string bytes;
   char buffer[1 << 16];
-  while (const ssize_t count = ::read(file.number(), buffer, sizeof buffer)) {
+  while (const ssize_t count = ::read(file, buffer, sizeof buffer)) {
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) fail();
+    if (count < 0) throw UsageError(place + ": cannot read: " + reason());
     bytes.append(buffer, static_cast<size_t>(count));
-    if (bytes.size() > max_bytes) {
-      throw UsageError(path.string() + ": more than " + std::to_string(max_bytes) + " bytes");
-    }
+    if (bytes.size() > max_bytes) throw UsageError(place + ": more than " + std::to_string(max_bytes) + " bytes");
   }
   return bytes;
 }
+
+}  // namespace
+
+std::string read_whole(const std::filesystem::path& path, size_t max_bytes) {
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file.is_open()) throw UsageError(path.string() + ": cannot read: " + reason());
+  return read_all(file.number(), path.string(), max_bytes);
+}
+
+std::string read_standard_input(size_t max_bytes) { return read_all(STDIN_FILENO, "standard input", max_bytes); }
 
 }  // namespace steplapse

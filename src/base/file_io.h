@@ -59,4 +59,7 @@ void check_writable(const std::filesystem::path& path, bool overwrite);
 /// @throws UsageError  the file cannot be read, or has more than `max_bytes`
 std::string read_whole(const std::filesystem::path& path, size_t max_bytes);
 
+/// The same of standard input, to its end.
+std::string read_standard_input(size_t max_bytes);
+
 }  // namespace steplapse

@@ -2,16 +2,17 @@
 
 #include <ATen/ATen.h>
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <system_error>
 #include <vector>
 
 #include "base/file_io.h"
+#include "base/mapped_file.h"
 #include "base/strict_json.h"
 
 // The format: https://github.com/huggingface/safetensors#format. Eight bytes of header length N (little-endian), N
@@ -149,23 +150,7 @@ std::vector<TensorEntry> header_of_file(std::string_view file, uint64_t* data_be
   return header_of(file.substr(kPrefix, length), file.size() - *data_begin);
 }
 
-/// A private mapping: what a program writes to its tensors stays in this process.
-struct Mapping {
-  Mapping(int descriptor, size_t size) : size(size) {
-    if (size > 0) start = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, descriptor, 0);
-    if (start == MAP_FAILED) throw Wrong(std::string("can't be mapped: ") + std::strerror(errno));
-  }
-  Mapping(const Mapping&) = delete;
-  ~Mapping() {
-    if (size > 0) munmap(start, size);
-  }
-  char* bytes() const { return static_cast<char*>(start); }
-
-  void* start = nullptr;
-  size_t size;
-};
-
-Tensor view_of(const std::shared_ptr<Mapping>& mapping, uint64_t data_begin, const TensorEntry& entry) {
+Tensor view_of(const std::shared_ptr<MappedFile>& mapping, uint64_t data_begin, const TensorEntry& entry) {
   char* data = mapping->bytes() + data_begin + entry.begin;
   const auto options = at::TensorOptions(entry.dtype);
   if (entry.begin == entry.end) return at::empty(entry.shape, options);
@@ -177,13 +162,13 @@ Tensor view_of(const std::shared_ptr<Mapping>& mapping, uint64_t data_begin, con
   return copy;
 }
 
-NamedTensors tensors_of(int descriptor) {
+NamedTensors tensors_of(int descriptor, const std::string& path) {
   struct stat status;
   if (fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) throw Wrong("is not a plain file");
-  const auto mapping = std::make_shared<Mapping>(descriptor, static_cast<size_t>(status.st_size));
+  const auto mapping = std::make_shared<MappedFile>(descriptor, static_cast<size_t>(status.st_size), path);
   uint64_t data_begin = 0;
   NamedTensors tensors;
-  for (const TensorEntry& entry : header_of_file({mapping->bytes(), mapping->size}, &data_begin)) {
+  for (const TensorEntry& entry : header_of_file({mapping->bytes(), mapping->size()}, &data_begin)) {
     tensors[entry.name] = view_of(mapping, data_begin, entry);
   }
   return tensors;
@@ -193,9 +178,11 @@ NamedTensors tensors_of(int descriptor) {
 
 NamedTensors map_safetensors(int descriptor, const std::string& path) {
   try {
-    return tensors_of(descriptor);
+    return tensors_of(descriptor, path);
   } catch (const Wrong& error) {
     throw SafetensorsError(path + ": " + error.what());
+  } catch (const std::system_error& error) {
+    throw SafetensorsError(path + ": can't be mapped: " + error.code().message());
   } catch (const std::invalid_argument& error) {
     throw SafetensorsError(path + ": its header " + error.what());
   }

@@ -273,13 +273,6 @@ void say_in_json(const std::exception& error) { make_progress(ProgressMode::json
 
 // ---- values ------------------------------------------------------------------------------------------------------
 
-std::string standard_input(size_t most) {
-  std::string text(most, '\0');
-  std::cin.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<size_t>(std::cin.gcount()));
-  return text;
-}
-
 std::string text_in(const std::string& flag, const std::string& path, size_t most) {
   try {
     return read_whole(path, most);
@@ -290,7 +283,7 @@ std::string text_in(const std::string& flag, const std::string& path, size_t mos
 
 std::string prompt_of(const std::string& argument) {
   if (argument != "-") return argument;
-  std::string text = standard_input(kLongestInput);
+  std::string text = read_standard_input(kLongestInput);
   if (!text.empty() && text.back() == '\n') text.pop_back();
   return text;
 }

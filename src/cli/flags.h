@@ -79,8 +79,6 @@ Command with_flags(Command command, void (*add_flags)(CLI::App&, Flags&), int (*
   return command;
 }
 
-std::string standard_input(size_t most);  ///< no more bytes of it than that
-
 /// The text of the file that a flag names. @throws UsageError, also where it is larger than `most` bytes
 std::string text_in(const std::string& flag, const std::string& path, size_t most);
 

@@ -4,6 +4,7 @@
 #include <iostream>
 #include <optional>
 
+#include "base/file_io.h"
 #include "base/png_reader.h"
 #include "base/text.h"
 #include "base/wording.h"
@@ -208,7 +209,8 @@ std::vector<std::string> arguments_for(const CLI::App& command, const PromptsLin
 }
 
 std::vector<Request> requests_in_file(const CLI::App& command, const std::string& path) {
-  const std::string text = path == "-" ? standard_input(kLargestPrompts) : text_in("--prompts", path, kLargestPrompts);
+  const std::string text =
+      path == "-" ? read_standard_input(kLargestPrompts) : text_in("--prompts", path, kLargestPrompts);
   std::vector<Request> requests;
   for (const PromptsLine& line : prompts_in(text, path, settings_of_a_line(command))) {
     try {

@@ -5,6 +5,7 @@
 #include <set>
 #include <utility>
 
+#include "base/file_io.h"
 #include "base/text.h"
 #include "cli/flag_values.h"
 #include "cli/flags.h"
@@ -108,7 +109,7 @@ void refuse_double_settings(const CLI::App& command, const PromptsLine& line) {
 
 std::vector<SweepSettings> points_in_file(const CLI::App& command, const std::string& path) {
   const std::string text =
-      path == "-" ? standard_input(kLargestPromptsFile) : text_in("--prompts", path, kLargestPromptsFile);
+      path == "-" ? read_standard_input(kLargestPromptsFile) : text_in("--prompts", path, kLargestPromptsFile);
   const ReadSetting read_setting = setting_reader();
   std::vector<SweepSettings> points;
   for (const PromptsLine& line : prompts_in(text, path, settings_of_lines())) {

@@ -4,6 +4,7 @@
 
 #include <set>
 
+#include "base/shape_text.h"
 #include "base/stopwatch.h"
 #include "base/text.h"
 #include "model/bundle_folder.h"
@@ -20,6 +21,13 @@ namespace fs = std::filesystem;
 /// Appends tensors under the names name_0, name_1, ...
 void append(std::vector<NamedTensor>& inputs, const std::string& name, const std::vector<Tensor>& tensors) {
   for (size_t i = 0; i < tensors.size(); ++i) inputs.push_back({name + "_" + std::to_string(i), tensors[i]});
+}
+
+/// An answer of another shape would be broadcast into a wrong picture, or read beyond its end.
+void check_answer(const std::string& module, const Tensor& answer, const std::vector<int64_t>& expected) {
+  if (answer.sizes() == c10::IntArrayRef(expected)) return;
+  throw Error(ExitCode::run_failed, module + ": answered " + shape_text(answer.sizes()) + ", expected " +
+                                        shape_text(expected) + "; export the bundle again");
 }
 
 void check_decoders(const Manifest& manifest, const std::set<std::string>& names) {
@@ -58,20 +66,32 @@ std::vector<Tensor> Bundle::encode_text(const std::vector<Tensor>& ids, const st
     inputs.push_back({"weights_" + std::to_string(i), weights.at(i)});
   }
   std::vector<Tensor> conditioning;
-  for (NamedTensor& output : loaded_->text_encoder->answer(inputs)) conditioning.push_back(std::move(output.tensor));
+  for (NamedTensor& output : loaded_->text_encoder->answer(inputs)) {
+    std::vector<int64_t> expected = output.tensor.sizes().vec();  // what lies behind [N] is the denoiser's business
+    if (expected.empty()) expected.resize(1);
+    expected[0] = ids.front().size(0);
+    check_answer("text encoder", output.tensor, expected);
+    conditioning.push_back(std::move(output.tensor));
+  }
   return conditioning;
 }
 
 Tensor Bundle::denoise(const Tensor& latents, const Tensor& timesteps, const std::vector<Tensor>& conditioning) const {
   std::vector<NamedTensor> inputs{{"latents", latents}, {"timesteps", timesteps}};
   append(inputs, "conditioning", conditioning);
-  return loaded_->denoiser->answer(inputs).front().tensor;
+  Tensor answer = loaded_->denoiser->answer(inputs).front().tensor;
+  check_answer("denoiser", answer, latents.sizes().vec());
+  return answer;
 }
 
 Tensor Bundle::decode(const std::string& decoder, const Tensor& latents) const {
   const auto network = loaded_->decoders.find(decoder);
   if (network == loaded_->decoders.end()) throw std::invalid_argument("decoder '" + decoder + "' was not loaded");
-  return network->second->answer({{"latents", latents}}).front().tensor;
+  Tensor image = network->second->answer({{"latents", latents}}).front().tensor;
+  const int64_t scale = manifest().downscale;
+  check_answer("decoder '" + decoder + "'", image,
+               {latents.size(0), 3, latents.size(2) * scale, latents.size(3) * scale});
+  return image;
 }
 
 /// Loads the networks of a bundle one by one, and takes the time of each.

@@ -1,10 +1,7 @@
 #include "model/program.h"
 
 #include <ATen/ATen.h>
-#include <caffe2/serialize/in_memory_adapter.h>
-#include <caffe2/serialize/inline_container.h>
 #include <torch/csrc/jit/api/function_impl.h>
-#include <torch/csrc/jit/frontend/parser.h>
 #include <torch/csrc/jit/ir/constants.h>
 #include <torch/csrc/jit/ir/ir.h>
 #include <torch/csrc/jit/operator_upgraders/upgraders_entry.h>
@@ -17,7 +14,11 @@
 
 #include "allowed_operators.h"
 #include "base/text.h"
+#include "model/archive.h"
+#include "model/libtorch_warnings.h"
 #include "model/pickle.h"
+#include "model/program_text.h"
+#include "model/program_tree.h"
 #include "steplapse/error.h"
 
 namespace steplapse {
@@ -25,59 +26,12 @@ namespace {
 
 namespace jit = torch::jit;
 
-constexpr size_t kLongestName = 255;
-constexpr uint64_t kLargestRecord = 64 << 20;  // unpacked; a program holds no weights
-constexpr uint64_t kLargestArchive = 256 << 20;
 constexpr int kDeepestNesting = 200;
-
-/// What is refused and why, without the path.
-struct Refused : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
-
-// ---- The archive's entries
-
-using Records = std::map<std::string, std::string>;
+constexpr int64_t kMostValues = 1'000'000;
+constexpr int64_t kMostOperators = 2'000'000;  // once all calls are replaced by what they call
+constexpr size_t kMostCode = 6 << 20;          // bytes
 
 bool begins(std::string_view text, std::string_view with) { return text.substr(0, with.size()) == with; }
-bool ends(std::string_view text, std::string_view with) {
-  return text.size() >= with.size() && text.substr(text.size() - with.size()) == with;
-}
-
-/// Entries that torch.jit.save writes and no program needs: the Python source, the inputs of tracing.
-bool is_idle(const std::string& name) {
-  return ends(name, ".debug_pkl") || begins(name, "traced_inputs") || begins(name, ".data/") ||
-         name == ".format_version" || name == ".storage_alignment" || name == "version";
-}
-
-bool is_needed(const std::string& name) {
-  return name == "data.pkl" || name == "constants.pkl" || name == "byteorder" || begins(name, "data/") ||
-         begins(name, "constants/") || (begins(name, "code/") && ends(name, ".py"));
-}
-
-std::string content_of(caffe2::serialize::PyTorchStreamReader& zip, const std::string& name) {
-  const auto [data, size] = zip.getRecord(name);
-  return {static_cast<const char*>(data.get()), size};
-}
-
-Records records_of(caffe2::serialize::PyTorchStreamReader& zip) {
-  Records records;
-  uint64_t total = 0;
-  for (const std::string& name : zip.getAllRecords()) {
-    if (name.size() > kLongestName) throw Refused("entry " + in_quotes(name, 40) + " has a name of 256 bytes or more");
-    if (is_idle(name)) continue;
-    if (!is_needed(name)) throw Refused("entry " + in_quotes(name) + " is none that a program has");
-    const uint64_t size = zip.getRecordSize(name);
-    total += size;
-    if (size > kLargestRecord || total > kLargestArchive) {
-      throw Refused("entry " + in_quotes(name) + " unpacks to " + std::to_string(size) +
-                    " bytes, more than a program needs");
-    }
-    if (!records.emplace(name, content_of(zip, name)).second)
-      throw Refused("entry " + in_quotes(name) + " is there twice");
-  }
-  return records;
-}
 
 const std::string& record(const Records& records, const std::string& name) {
   const auto found = records.find(name);
@@ -85,49 +39,7 @@ const std::string& record(const Records& records, const std::string& name) {
   return found->second;
 }
 
-// ---- The code, as syntax: what libtorch would run while it compiles
-
-/// Refuses calls in default values of arguments and in constants of classes, which the compiler would evaluate.
-void check_calls(const jit::TreeRef& tree, bool runs_when_compiled, int depth = 0) {
-  if (depth > kDeepestNesting) throw Refused("its code is nested too deep");
-  if (runs_when_compiled && tree->kind() == jit::TK_APPLY) {
-    throw Refused(
-        "its code calls a function in a default value or a class's constant, which would run while it is read");
-  }
-  for (const jit::TreeRef& part : tree->trees()) {
-    const bool body = tree->kind() == jit::TK_DEF && part->kind() == jit::TK_LIST;
-    check_calls(part, body ? false : runs_when_compiled || part->kind() == jit::TK_DECL, depth + 1);
-  }
-}
-
-/// Refuses brackets nested too deep for libtorch's recursive parser.
-void check_nesting(const std::string& code) {
-  int depth = 0;
-  for (const char character : code) {
-    if (std::string_view("([{").find(character) != std::string_view::npos) depth += 1;
-    if (std::string_view(")]}").find(character) != std::string_view::npos) depth -= 1;
-    if (depth > kDeepestNesting) throw Refused("its code is nested too deep");
-  }
-}
-
-void check_source(const std::string& code) {
-  for (const char* method : {"__setstate__", "__getstate__", "__forward_hooks__", "__forward_pre_hooks__"}) {
-    if (code.find(method) != std::string::npos) {
-      throw Refused(std::string("its code has ") + method + "; a bundle's program may only compute");
-    }
-  }
-  if (code.find("torch.classes") != std::string::npos) {
-    throw Refused("its code uses torch.classes; a bundle's program may only compute");
-  }
-  check_nesting(code);
-  jit::Parser parser(std::make_shared<jit::Source>(code, std::nullopt, 0));
-  while (parser.lexer().cur().kind != jit::TK_EOF) {
-    const bool is_class = parser.lexer().cur().kind == jit::TK_CLASS_DEF;
-    check_calls(is_class ? parser.parseClass() : parser.parseFunction(/*is_method=*/false), is_class);
-  }
-}
-
-// ---- The code, compiled: what its functions do
+// ---- The code
 
 const std::set<std::string>& allowed_operators() {
   static const std::set<std::string> allowed = [] {
@@ -139,6 +51,24 @@ const std::set<std::string>& allowed_operators() {
     return names;
   }();
   return allowed;
+}
+
+/// So that compiling it runs nothing.
+void check_code(const Records& records) {
+  size_t bytes = 0;
+  for (const auto& [name, content] : records) {
+    if (!begins(name, "code/")) continue;
+    bytes += content.size();
+    if (bytes > kMostCode) throw Refused("its code has more than " + std::to_string(kMostCode) + " bytes");
+    for (const char* method : {"__setstate__", "__getstate__", "__forward_hooks__", "__forward_pre_hooks__"}) {
+      if (content.find(method) != std::string::npos)
+        throw Refused(std::string("its code has ") + method + "; a bundle's program may only compute");
+    }
+    if (content.find("torch.classes") != std::string::npos)
+      throw Refused("its code uses torch.classes; a bundle's program may only compute");
+    check_program_text(content);
+    check_program_tree(content, allowed_operators());
+  }
 }
 
 template <class Visit>
@@ -169,13 +99,63 @@ void check_device(const jit::Node& node) {
   const bool literal = node.kind() == c10::prim::Constant && holds_device(*node.output()->type());
   if (!literal && node.kind() != c10::Symbol::fromQualString("aten::device")) return;
   const auto value = literal ? jit::toIValue(node.output()) : std::nullopt;
-  throw Refused("its code names the device " + (value && value->isDevice() ? value->toDevice().str() : "of a tensor") +
-                ", and would run nowhere else; export it with scripts/export_bundle.py, which leaves no device in it");
+  throw Refused(names_a_device(value && value->isDevice() ? value->toDevice().str() : "of a tensor"));
 }
 
+/// Numbers that stand for dtypes, memory layouts and formats. libtorch believes them.
+void check_kinds(const jit::Node& node) {
+  static const std::map<std::string, std::set<int64_t>> taken = {
+      {"dtype", {0, 1, 2, 3, 4, 5, 6, 7, 11, 15}}, {"layout", {0}}, {"memory_format", {0, 1, 2}}};
+  const c10::FunctionSchema* schema = node.maybeSchema();
+  for (size_t i = 0; schema && i < schema->arguments().size() && i < node.inputs().size(); ++i) {
+    const auto kind = taken.find(schema->arguments()[i].name());
+    if (kind == taken.end()) continue;
+    const auto value = jit::toIValue(node.input(i));
+    if (value && (value->isNone() || (value->isInt() && kind->second.contains(value->toInt())))) continue;
+    throw Refused("its code calls " + std::string(node.kind().toQualString()) + " with a " + kind->first +
+                  " that no exporter writes");
+  }
+}
+
+/// How many operators a function has once each call in it is replaced by what it calls, as the executor does.
+class InlinedSize {
+ public:
+  int64_t of(jit::Function& function) {
+    auto* compiled = jit::tryToGraphFunction(function);
+    if (!compiled) return 1;
+    const auto [known, is_new] = sizes_.emplace(&function, 0);
+    if (is_new) {
+      int64_t size = 0;
+      visit_nodes(compiled->graph()->block(), [&](const jit::Node& node) { size = added(size, node); });
+      sizes_[&function] = size;
+    }
+    return sizes_[&function];
+  }
+
+ private:
+  int64_t added(int64_t size, const jit::Node& node) {
+    jit::Function* callee = nullptr;
+    if (node.kind() == c10::prim::CallMethod) {
+      if (const auto type = node.input(0)->type()->cast<c10::ClassType>())
+        callee = type->findMethod(node.s(c10::attr::name));
+    } else if (node.kind() == c10::prim::CallFunction) {
+      if (const auto type = node.input(0)->type()->cast<c10::FunctionType>()) callee = type->function();
+    }
+    size += callee ? of(*callee) : 1;
+    if (size <= kMostOperators) return size;
+    throw Refused("its functions call each other so that more than " + std::to_string(kMostOperators) +
+                  " operators would run");
+  }
+
+  std::map<jit::Function*, int64_t> sizes_;
+};
+
 void check_operators(const jit::CompilationUnit& code) {
+  InlinedSize size;
+  for (jit::Function* function : code.get_functions()) size.of(*function);
   visit_nodes(code, [](const jit::Node& node) {
     check_device(node);
+    check_kinds(node);
     const std::string name = node.kind().toQualString();
     if (allowed_operators().contains(name)) return;
     throw Refused("its code calls " + name +
@@ -219,6 +199,26 @@ at::ScalarType storage_dtype(const PickledValue* value) {
   return found->second;
 }
 
+/// A tensor's sizes, strides and offset, all counted in elements.
+struct PickledPlace {
+  std::vector<int64_t> sizes, strides;
+  int64_t offset;
+};
+
+/// A stride of 0 would make a tensor of any size from one element; what lies outside would be read from elsewhere.
+bool fits_in(const PickledPlace& place, int64_t elements) {
+  int64_t count = 1, last = place.offset;
+  if (place.offset < 0 || place.sizes.size() != place.strides.size()) return false;
+  for (size_t i = 0; i < place.sizes.size(); ++i) {
+    int64_t reach = 0;
+    if (place.sizes[i] < 0 || place.strides[i] < 0 || __builtin_mul_overflow(count, place.sizes[i], &count) ||
+        __builtin_mul_overflow(std::max<int64_t>(0, place.sizes[i] - 1), place.strides[i], &reach) ||
+        __builtin_add_overflow(last, reach, &last) || count > elements)
+      return false;
+  }
+  return count == 0 ? place.offset <= elements : last < elements;
+}
+
 /// torch._utils._rebuild_tensor_v2(storage, offset, sizes, strides, ...), where a storage is
 /// ('storage', dtype, key, device, elements) and the record `key` holds its bytes.
 at::Tensor tensor_of(const PickledValue* value, const std::string& folder, const Records& records) {
@@ -235,11 +235,13 @@ at::Tensor tensor_of(const PickledValue* value, const std::string& folder, const
     throw Refused("entry " + in_quotes(name) + " has " + std::to_string(bytes) + " bytes for " +
                   std::to_string(elements) + " elements of " + at::toString(dtype));
   }
+  const PickledPlace place{integers_of(arguments[2]), integers_of(arguments[3]), as<int64_t>(arguments[1], "offset")};
+  if (!fits_in(place, elements))
+    throw Refused("entry " + in_quotes(name) + " has " + std::to_string(elements) +
+                  " elements, fewer than its tensor's sizes, strides and offset ask for");
   const at::Tensor all = at::empty({elements}, dtype);
   if (elements > 0) std::memcpy(all.mutable_data_ptr(), found->second.data(), all.nbytes());
-  // as_strided checks sizes, strides and offset against the storage.
-  return all.as_strided(integers_of(arguments[2]), integers_of(arguments[3]), as<int64_t>(arguments[1], "offset"))
-      .clone();
+  return all.as_strided(place.sizes, place.strides, place.offset).clone();
 }
 
 std::vector<c10::IValue> constants_of(const Records& records, at::Device device) {
@@ -276,9 +278,10 @@ class Builder {
 
   c10::intrusive_ptr<c10::ivalue::Object> object_of(const PickledValue* value, const c10::ClassTypePtr& type,
                                                     int depth) {
-    if (const auto made = objects_.find(value); made != objects_.end()) return made->second;
     const auto& call = as<PickledValue::Call>(value, "module");
-    if (class_of(call) != type) throw Refused("its pickle has another module where a " + type->str() + " must be");
+    if (class_of(call) != type)  // also of an object that is there already
+      throw Refused("its pickle has another module where a " + type->str() + " must be");
+    if (const auto made = objects_.find(value); made != objects_.end()) return made->second;
     std::map<std::string, const PickledValue*> state;
     for (const auto& [key, attribute] : as<PickledValue::Dict>(call.arguments, "dict").items) {
       state[as<std::string>(key, "attribute's name")] = attribute;
@@ -294,6 +297,7 @@ class Builder {
   }
 
   c10::IValue attribute_of(const PickledValue* value, const c10::TypePtr& type, int depth) {
+    if (++values_ > kMostValues) throw Refused("its modules hold more values than a program needs");
     if (depth > kDeepestNesting) throw Refused("its modules are nested too deep");
     if (value->get<PickledValue::None>() && c10::NoneType::get()->isSubtypeOf(*type)) return {};
     switch (type->kind()) {
@@ -331,6 +335,7 @@ class Builder {
   std::shared_ptr<jit::CompilationUnit> code_;
   const jit::SourceImporter& importer_;
   std::map<const PickledValue*, c10::intrusive_ptr<c10::ivalue::Object>> objects_;
+  int64_t values_ = 0;  // that were built: a list that holds another twice, and so on, doubles with each
 };
 
 // ---- All together
@@ -344,15 +349,12 @@ std::string path_of_code(std::string qualifier) {
 }
 
 jit::Module module_of(const std::string& archive, at::Device device) {
-  caffe2::serialize::PyTorchStreamReader zip(
-      std::make_shared<caffe2::serialize::MemoryReadAdapter>(archive.data(), static_cast<off_t>(archive.size())));
-  const Records records = records_of(zip);
+  const Records records = unpack_archive(archive);
+  const uint64_t version = version_of(records);
   if (const auto order = records.find("byteorder"); order != records.end() && order->second != "little") {
     throw Refused("its byte order is not little-endian");
   }
-  for (const auto& [name, content] : records) {
-    if (begins(name, "code/")) check_source(content);
-  }
+  check_code(records);
 
   jit::populate_upgraders_graph_map();  // so that the operators of older archives are known
   const auto code = std::make_shared<jit::CompilationUnit>();
@@ -363,7 +365,7 @@ jit::Module module_of(const std::string& archive, at::Device device) {
         const auto found = records.find(path_of_code(qualifier));
         return found == records.end() ? nullptr : std::make_shared<jit::Source>(found->second, found->first, 1);
       },
-      zip.version());
+      version);
   const Pickle data(record(records, "data.pkl"));
   const jit::Module module = Builder(records, code, importer).module_of(&data.root());
   check_operators(*code);
@@ -379,9 +381,12 @@ std::string first_line(const std::string& text) {
 }  // namespace
 
 jit::Module read_program(const std::string& path, const std::string& archive, at::Device device) {
+  const LibtorchWarnings warnings;
   try {
     return module_of(archive, device);
   } catch (const Refused& error) {
+    throw BundleError(path + ": " + error.what());
+  } catch (const ArchiveError& error) {
     throw BundleError(path + ": " + error.what());
   } catch (const std::invalid_argument& error) {
     throw BundleError(path + ": its pickle " + error.what());

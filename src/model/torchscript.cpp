@@ -7,8 +7,10 @@
 #include <set>
 
 #include "base/machine.h"
+#include "base/mapped_file.h"
 #include "base/text.h"
 #include "model/libtorch_errors.h"
+#include "model/libtorch_warnings.h"
 #include "model/program.h"
 #include "model/weights.h"
 #include "steplapse/error.h"
@@ -46,6 +48,12 @@ void check_places(const std::string& path, const jit::Module& module, const Name
   }
 }
 
+/// What was computed with a file that another process has cut short is wrong.
+void check_files_are_whole() {
+  if (const auto path = cut_mapped_file())
+    throw BundleError(*path + ": was cut short while it was in use; fetch or export the bundle again");
+}
+
 jit::Module load_module(const BundleFolder& folder, const Manifest::Module& spec, at::Device device) {
   const std::string program_path = (folder.path() / spec.program).string();
   const std::string program = folder.read(spec.program);
@@ -59,6 +67,7 @@ jit::Module load_module(const BundleFolder& folder, const Manifest::Module& spec
   }
   check_places(program_path, module, tensors);
   place_weights(program_path, module, "", tensors);
+  check_files_are_whole();
   module.eval();
   return module;
 }
@@ -86,6 +95,7 @@ class TorchScriptNetwork : public Network {
 
   std::vector<NamedTensor> answer(const std::vector<NamedTensor>& inputs) override {
     const c10::IValue answer = forward(inputs);
+    check_files_are_whole();
     if (shape_ == AnswerShape::tensor) return {{output_, tensor_of(answer)}};
     if (!answer.isTuple())
       throw Error(ExitCode::run_failed, title_ + ": answered " + answer.tagKind() + ", expected a tuple");
@@ -101,6 +111,7 @@ class TorchScriptNetwork : public Network {
   c10::IValue forward(const std::vector<NamedTensor>& inputs) {
     return with_libtorch_errors(title_, [&] {
       const c10::InferenceMode inference;
+      const LibtorchWarnings warnings;
       std::vector<c10::IValue> moved;
       for (const auto& [name, input] : inputs) {
         // A copy from pinned memory is asynchronous; the device keeps it in order with its other work.
@@ -116,6 +127,8 @@ class TorchScriptNetwork : public Network {
     if (found != "Float") {
       throw Error(ExitCode::run_failed, title_ + ": answered " + found + ", expected a float32 tensor");
     }
+    if (value.toTensor().layout() != at::kStrided)
+      throw Error(ExitCode::run_failed, title_ + ": answered a sparse tensor, expected a dense one");
     return with_libtorch_errors(title_, [&] {
       const Tensor answer = device_.is_cpu() ? value.toTensor() : to_pinned(value.toTensor());
       return answer.is_inference() ? answer.clone()

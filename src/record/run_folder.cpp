@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "base/file_io.h"
+#include "base/png_reader.h"
 #include "base/text.h"
 #include "steplapse/error.h"
 
@@ -37,7 +38,9 @@ bool make_folders(const fs::path& path) {
 }
 
 int lock(const fs::path& path) {
-  const int file = ::open((path / "run.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  const int file = ::open((path / "run.lock").c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
+  if (file < 0 && errno == ELOOP)
+    throw OutputError((path / "run.lock").string() + ": is a symbolic link, expected a regular file or none");
   if (file < 0) throw OutputError((path / "run.lock").string() + ": cannot write: " + std::strerror(errno));
   if (::flock(file, LOCK_EX | LOCK_NB) == 0) return file;
   const int why = errno;
@@ -58,19 +61,32 @@ bool is_frame(fs::path file) {
          digits.find_first_not_of("0123456789") == std::string::npos;
 }
 
-/// Deletes the files of a run, and no other: the folder may hold the user's own.
+/// A frame says so itself; the user's own picture may have a frame's name.
+bool is_own_frame(const fs::path& file) {
+  if (!is_frame(file) || !fs::is_regular_file(fs::symlink_status(file))) return false;
+  if (file.extension() == kUnfinished) return true;
+  try {
+    return read_png(file).texts.contains("steplapse");
+  } catch (const UsageError&) {
+    return false;
+  }
+}
+
+bool is_real_folder(const fs::path& path) { return fs::is_directory(fs::symlink_status(path)); }
+
+/// Deletes the files of a run, and no other: the folder may hold the user's own, and links to what is elsewhere.
 void delete_run(const fs::path& path) {
   for (const char* kind : kFrameKinds) {
     const fs::path folder = path / "frames" / kind;
-    if (!fs::is_directory(folder)) continue;
+    if (!is_real_folder(path / "frames") || !is_real_folder(folder)) continue;
     for (const auto& entry : fs::directory_iterator(folder)) {
-      if (is_frame(entry.path())) fs::remove(entry.path());
+      if (is_own_frame(entry.path())) fs::remove(entry.path());
     }
     std::error_code not_empty;
     fs::remove(folder, not_empty);
   }
   std::error_code not_empty;
-  if (fs::is_directory(fs::symlink_status(path / "frames"))) fs::remove(path / "frames", not_empty);
+  if (is_real_folder(path / "frames")) fs::remove(path / "frames", not_empty);
   for (const std::string name : kRunFiles) {
     fs::remove(path / name);
     fs::remove(path / (name + kUnfinished));

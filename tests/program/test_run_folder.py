@@ -1062,3 +1062,44 @@ def test_a_bundle_that_does_not_say_its_rms_is_assumed_to_have_1(run, changed_bu
     silent = changed_bundle(lambda manifest: manifest.pop("x0_rms", None))
     ended = run(*(silent if flag == EMOJI else flag for flag in WIDE), "--out", "out")
     assert "more than 2.5 times the 1 of clean latents (assumed: the bundle does not say), so " in ended.err
+
+
+def test_overwrite_deletes_no_picture_that_is_not_a_frame_of_ours(run, tmp_path):
+    flags = ["red apple", *FIVE, "--out", "out"]
+    assert run(*flags).code == 0
+    mine = tmp_path / "out/frames/x0/0077.png"
+    Image.new("RGB", (8, 8), "red").save(mine)
+    bytes_before = mine.read_bytes()
+    assert run(*flags, "--overwrite").code == 0
+    assert mine.read_bytes() == bytes_before
+
+
+@pytest.mark.parametrize("link", ["frames", "frames/x0"])
+def test_overwrite_follows_no_link(run, tmp_path, link):
+    flags = ["red apple", *FIVE, "--out", "out"]
+    assert run(*flags).code == 0
+    assert run("red apple", *FIVE, "--out", "other").code == 0
+    elsewhere = tmp_path / "other" / link
+    before = files_under(tmp_path / "other")
+    shutil.rmtree(tmp_path / "out" / link)
+    (tmp_path / "out" / link).symlink_to(elsewhere)
+    run(*flags, "--frames", "none", "--overwrite")
+    assert files_under(tmp_path / "other") == before
+
+
+def test_a_link_in_the_place_of_the_lock_is_refused(run, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/run.lock").symlink_to(tmp_path / "elsewhere")
+    ended = run("red apple", *FIVE, "--out", "out")
+    assert (ended.code, ended.err) == (
+        4,
+        "steplapse: out/run.lock: is a symbolic link, expected a regular file or none\n",
+    )
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_standard_input_that_is_too_long_or_unreadable_is_refused(run, tmp_path):
+    ended = run("-", *FIVE, "--out", "out", stdin=b"a" * (2 << 20))
+    assert ended.code == 2
+    assert "standard input: more than 1048576 bytes" in ended.err
+    assert not (tmp_path / "out").exists()
