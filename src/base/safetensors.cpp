@@ -1,6 +1,5 @@
 #include "base/safetensors.h"
 
-#include <ATen/ATen.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -11,6 +10,7 @@
 #include <system_error>
 #include <vector>
 
+#include "base/aten.h"
 #include "base/file_io.h"
 #include "base/mapped_file.h"
 #include "base/strict_json.h"

@@ -1,6 +1,5 @@
 #include "model/program.h"
 
-#include <ATen/ATen.h>
 #include <torch/csrc/jit/api/function_impl.h>
 #include <torch/csrc/jit/ir/constants.h>
 #include <torch/csrc/jit/ir/ir.h>
@@ -13,6 +12,7 @@
 #include <vector>
 
 #include "allowed_operators.h"
+#include "base/aten.h"
 #include "base/text.h"
 #include "model/archive.h"
 #include "model/libtorch_warnings.h"

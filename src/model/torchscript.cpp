@@ -1,11 +1,11 @@
 #include "model/torchscript.h"
 
-#include <ATen/ATen.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
 
 #include <future>
 #include <set>
 
+#include "base/aten.h"
 #include "base/machine.h"
 #include "base/mapped_file.h"
 #include "base/text.h"

@@ -1,6 +1,6 @@
-#include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 
+#include "base/aten.h"
 #include "base/shape_text.h"
 #include "model/bundle_folder.h"
 #include "steplapse/bundle.h"

@@ -1,6 +1,5 @@
 #include "model/weights.h"
 
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
 #include <atomic>
@@ -9,6 +8,7 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "base/aten.h"
 #include "base/shape_text.h"
 #include "base/text.h"
 #include "model/bundle_file.h"

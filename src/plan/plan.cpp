@@ -1,11 +1,10 @@
 #include "plan/plan.h"
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
 #include <cmath>
 #include <sstream>
 
+#include "base/aten.h"
 #include "base/shape_text.h"
 #include "base/text.h"
 #include "plan/plan_levels.h"

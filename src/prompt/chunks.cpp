@@ -1,11 +1,11 @@
 #include "prompt/chunks.h"
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
 #include <iterator>
 #include <optional>
 #include <utility>
+
+#include "base/aten.h"
 
 namespace steplapse {
 namespace {

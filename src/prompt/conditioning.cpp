@@ -1,9 +1,8 @@
 #include "prompt/conditioning.h"
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
 
+#include "base/aten.h"
 #include "base/text.h"
 #include "model/bundle_folder.h"
 

@@ -1,13 +1,12 @@
 #include "steplapse/run_log.h"
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "base/aten.h"
 #include "base/sha256.h"
 #include "base/sqlite.h"
 #include "base/stopwatch.h"

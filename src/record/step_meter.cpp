@@ -1,8 +1,8 @@
 #include "record/step_meter.h"
 
-#include <ATen/ATen.h>
-
 #include <utility>
+
+#include "base/aten.h"
 
 namespace steplapse {
 namespace {

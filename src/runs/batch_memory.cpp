@@ -1,9 +1,8 @@
 #include "runs/batch_memory.h"
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
 
+#include "base/aten.h"
 #include "base/machine.h"
 
 namespace steplapse {

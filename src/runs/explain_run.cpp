@@ -1,11 +1,10 @@
 #include "runs/explain_run.h"
 
-#include <ATen/ATen.h>
-
 #include <nlohmann/json.hpp>
 #include <utility>
 #include <vector>
 
+#include "base/aten.h"
 #include "base/machine.h"
 #include "base/text.h"
 #include "model/bundle_folder.h"

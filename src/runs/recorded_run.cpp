@@ -1,10 +1,9 @@
 #include "runs/recorded_run.h"
 
-#include <ATen/ATen.h>
-
 #include <chrono>
 #include <nlohmann/json.hpp>
 
+#include "base/aten.h"
 #include "base/file_io.h"
 #include "base/safetensors.h"
 #include "base/signals.h"

@@ -1,9 +1,9 @@
 #include "runs/recorder.h"
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
 #include <filesystem>
+
+#include "base/aten.h"
 
 namespace steplapse {
 namespace {

@@ -1,12 +1,11 @@
 #include "runs/render.h"
 
-#include <ATen/ATen.h>
-
 #include <nlohmann/json.hpp>
 #include <set>
 #include <utility>
 #include <vector>
 
+#include "base/aten.h"
 #include "base/file_io.h"
 #include "base/machine.h"
 #include "base/stopwatch.h"

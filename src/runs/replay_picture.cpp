@@ -1,8 +1,8 @@
-#include <ATen/ATen.h>
 
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "base/aten.h"
 #include "base/machine.h"
 #include "base/png_reader.h"
 #include "base/text.h"

@@ -1,4 +1,3 @@
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
 
@@ -8,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
+#include "base/aten.h"
 #include "base/machine.h"
 #include "base/sha256.h"
 #include "base/shape_text.h"

@@ -1,9 +1,8 @@
 #include "runs/run_spectrum.h"
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
 
+#include "base/aten.h"
 #include "base/text.h"
 #include "steplapse/error.h"
 

@@ -1,6 +1,5 @@
 #include "runs/step_cost.h"
 
-#include <ATen/ATen.h>
 #include <ATen/record_function.h>
 
 #include <algorithm>
@@ -9,6 +8,7 @@
 #include <string_view>
 #include <variant>
 
+#include "base/aten.h"
 #include "base/machine.h"
 #include "base/stopwatch.h"
 #include "base/text.h"

@@ -1,12 +1,11 @@
 #include "runs/stop_when_converged.h"
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "base/aten.h"
 #include "base/text.h"
 #include "views/explanation.h"
 

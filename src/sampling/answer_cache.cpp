@@ -1,9 +1,8 @@
 #include "sampling/answer_cache.h"
 
-#include <ATen/ATen.h>
-
 #include <string_view>
 
+#include "base/aten.h"
 #include "base/sha256.h"
 #include "base/shape_text.h"
 

@@ -1,7 +1,5 @@
 #include "steplapse/engine.h"
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
 #include <cstring>
 #include <iterator>
@@ -10,6 +8,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "base/aten.h"
 #include "base/stopwatch.h"
 #include "sampling/answer_cache.h"
 #include "steplapse/error.h"

@@ -1,10 +1,10 @@
 #include "steplapse/noise.h"
 
-#include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 
 #include <stdexcept>
 
+#include "base/aten.h"
 #include "base/names.h"
 #include "sampling/philox.h"
 

@@ -1,10 +1,11 @@
 #include "sampling/philox.h"
 
-#include <ATen/ATen.h>
 #include <ATen/core/PhiloxRNGEngine.h>
 
 #include <cmath>
 #include <numbers>
+
+#include "base/aten.h"
 
 namespace steplapse {
 namespace {

@@ -1,9 +1,9 @@
 #include "steplapse/sampler.h"
 
-#include <ATen/ATen.h>
-
 #include <sstream>
 #include <stdexcept>
+
+#include "base/aten.h"
 
 namespace steplapse {
 

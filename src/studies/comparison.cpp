@@ -1,8 +1,8 @@
 #include "studies/comparison.h"
 
-#include <ATen/ATen.h>
-
 #include <cmath>
+
+#include "base/aten.h"
 
 namespace steplapse {
 namespace {

@@ -1,10 +1,9 @@
 #include "studies/film_run.h"
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
 #include <cmath>
 
+#include "base/aten.h"
 #include "base/number_text.h"
 #include "base/png_reader.h"
 #include "base/text.h"

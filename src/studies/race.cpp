@@ -1,7 +1,5 @@
 #include "studies/race.h"
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
 #include <cmath>
 #include <deque>
@@ -11,6 +9,7 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "base/aten.h"
 #include "base/text.h"
 #include "sampling/watchers.h"
 #include "steplapse/error.h"

@@ -1,11 +1,10 @@
 #include "studies/run_sheet.h"
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
 #include <map>
 #include <utility>
 
+#include "base/aten.h"
 #include "base/number_text.h"
 #include "base/text.h"
 #include "runs/run_title.h"

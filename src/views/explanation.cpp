@@ -1,13 +1,12 @@
 #include "views/explanation.h"
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
 #include <cmath>
 #include <functional>
 #include <numbers>
 #include <stdexcept>
 
+#include "base/aten.h"
 #include "views/spectrum.h"
 
 namespace steplapse {

@@ -1,8 +1,8 @@
 #include "views/latents_picture.h"
 
-#include <ATen/ATen.h>
-
 #include <cmath>
+
+#include "base/aten.h"
 
 namespace steplapse {
 

@@ -1,9 +1,9 @@
 #include "views/paths.h"
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
 #include <cmath>
+
+#include "base/aten.h"
 
 namespace steplapse {
 namespace {

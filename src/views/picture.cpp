@@ -1,11 +1,11 @@
 #include "views/picture.h"
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <stdexcept>
+
+#include "base/aten.h"
 
 namespace steplapse {
 

@@ -1,10 +1,10 @@
 #include "views/run_tensors.h"
 
-#include <ATen/ATen.h>
-
 #include <functional>
 #include <limits>
 #include <nlohmann/json.hpp>
+
+#include "base/aten.h"
 
 namespace steplapse {
 namespace {

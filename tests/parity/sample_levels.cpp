@@ -16,13 +16,13 @@
 //
 // The network at x and timestep t answers 0.9 tanh(1.1 x + 0.2 sin(t / 100)) + 0.1 cos(3 x): smooth, bounded, not linear
 // in x, and never the same at two timesteps.
-#include <ATen/ATen.h>
 
 #include <cmath>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "base/aten.h"
 #include "steplapse/engine.h"
 
 namespace {

@@ -1,10 +1,9 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
 #include <cmath>
 
+#include "base/aten.h"
 #include "sampling/samplers/eta.h"
 #include "steplapse/sampler.h"
 

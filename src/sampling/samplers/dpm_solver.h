@@ -1,9 +1,8 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cmath>
 
+#include "base/aten.h"
 #include "steplapse/noise_level.h"
 #include "steplapse/tensor.h"
 

@@ -1,8 +1,8 @@
-#include <ATen/ATen.h>
 
 #include <cmath>
 #include <stdexcept>
 
+#include "base/aten.h"
 #include "sampling/samplers/multistep.h"
 #include "sampling/samplers/samplers.h"
 

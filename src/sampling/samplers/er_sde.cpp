@@ -1,7 +1,7 @@
-#include <ATen/ATen.h>
 
 #include <cmath>
 
+#include "base/aten.h"
 #include "sampling/samplers/multistep.h"
 #include "sampling/samplers/samplers.h"
 

@@ -1,12 +1,11 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cmath>
 #include <cstddef>
 #include <deque>
 #include <utility>
 
+#include "base/aten.h"
 #include "steplapse/noise_level.h"
 #include "steplapse/sampler.h"
 

@@ -1,11 +1,10 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
 #include <cmath>
 #include <utility>
 
+#include "base/aten.h"
 #include "steplapse/sampler.h"
 
 namespace steplapse {

@@ -1,5 +1,5 @@
-#include <ATen/ATen.h>
 
+#include "base/aten.h"
 #include "sampling/samplers/multistep.h"
 #include "sampling/samplers/samplers.h"
 

@@ -1,8 +1,8 @@
-#include <ATen/ATen.h>
 
 #include <algorithm>
 #include <cmath>
 
+#include "base/aten.h"
 #include "sampling/samplers/eta.h"
 #include "sampling/samplers/samplers.h"
 

@@ -1,11 +1,11 @@
 #include "studies/sweep/cell_run.h"
 
-#include <ATen/ATen.h>
 #include <fcntl.h>
 #include <sys/resource.h>
 
 #include <nlohmann/json.hpp>
 
+#include "base/aten.h"
 #include "base/file_io.h"
 #include "base/png_reader.h"
 #include "base/safetensors.h"

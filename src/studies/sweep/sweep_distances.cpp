@@ -1,7 +1,5 @@
 #include "studies/sweep/sweep_distances.h"
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
 #include <exception>
 #include <string>
@@ -9,6 +7,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "base/aten.h"
 #include "base/safetensors.h"
 #include "steplapse/sampler.h"
 #include "studies/comparison.h"

@@ -1,13 +1,12 @@
 #include "studies/sweep/sweep_estimate.h"
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <system_error>
 
+#include "base/aten.h"
 #include "base/json_null.h"
 #include "base/stopwatch.h"
 #include "base/text.h"

@@ -1,11 +1,10 @@
 #include "studies/sweep/sweep_sharing.h"
 
-#include <ATen/ATen.h>
-
 #include <list>
 #include <map>
 #include <utility>
 
+#include "base/aten.h"
 #include "base/sha256.h"
 #include "runs/batch_memory.h"
 #include "sampling/watchers.h"

@@ -1,12 +1,12 @@
 #include "base/safetensors.h"
 
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <cstring>
 
+#include "base/aten.h"
 #include "support/temporary_folder.h"
 
 namespace steplapse {

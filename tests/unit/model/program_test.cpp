@@ -1,6 +1,5 @@
 #include "model/program.h"
 
-#include <ATen/ATen.h>
 #include <caffe2/serialize/in_memory_adapter.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,6 +7,7 @@
 
 #include <filesystem>
 
+#include "base/aten.h"
 #include "steplapse/error.h"
 #include "support/archive_maker.h"
 

@@ -1,9 +1,9 @@
 #include "model/weights.h"
 
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/aten.h"
 #include "steplapse/error.h"
 
 namespace steplapse {

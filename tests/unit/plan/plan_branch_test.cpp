@@ -1,11 +1,11 @@
 #include "plan/plan_branch.h"
 
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 
+#include "base/aten.h"
 #include "steplapse/error.h"
 #include "support/toy_manifest.h"
 

@@ -1,6 +1,5 @@
 #include "plan/plan.h"
 
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -9,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "base/aten.h"
 #include "plan/plan_levels.h"
 #include "steplapse/error.h"
 #include "support/toy_manifest.h"

@@ -1,11 +1,11 @@
 #include "prompt/chunks.h"
 
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <random>
 
+#include "base/aten.h"
 #include "support/sentencepiece_model.h"
 
 namespace steplapse {

@@ -1,7 +1,7 @@
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/aten.h"
 #include "plan/plan.h"
 #include "support/bundle_maker.h"
 #include "support/sentencepiece_model.h"

@@ -1,6 +1,5 @@
 #include "steplapse/run_log.h"
 
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sqlite3.h>
@@ -11,6 +10,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "base/aten.h"
 #include "base/sha256.h"
 #include "record/facts.h"
 #include "record/history.h"

@@ -1,6 +1,5 @@
 #include "steplapse/sample.h"
 
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -8,6 +7,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "base/aten.h"
 #include "steplapse/error.h"
 #include "steplapse/run_log.h"
 #include "support/bundle_maker.h"

@@ -1,9 +1,9 @@
 #include "runs/step_cost.h"
 
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/aten.h"
 #include "steplapse/error.h"
 
 namespace steplapse {

@@ -1,12 +1,13 @@
 #include "runs/stop_when_converged.h"
 
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <vector>
+
+#include "base/aten.h"
 
 namespace steplapse {
 namespace {

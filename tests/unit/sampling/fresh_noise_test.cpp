@@ -1,7 +1,8 @@
 #include "sampling/fresh_noise.h"
 
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
+
+#include "base/aten.h"
 
 namespace steplapse {
 namespace {

@@ -1,6 +1,5 @@
 #include "steplapse/noise.h"
 
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -9,6 +8,7 @@
 #include <random>
 #include <vector>
 
+#include "base/aten.h"
 #include "sampling/philox.h"
 #include "support/tensor_values.h"
 

@@ -1,6 +1,5 @@
 #include "sampling/philox.h"
 
-#include <ATen/ATen.h>
 #include <ATen/core/PhiloxRNGEngine.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -10,6 +9,7 @@
 #include <numbers>
 #include <vector>
 
+#include "base/aten.h"
 #include "support/tensor_values.h"
 
 namespace steplapse {

@@ -1,9 +1,9 @@
 #include "steplapse/recipe.h"
 
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/aten.h"
 #include "steplapse/engine.h"
 #include "support/toy_denoiser.h"
 

@@ -1,11 +1,12 @@
 #include "sampling/watchers.h"
 
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <functional>
 #include <stdexcept>
+
+#include "base/aten.h"
 
 namespace steplapse {
 namespace {

@@ -13,9 +13,9 @@
 namespace steplapse {
 namespace {
 
+using test_support::TemporaryFolder;
 using testing::ElementsAre;
 using testing::IsEmpty;
-using test_support::TemporaryFolder;
 
 /// Another process with claims of its own, which lives until it is killed.
 class OtherProcess {

@@ -1,10 +1,11 @@
 #include "studies/comparison.h"
 
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <limits>
+
+#include "base/aten.h"
 
 namespace steplapse {
 namespace {

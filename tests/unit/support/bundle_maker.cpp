@@ -1,7 +1,6 @@
 #include "support/bundle_maker.h"
 
-#include <ATen/ATen.h>
-
+#include "base/aten.h"
 #include "base/sha256.h"
 #include "support/sentencepiece_model.h"
 

@@ -1,6 +1,5 @@
 #include "views/explanation.h"
 
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -8,6 +7,8 @@
 #include <numbers>
 #include <utility>
 #include <vector>
+
+#include "base/aten.h"
 
 namespace steplapse {
 namespace {

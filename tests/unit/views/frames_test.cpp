@@ -1,6 +1,5 @@
 #include "views/frames.h"
 
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -14,6 +13,7 @@
 #include <mutex>
 #include <thread>
 
+#include "base/aten.h"
 #include "steplapse/error.h"
 
 namespace steplapse {

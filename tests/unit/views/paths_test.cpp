@@ -1,10 +1,11 @@
 #include "views/paths.h"
 
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
+
+#include "base/aten.h"
 
 namespace steplapse {
 namespace {

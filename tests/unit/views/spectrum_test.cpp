@@ -1,11 +1,12 @@
 #include "views/spectrum.h"
 
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <numbers>
+
+#include "base/aten.h"
 
 namespace steplapse {
 namespace {
