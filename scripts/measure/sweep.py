@@ -103,7 +103,7 @@ def as_sweep(args, axes: Axes, bundle: Path, flags) -> Taken:
 
 def calls_in(steps: Path) -> int:
     with open(steps, newline="") as file:
-        return sum(int(row["denoiser_calls"]) for row in csv.DictReader(file))
+        return int(list(csv.DictReader(file))[-1]["denoiser_calls"])  # it counts on
 
 
 def as_runs(args, axes: Axes, bundle: Path, flags) -> Taken:
