@@ -13,7 +13,6 @@ import argparse
 import csv
 import dataclasses
 import itertools
-import json
 import platform
 import shutil
 import statistics
@@ -102,6 +101,11 @@ def as_sweep(args, axes: Axes, bundle: Path, flags) -> Taken:
     return Taken(seconds, sum(int(row["denoiser_calls"]) - int(row["shared_calls"] or 0) for row in rows), 1)
 
 
+def calls_in(steps: Path) -> int:
+    with open(steps, newline="") as file:
+        return int(list(csv.DictReader(file))[-1]["denoiser_calls"])  # it counts on
+
+
 def as_runs(args, axes: Axes, bundle: Path, flags) -> Taken:
     folder = args.work / "runs"
     shutil.rmtree(folder, ignore_errors=True)
@@ -113,7 +117,7 @@ def as_runs(args, axes: Axes, bundle: Path, flags) -> Taken:
             + ["--out", folder / f"{steps}-{sampler}-{seed}"]
         )
     seconds = time.perf_counter() - start
-    calls = [json.loads(path.read_text())["denoiser_calls"] for path in folder.glob("*/run.json")]
+    calls = [calls_in(path) for path in folder.glob("*/steps.csv")]
     return Taken(seconds, sum(calls), len(calls))
 
 

@@ -126,18 +126,18 @@ def headers(place: Path) -> list[dict]:
 
 
 def test_killed_and_cancelled_tasks_lose_nothing(cluster, planned, place):
-    file = planned("--steps", "60", "--seed", "1..8", shards=2)
+    file = planned("--steps", "60", "--seed", "1..16", shards=2)
     job = cluster.submit(file, folder=place)
     slurm.wait_for("both shards have begun", lambda: len(shards_with_rows(place)) == 2, 120)
     os.kill(process_of(cluster, 1), signal.SIGKILL)
     cluster.run("scancel", f"{job}_2")
     slurm.wait_for("the merge ends", cluster.is_empty, 120)
-    assert len(rows(place)) < 8, "it was to be cut short"
+    assert len(rows(place)) < 16, "it was to be cut short"
     (said,) = merges(place, job)
     assert "missing" in said
 
     again = run_to_its_end(cluster, file)
-    assert_each_once(place, 8)
+    assert_each_once(place, 16)
     assert "missing" not in merges(place, again)[-1]
 
 
@@ -151,7 +151,7 @@ def shards_with_rows(place: Path) -> set[int]:
 
 
 def test_a_requeued_task_goes_on_with_what_is_missing(cluster, planned, place):
-    file = planned("--steps", "60", "--seed", "1..8", shards=2)
+    file = planned("--steps", "60", "--seed", "1..16", shards=2)
     job = cluster.submit(file, folder=place)
     slurm.wait_for("both shards have begun", lambda: len(shards_with_rows(place)) == 2, 120)
     cluster.run("scontrol", "requeue", f"{job}_1")
@@ -159,7 +159,7 @@ def test_a_requeued_task_goes_on_with_what_is_missing(cluster, planned, place):
     begins = ("scontrol", "update", f"JobId={job}_1", "StartTime=now")  # else it waits two minutes
     slurm.wait_for("it may begin", lambda: cluster.answers(*begins), 60)
     slurm.wait_for("the sweep ends", cluster.is_empty, 300)
-    assert_each_once(place, 8)
+    assert_each_once(place, 16)
     assert len(merges(place, job)) == 1, "a task that begins again submits no second merge"
 
 
