@@ -53,7 +53,7 @@ void guard_against_cut_files() {
 size_t place_for(char* begin, size_t size, std::string path) {
   const std::lock_guard guard(known_mutex);
   for (size_t i = 0; i < known_mappings.size(); ++i) {
-    if (known_mappings[i].begin || known_mappings[i].was_cut) continue;
+    if (known_mappings[i].begin) continue;
     known_paths[i] = std::move(path);
     known_mappings[i].size = size;
     known_mappings[i].begin = begin;
@@ -78,6 +78,7 @@ MappedFile::~MappedFile() {
   if (place_ < known_mappings.size()) {
     const std::lock_guard guard(known_mutex);
     known_mappings[place_].begin = nullptr;
+    known_mappings[place_].was_cut = false;
   }
   ::munmap(bytes_, size_);
 }

@@ -28,7 +28,7 @@ class MappedFile {
   size_t place_;  // among those that the signal's handler knows
 };
 
-/// The path of a mapped file that was found cut short. None: none was.
+/// The path of a file that is mapped now and was found cut short. None: none was.
 std::optional<std::string> cut_mapped_file();
 
 }  // namespace steplapse

@@ -60,6 +60,7 @@ jit::Module load_module(const BundleFolder& folder, const Manifest::Module& spec
   auto weights = std::async(std::launch::async, [&] { return map_weights(folder, spec); });  // meanwhile
   jit::Module module = read_program(program_path, program, device);
   NamedTensors tensors = weights.get();
+  const NamedTensors mapped = tensors;  // until it is known that no file was cut short
   const at::ScalarType dtype = dtype_named(spec.compute_dtype);
   if (device.is_cpu()) check_cast(program_path, tensors, dtype, available_memory());
   for (auto& [name, tensor] : tensors) {

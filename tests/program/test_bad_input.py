@@ -548,13 +548,15 @@ def hostile_programs(place: str) -> dict:
     import torch
 
     class Hostile(torch.nn.Module):
-        place: Final[str]
+        place: str
 
         def __init__(self):
             super().__init__()
             self.place = place
 
     class RestoresItself(Hostile):
+        place: Final[str]  # its state does not have it
+
         @torch.jit.export
         def __getstate__(self):
             return self.training
