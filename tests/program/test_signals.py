@@ -79,6 +79,9 @@ def let_compute(process, seconds: float):
 
 
 # ---- modules that take for ever
+#
+# By attention over many tokens, 4 * 8 * tokens² operations: a bundle's program may have no loop, no condition, and no
+# method but forward.
 
 
 class Lasting(torch.nn.Module):
@@ -87,11 +90,6 @@ class Lasting(torch.nn.Module):
         self.scale = torch.nn.Parameter(torch.ones(1))
         self.tokens = tokens
 
-    def zero_after_long(self, x: torch.Tensor) -> torch.Tensor:
-        """By attention over many tokens, 4 * 8 * tokens² operations: a bundle's program may have no loop."""
-        each = x.flatten()[:8].view(1, 1, 1, 8).expand(1, 1, self.tokens, 8)
-        return torch.nn.functional.scaled_dot_product_attention(each, each, each)[:, :, 0, 0].mean() * 0
-
 
 class LastingDenoiser(Lasting):
     def __init__(self, timestep: int, tokens: int):
@@ -99,20 +97,26 @@ class LastingDenoiser(Lasting):
         self.timestep = timestep
 
     def forward(self, latents: torch.Tensor, timesteps: torch.Tensor, conditioning: torch.Tensor) -> torch.Tensor:
-        answer = latents * self.scale
-        if int(timesteps[0]) == self.timestep:
-            answer = answer + self.zero_after_long(latents)
-        return answer
+        first = timesteps[0]
+        few, many = torch.ones_like(first), torch.full_like(first, self.tokens)
+        tokens = int(torch.where(first == self.timestep, many, few))
+        each = latents.flatten()[:8].view(1, 1, 1, 8).expand(1, 1, tokens, 8)
+        zero = torch.nn.functional.scaled_dot_product_attention(each, each, each)[:, :, 0, 0].mean() * 0
+        return latents * self.scale + zero
 
 
 class LastingTextEncoder(Lasting):
     def forward(self, ids: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor]:
-        return (weights.flatten(1)[:, :, None] * self.scale + self.zero_after_long(weights),)
+        each = weights.flatten()[:8].view(1, 1, 1, 8).expand(1, 1, self.tokens, 8)
+        zero = torch.nn.functional.scaled_dot_product_attention(each, each, each)[:, :, 0, 0].mean() * 0
+        return (weights.flatten(1)[:, :, None] * self.scale + zero,)
 
 
 class LastingDecoder(Lasting):
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
-        grey = latents[:, 0:1] * self.scale * 0 + self.zero_after_long(latents)
+        each = latents.flatten()[:8].view(1, 1, 1, 8).expand(1, 1, self.tokens, 8)
+        zero = torch.nn.functional.scaled_dot_product_attention(each, each, each)[:, :, 0, 0].mean() * 0
+        grey = latents[:, 0:1] * self.scale * 0 + zero
         return torch.pixel_shuffle(grey.expand(-1, 48, -1, -1), 4)
 
 

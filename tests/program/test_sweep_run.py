@@ -240,18 +240,18 @@ def let_compute(process, seconds: float):
 
 
 class Lasting(torch.nn.Module):
-    """Takes for ever at timestep 500, by attention over many tokens: a bundle's program may have no loop."""
+    """Takes for ever at timestep 500, by attention over many tokens: a program has no loop and no condition."""
 
     def __init__(self):
         super().__init__()
         self.scale = torch.nn.Parameter(torch.ones(1))
 
     def forward(self, latents: torch.Tensor, timesteps: torch.Tensor, conditioning: torch.Tensor) -> torch.Tensor:
-        answer = latents * self.scale
-        if int(timesteps[0]) == 500:
-            each = latents.flatten()[:8].view(1, 1, 1, 8).expand(1, 1, 3_000_000, 8)
-            answer = answer + torch.nn.functional.scaled_dot_product_attention(each, each, each)[:, :, 0, 0].mean() * 0
-        return answer
+        first = timesteps[0]
+        tokens = int(torch.where(first == 500, torch.full_like(first, 3_000_000), torch.ones_like(first)))
+        each = latents.flatten()[:8].view(1, 1, 1, 8).expand(1, 1, tokens, 8)
+        attended = torch.nn.functional.scaled_dot_product_attention(each, each, each)
+        return latents * self.scale + attended[:, :, 0, 0].mean() * 0
 
 
 def test_a_signal_in_a_call_that_lasts_ends_it_after_the_grace(begin, bundle_of, run, tmp_path):
