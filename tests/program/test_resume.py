@@ -15,12 +15,10 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
 from PIL import Image
-from safetensors.torch import save_file
 
 from harness import TIMEOUT
-from measure.bits import accept_files
+from networks import NanAt, copy_with
 
 # Tests of kills are as many as this; the slow test `resume_200_kills` sets it.
 KILLS = int(os.environ.get("STEPLAPSE_KILLS", "10"))
@@ -281,31 +279,9 @@ def test_a_run_that_filled_its_disk_goes_on_once_there_is_room(run, tmp_path, st
         assert_same(disk / "out", tmp_path / "unbroken")
 
 
-class NanAt(torch.nn.Module):
-    def __init__(self, timestep: int):
-        super().__init__()
-        self.scale = torch.nn.Parameter(torch.ones(1))
-        self.timestep = timestep
-
-    def forward(self, latents: torch.Tensor, timesteps: torch.Tensor, conditioning: torch.Tensor) -> torch.Tensor:
-        wrong = torch.where(timesteps == self.timestep, float("nan"), 1.0)  # a bundle's program may have no condition
-        return latents * self.scale * wrong.view([-1, 1, 1, 1])
-
-
 def test_a_network_that_fails_fails_again_and_a_mended_one_is_another(tiny_bundle, run, tmp_path):
     def bundle_that_fails_at(timestep: int, name: str) -> Path:
-        bundle = tmp_path / name
-        shutil.copytree(tiny_bundle, bundle)
-        manifest = json.loads((bundle / "model.json").read_text())
-        spec = manifest["modules"]["denoiser"]
-        spec["tensors"] = {"scale": {"dtype": "F32", "shape": [1]}}
-        (bundle / "model.json").write_text(json.dumps(manifest))
-        save_file({"scale": torch.ones(1)}, bundle / spec["weights"][0])
-        module = NanAt(timestep)
-        module.scale.data = torch.empty(0)
-        torch.jit.script(module.eval()).save(str(bundle / spec["program"]))
-        accept_files(bundle)
-        return bundle
+        return copy_with(tiny_bundle, tmp_path / name, "denoiser", NanAt(timestep))
 
     broken, mended = bundle_that_fails_at(500, "broken"), bundle_that_fails_at(-1, "mended")
     draw = ["red apple", "--timesteps", "999,750,500,250", "--seed", 1, "--out", "out", "--model", broken]

@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import pty
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -12,10 +11,9 @@ import time
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from harness import PROGRAM, TIMEOUT, environment, make_tiny_bundle
-from measure.bits import accept_files
+from networks import copy_with
 
 DRAW = ["red apple", "--seed", 1, "--out", "out"]
 LONG = [*DRAW, "--steps", 1000, "--schedule", "trailing", "--frames", "none", "--progress", "json"]
@@ -129,17 +127,7 @@ def lasting_bundle(tiny_bundle, tmp_path):
     """lasting_bundle("denoiser", LastingDenoiser(500, FOR_EVER)) is a tiny bundle with that module."""
 
     def lasting_bundle(place: str, module):
-        bundle = tmp_path / "lasting"
-        shutil.copytree(tiny_bundle, bundle)
-        manifest = json.loads((bundle / "model.json").read_text())
-        spec = manifest["modules"]["decoders"]["full"] if place == "full" else manifest["modules"][place]
-        spec["tensors"] = {"scale": {"dtype": "F32", "shape": [1]}}
-        (bundle / "model.json").write_text(json.dumps(manifest))
-        save_file({"scale": torch.ones(1)}, bundle / spec["weights"][0])
-        module.scale.data = torch.empty(0)
-        torch.jit.script(module.eval()).save(str(bundle / spec["program"]))
-        accept_files(bundle)
-        return bundle
+        return copy_with(tiny_bundle, tmp_path / "lasting", place, module)
 
     return lasting_bundle
 

@@ -15,10 +15,9 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
-from safetensors.torch import save_file
 
 from harness import TIMEOUT
-from measure.bits import accept_files
+from networks import NanAt, copy_with
 
 SWEEP = ("sweep", "red apple", "heart", "--steps", "2,4", "--sampler", "ddim,euler", "--out", "out")
 CELLS = 8
@@ -82,17 +81,7 @@ def bundle_of(tiny_bundle, tmp_path):
     """bundle_of(module) is a tiny bundle with that denoiser."""
 
     def bundle_of(module: torch.nn.Module) -> Path:
-        bundle = tmp_path / "bundle"
-        shutil.copytree(tiny_bundle, bundle)
-        manifest = json.loads((bundle / "model.json").read_text())
-        spec = manifest["modules"]["denoiser"]
-        spec["tensors"] = {"scale": {"dtype": "F32", "shape": [1]}}
-        (bundle / "model.json").write_text(json.dumps(manifest))
-        save_file({"scale": torch.ones(1)}, bundle / spec["weights"][0])
-        module.scale.data = torch.empty(0)
-        torch.jit.script(module.eval()).save(str(bundle / spec["program"]))
-        accept_files(bundle)
-        return bundle
+        return copy_with(tiny_bundle, tmp_path / "bundle", "denoiser", module)
 
     return bundle_of
 
@@ -310,17 +299,6 @@ def test_a_task_of_a_slurm_array_does_its_part(run, tmp_path):
 
 
 # ---- what fails
-
-
-class NanAt(torch.nn.Module):
-    def __init__(self, timestep: int):
-        super().__init__()
-        self.scale = torch.nn.Parameter(torch.ones(1))
-        self.timestep = timestep
-
-    def forward(self, latents: torch.Tensor, timesteps: torch.Tensor, conditioning: torch.Tensor) -> torch.Tensor:
-        wrong = torch.where(timesteps == self.timestep, float("nan"), 1.0)
-        return latents * self.scale * wrong.view([-1, 1, 1, 1])
 
 
 def test_a_cell_that_fails_is_told_and_the_others_go_on(run, bundle_of, tmp_path):

@@ -33,12 +33,12 @@ TEST(StrictJson, NamesWhatIsWrong) {
 // With the library's own callback this took minutes.
 TEST(StrictJson, TakesLongObjectsAndLists) {
   std::string object = "{", list = "[";
-  for (int i = 0; i < 200'000; ++i) {
+  for (int i = 0; i < 40'000; ++i) {
     object += "\"" + std::to_string(i) + "\": {\"dtype\": [1, 2]}, ";
     list += "[" + std::to_string(i) + "], ";
   }
-  EXPECT_EQ(parse_strict_json(object + "\"end\": 0}").size(), 200'001u);
-  EXPECT_EQ(parse_strict_json(list + "0]").size(), 200'001u);
+  EXPECT_EQ(parse_strict_json(object + "\"end\": 0}").size(), 40'001u);
+  EXPECT_EQ(parse_strict_json(list + "0]").size(), 40'001u);
 }
 
 }  // namespace
