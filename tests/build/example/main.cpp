@@ -1,8 +1,8 @@
 // One's own code beside each step: shows noise level, latents and x0, and ends the run where x0 settles.
+#include <ATen/ATen.h>
 
 #include <cstdio>
 
-#include "base/aten.h"
 #include "steplapse/error.h"
 #include "steplapse/sample.h"
 #include "steplapse/version.h"
