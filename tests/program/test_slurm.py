@@ -166,10 +166,12 @@ def test_a_requeued_task_goes_on_with_what_is_missing(cluster, planned, place):
 # Slurm looks at time limits every half minute; a limit of 1 minute strikes after about 80 s.
 @SLOW
 def test_the_time_limit_loses_nothing(cluster, planned, place):
-    file = planned("--steps", "900", "--seed", "1..200", shards=2, sbatch=("--time=1", "--signal=B:TERM@1"))
+    cells = ("--steps", "900", "--schedule", "trailing", "--seed", "1..200")
+    file = planned(*cells, shards=2, sbatch=("--time=1", "--signal=B:TERM@1"))
     job = run_to_its_end(cluster, file)
-    done = len(rows(place))
-    assert 0 < done < 200, "it was to be cut short"
+    done = [row["cell"] for row in rows(place)]
+    assert 0 < len(done) < 200, "it was to be cut short"
+    assert len(set(done)) == len(done), "a cell was made twice"
     (said,) = merges(place, job)
     assert "missing" in said
 
