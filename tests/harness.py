@@ -86,3 +86,9 @@ class Ended:
 def environment(model: Path, **more: str) -> dict[str, str]:
     """The tiny bundle is the model where none is named. One thread: more only wait for each other here."""
     return {**os.environ, "STEPLAPSE_MODEL": str(model), "OMP_NUM_THREADS": "1", **more}
+
+
+def sweep_rows(sweep: Path) -> list[dict]:
+    """What each cell of a sweep's folder came to, the header lines left out."""
+    lines = [line for file in (sweep / "rows").glob("*.jsonl") for line in file.read_text().splitlines()]
+    return [row for row in map(json.loads, lines) if "cell" in row]

@@ -1,6 +1,5 @@
 """`steplapse sweep parallel`: its lines with GNU parallel itself, killed and run again."""
 
-import json
 import os
 import shutil
 import signal
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import slurm
-from harness import environment
+from harness import environment, sweep_rows
 
 USAGE = 2
 FOLDER = 'it\'s a "test" #1'
@@ -48,11 +47,6 @@ def lines(start, place):
     return lines
 
 
-def rows(place: Path) -> list[dict]:
-    found = [line for file in (place / "sweep" / "rows").glob("*.jsonl") for line in file.read_text().splitlines()]
-    return [row for row in map(json.loads, found) if "cell" in row]
-
-
 @pytest.fixture
 def shell(tiny_bundle, tmp_path):
     """shell(line) starts it in another folder than the sweep's. What still runs at the test's end is killed."""
@@ -83,17 +77,17 @@ def shell(tiny_bundle, tmp_path):
 def test_two_slots_share_a_sweep_which_goes_on_after_a_kill(lines, shell, place):
     parallel, merge = lines("--jobs", 2, "--shards", 4, axes=("--steps", "40", "--seed", "1..12"))
     first = shell("exec " + parallel)
-    slurm.wait_for("it has begun", lambda: len(rows(place)) > 1, 120)
+    slurm.wait_for("it has begun", lambda: len(sweep_rows(place / "sweep")) > 1, 120)
     os.killpg(first.pid, signal.SIGKILL)
     first.communicate()
-    assert len(rows(place)) < 12, "it was to be cut short"
+    assert len(sweep_rows(place / "sweep")) < 12, "it was to be cut short"
     cut = shell(merge)
     assert "missing" in cut.communicate(timeout=120)[0] and cut.returncode != 0
 
     again = shell(parallel)
     out, _ = again.communicate(timeout=300)
     assert again.returncode == 0, out
-    assert Counter(row["cell"] for row in rows(place) if row["status"] == "done") == Counter(range(12))
+    assert Counter(row["cell"] for row in sweep_rows(place / "sweep") if row["status"] == "done") == Counter(range(12))
     assert len(list((place / "sweep" / "runs").glob("*/final.png"))) == 12
     merged = shell(merge)
     out, _ = merged.communicate(timeout=120)
@@ -105,17 +99,17 @@ def test_two_slots_share_a_sweep_which_goes_on_after_a_kill(lines, shell, place)
 def test_terminated_it_ends_its_shards_cleanly(lines, shell, place):
     parallel, _ = lines("--jobs", 2, axes=("--steps", "40", "--seed", "1..12"))
     first = shell("exec " + parallel)
-    slurm.wait_for("it has begun", lambda: len(rows(place)) > 1, 120)
+    slurm.wait_for("it has begun", lambda: len(sweep_rows(place / "sweep")) > 1, 120)
     os.kill(first.pid, signal.SIGTERM)  # begin no more
     time.sleep(1)  # two at once are one
     os.kill(first.pid, signal.SIGTERM)  # end what runs
     first.communicate(timeout=60)
-    done = {row["cell"] for row in rows(place) if row["status"] == "done"}
+    done = {row["cell"] for row in sweep_rows(place / "sweep") if row["status"] == "done"}
     assert 0 < len(done) < 12
     again = shell(parallel)
     out, _ = again.communicate(timeout=300)
     assert again.returncode == 0, out
-    assert Counter(row["cell"] for row in rows(place) if row["status"] == "done") == Counter(range(12))
+    assert Counter(row["cell"] for row in sweep_rows(place / "sweep") if row["status"] == "done") == Counter(range(12))
 
 
 @GNU_PARALLEL

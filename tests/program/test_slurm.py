@@ -18,9 +18,10 @@ from pathlib import Path
 import pytest
 
 import slurm
-from harness import PROGRAM, environment
+from harness import PROGRAM, environment, sweep_rows
 
 USAGE, OUTPUT, TERMINATED = 2, 4, 143
+MANY = 96  # cells: those of a shard are made 16 at once, and when the first ones end others must be left
 FOLDER = 'it\'s a "test" #1'  # of the sweep, its plan and the batch file
 SLOW = pytest.mark.skipif(not os.environ.get("STEPLAPSE_SLOW"), reason="it takes minutes: ctest -L slow")
 
@@ -64,12 +65,6 @@ def planned(start, place):
     return planned
 
 
-def rows(place: Path) -> list[dict]:
-    """What each cell came to, the header lines left out."""
-    lines = [line for file in (place / "sweep" / "rows").glob("*.jsonl") for line in file.read_text().splitlines()]
-    return [row for row in map(json.loads, lines) if "cell" in row]
-
-
 def log_of(place: Path, job: int | str) -> str:
     return (place / f"slurm-{job}.out").read_text()
 
@@ -82,7 +77,7 @@ def merges(place: Path, array: int) -> list[str]:
 
 
 def assert_each_once(place: Path, cells: int) -> None:
-    done = Counter(row["cell"] for row in rows(place) if row["status"] == "done")
+    done = Counter(row["cell"] for row in sweep_rows(place / "sweep") if row["status"] == "done")
     assert done == Counter(range(cells))
     finals = list((place / "sweep" / "runs").glob("*/final.png"))
     assert len(finals) == cells
@@ -126,18 +121,18 @@ def headers(place: Path) -> list[dict]:
 
 
 def test_killed_and_cancelled_tasks_lose_nothing(cluster, planned, place):
-    file = planned("--steps", "60", "--seed", "1..16", shards=2)
+    file = planned("--steps", "60", "--seed", f"1..{MANY}", shards=2)
     job = cluster.submit(file, folder=place)
     slurm.wait_for("both shards have begun", lambda: len(shards_with_rows(place)) == 2, 120)
     os.kill(process_of(cluster, 1), signal.SIGKILL)
     cluster.run("scancel", f"{job}_2")
     slurm.wait_for("the merge ends", cluster.is_empty, 120)
-    assert len(rows(place)) < 16, "it was to be cut short"
+    assert len(sweep_rows(place / "sweep")) < MANY, "it was to be cut short"
     (said,) = merges(place, job)
     assert "missing" in said
 
     again = run_to_its_end(cluster, file)
-    assert_each_once(place, 16)
+    assert_each_once(place, MANY)
     assert "missing" not in merges(place, again)[-1]
 
 
@@ -151,7 +146,7 @@ def shards_with_rows(place: Path) -> set[int]:
 
 
 def test_a_requeued_task_goes_on_with_what_is_missing(cluster, planned, place):
-    file = planned("--steps", "60", "--seed", "1..16", shards=2)
+    file = planned("--steps", "60", "--seed", f"1..{MANY}", shards=2)
     job = cluster.submit(file, folder=place)
     slurm.wait_for("both shards have begun", lambda: len(shards_with_rows(place)) == 2, 120)
     cluster.run("scontrol", "requeue", f"{job}_1")
@@ -159,7 +154,7 @@ def test_a_requeued_task_goes_on_with_what_is_missing(cluster, planned, place):
     begins = ("scontrol", "update", f"JobId={job}_1", "StartTime=now")  # else it waits two minutes
     slurm.wait_for("it may begin", lambda: cluster.answers(*begins), 60)
     slurm.wait_for("the sweep ends", cluster.is_empty, 300)
-    assert_each_once(place, 16)
+    assert_each_once(place, MANY)
     assert len(merges(place, job)) == 1, "a task that begins again submits no second merge"
 
 
@@ -169,7 +164,7 @@ def test_the_time_limit_loses_nothing(cluster, planned, place):
     cells = ("--steps", "900", "--schedule", "trailing", "--seed", "1..200")
     file = planned(*cells, shards=2, sbatch=("--time=1", "--signal=B:TERM@1"))
     job = run_to_its_end(cluster, file)
-    done = [row["cell"] for row in rows(place)]
+    done = [row["cell"] for row in sweep_rows(place / "sweep")]
     assert 0 < len(done) < 200, "it was to be cut short"
     assert len(set(done)) == len(done), "a cell was made twice"
     (said,) = merges(place, job)
