@@ -8,7 +8,6 @@
 #include <memory>
 #include <new>
 #include <system_error>
-#include <vector>
 
 namespace steplapse {
 namespace {
@@ -45,7 +44,7 @@ std::string sha256(std::string_view bytes) {
 
 std::string sha256_of_descriptor(int descriptor) {
   Hash hash;
-  std::vector<char> buffer(1 << 20);
+  std::array<char, 1 << 16> buffer;  // small: most files that are hashed are
   off_t offset = 0;
   for (;;) {
     const ssize_t count = pread(descriptor, buffer.data(), buffer.size(), offset);

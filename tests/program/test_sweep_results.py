@@ -382,7 +382,7 @@ def test_a_merge_names_what_is_missing_and_writes_nothing(shard, run, tmp_path):
     run_folder = tmp_path / "b" / rows_of(tmp_path / "b")[0]["folder"]
     (run_folder / "final.png").write_bytes(b"torn")
     assert problems("a", "b")[0] == (
-        f"damaged: cell 2: b/runs/{run_folder.name}: its final.png is not the one that its row tells of"
+        f"damaged: cell 2: b/runs/{run_folder.name}: final.png is not as its row says"
     )
 
 

@@ -1,7 +1,12 @@
 #include "studies/sweep/sweep_distances.h"
 
+#include <ATen/Parallel.h>
+
 #include <algorithm>
+#include <array>
+#include <compare>
 #include <exception>
+#include <span>
 #include <string>
 #include <tuple>
 #include <unordered_map>
@@ -11,6 +16,7 @@
 #include "base/safetensors.h"
 #include "steplapse/sampler.h"
 #include "studies/comparison.h"
+#include "studies/sweep/known_distances.h"
 #include "studies/sweep/planned_settings.h"
 #include "studies/sweep/sweep_rows.h"
 #include "views/picture_file.h"
@@ -20,15 +26,22 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr int64_t kPairsAtOnce = 64;  // that a thread measures, at least
+
+constexpr std::array kEndsAndFrames{"steps", "stop_at", "stop_when_converged", "would_stop", "decoder"};
+constexpr std::array kSamplerSettings{"sampler", "eta", "s_churn", "s_tmin", "s_tmax", "s_noise", "clip_sample_range"};
+
 /// All settings in which cells that are compared are equal, as one text.
 std::string compared_group(const CellRow& row) {
-  nlohmann::ordered_json settings = row.settings;
-  for (const char* name : {"steps", "stop_at", "stop_when_converged", "would_stop", "decoder"}) settings.erase(name);
-  if (!row.stochastic) {
-    for (const char* name : {"sampler", "eta", "s_churn", "s_tmin", "s_tmax", "s_noise", "clip_sample_range"})
-      settings.erase(name);
+  const auto is_one_of = [](const auto& names, const std::string& name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  std::string group = row.stochastic ? "~" : "";
+  for (const auto& [name, value] : row.settings.items()) {
+    if (is_one_of(kEndsAndFrames, name) || (!row.stochastic && is_one_of(kSamplerSettings, name))) continue;
+    group += name + value.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
   }
-  return (row.stochastic ? "~" : "") + settings.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  return group;
 }
 
 int order_of_sampler(const CellRow& row) {
@@ -72,6 +85,25 @@ SweepDistance distance_between(const CellEnd& end, const CellEnd& reference, siz
   return distance;
 }
 
+struct CellPair {
+  size_t reference, cell;
+  auto operator<=>(const CellPair&) const = default;
+};
+
+/// Measures pairs that are sorted, so that each reference is read once.
+void measure(const Sweep& sweep, std::span<const CellPair> pairs,
+             std::vector<std::optional<SweepDistance>>& distances) {
+  const auto end_of = [&](size_t cell) { return end_in(sweep.folder / sweep.rows[cell]->folder); };
+  std::optional<size_t> known;
+  CellEnd reference;
+  for (const CellPair& pair : pairs) {
+    if (known != pair.reference) reference = end_of(pair.reference);
+    known = pair.reference;
+    distances[pair.cell] =
+        distance_between(pair.cell == pair.reference ? reference : end_of(pair.cell), reference, pair.reference);
+  }
+}
+
 }  // namespace
 
 Sweep sweep_in(const fs::path& folder) {
@@ -108,19 +140,16 @@ std::vector<std::optional<size_t>> references_of(const std::vector<std::optional
 
 std::vector<std::optional<SweepDistance>> distances_in(const Sweep& sweep) {
   const auto references = references_of(sweep.rows);
-  std::vector<std::pair<size_t, size_t>> pairs;  // by reference, so that each is read once
+  auto distances = known_distances(sweep, references);
+  std::vector<CellPair> pairs;
   for (size_t cell = 0; cell < references.size(); ++cell) {
-    if (references[cell]) pairs.emplace_back(*references[cell], cell);
+    if (references[cell] && !distances[cell]) pairs.push_back({*references[cell], cell});
   }
   std::sort(pairs.begin(), pairs.end());
-  std::vector<std::optional<SweepDistance>> distances(references.size());
-  const auto end_of = [&](size_t cell) { return end_in(sweep.folder / sweep.rows[cell]->folder); };
-  CellEnd reference;
-  for (size_t i = 0; i < pairs.size(); ++i) {
-    const auto [number, cell] = pairs[i];
-    if (i == 0 || pairs[i - 1].first != number) reference = end_of(number);
-    distances[cell] = distance_between(cell == number ? reference : end_of(cell), reference, number);
-  }
+  at::parallel_for(0, std::ssize(pairs), kPairsAtOnce, [&](int64_t begin, int64_t end) {
+    const auto part = std::span(pairs).subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin));
+    measure(sweep, part, distances);
+  });
   return distances;
 }
 

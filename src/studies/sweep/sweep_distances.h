@@ -40,7 +40,7 @@ struct SweepDistance {
   bool is_own(size_t cell) const { return reference == cell; }
 };
 
-/// By cell; none where references_of says none.
+/// By cell; none where references_of says none. What results.jsonl has of pictures that are as they were is taken from there.
 std::vector<std::optional<SweepDistance>> distances_in(const Sweep& sweep);
 
 }  // namespace steplapse

@@ -8,11 +8,10 @@
 #include <utility>
 
 #include "base/file_io.h"
-#include "base/sha256.h"
 #include "base/text.h"
-#include "record/run_folder.h"
 #include "steplapse/error.h"
 #include "studies/report_runs.h"
+#include "studies/sweep/cell_run.h"
 #include "studies/sweep/sweep_results.h"
 #include "studies/sweep/sweep_rows.h"
 
@@ -21,7 +20,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kMostPicture = size_t{1} << 30;  // bytes of a final.png
 constexpr size_t kMostRanges = 20, kMostProblems = 50;
 
 /// "3, 7-9 and 40 more": cells from 1. @param cells  from 0, rising
@@ -36,16 +34,6 @@ std::string cells_text(const std::vector<size_t>& cells) {
     first = last + 1;
   }
   return joined(ranges, ", ") + (told < cells.size() ? " and " + std::to_string(cells.size() - told) + " more" : "");
-}
-
-/// What is wrong with the run folder of a cell that is done; "" for nothing.
-std::string wrong_with(const fs::path& run, const CellRow& row) {
-  std::error_code unreadable;
-  if (!fs::exists(log_in(run), unreadable)) return run.string() + ": its log is gone";
-  if (!fs::exists(run / "final.png", unreadable)) return run.string() + ": its final.png is gone";
-  if (sha256(read_whole(run / "final.png", kMostPicture)) != row.final_sha256)
-    return run.string() + ": its final.png is not the one that its row tells of";
-  return "";
 }
 
 // ---- what is there
@@ -123,9 +111,8 @@ class FoundCells {
 
   void take(size_t cell, CellRow row, uint32_t sweep) {
     if (row.is_made()) {
-      const std::string wrong = wrong_with(sweeps_[sweep] / row.folder, row);
-      if (!wrong.empty()) {
-        damaged_[cell] = wrong;
+      if (const auto fault = fault_of(row, sweeps_[sweep])) {
+        damaged_[cell] = (sweeps_[sweep] / row.folder).string() + ": " + *fault;
         return;
       }
     }

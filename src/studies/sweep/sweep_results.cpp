@@ -76,8 +76,9 @@ void write_sweep_tables(const Sweep& sweep) {
   LinesFile csv(sweep.folder / "results.csv"), jsonl(sweep.folder / "results.jsonl");
   csv.add(table.csv_header());
   for (size_t cell = 0; cell < sweep.rows.size(); ++cell) {
-    csv.add(table.csv_line(cell));
-    jsonl.add(table.json_line(cell));
+    const auto row = table.row(cell);
+    csv.add(SweepTable::csv_line(row));
+    jsonl.add(SweepTable::json_line(row));
   }
   csv.finish();
   jsonl.finish();

@@ -105,15 +105,14 @@ std::string SweepTable::csv_header() const {
   return csv_of(fields);
 }
 
-std::string SweepTable::csv_line(size_t cell) const {
+std::string SweepTable::csv_line(const ordered_json& row) {
   std::vector<std::string> fields;
-  const ordered_json json = row(cell);
-  for (const auto& [name, value] : json.items()) fields.push_back(csv_field(value));
+  for (const auto& [name, value] : row.items()) fields.push_back(csv_field(value));
   return csv_of(fields);
 }
 
-std::string SweepTable::json_line(size_t cell) const {
-  return row(cell).dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+std::string SweepTable::json_line(const ordered_json& row) {
+  return row.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace steplapse

@@ -16,13 +16,14 @@ class SweepTable {
   /// @param distances  by cell. Both must outlive the table
   SweepTable(const Sweep& sweep, const std::vector<std::optional<SweepDistance>>& distances);
 
-  std::string csv_header() const;
-  std::string csv_line(size_t cell) const;
-  std::string json_line(size_t cell) const;
-
- private:
   /// Infinity is kept as it is, of which JSON makes null; `stochastic` is a bool.
   nlohmann::ordered_json row(size_t cell) const;
+
+  std::string csv_header() const;
+  static std::string csv_line(const nlohmann::ordered_json& row);
+  static std::string json_line(const nlohmann::ordered_json& row);
+
+ private:
   void add_settings(nlohmann::ordered_json& json, size_t cell) const;
 
   const Sweep& sweep_;

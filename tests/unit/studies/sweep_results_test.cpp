@@ -115,10 +115,10 @@ TEST(Sweep, KnowsOfItsRunsWhatTheAxesSetBesides) {
 TEST(SweepTable, LeavesEmptyWhatThereIsNot) {
   const Sweep sweep = half_a_sweep();
   const SweepTable table(sweep, kNone);
-  EXPECT_EQ(table.csv_line(1),
+  EXPECT_EQ(table.csv_line(table.row(1)),
             "2,\"apple\",10,\"euler\",0,7,,7.5,\"tiny\",\"a=1.2; b=2\",10,,10,,,,,,,,,0.1,,,\"done\",,"
             "\"runs/0002-apple-7\",\n");
-  const ordered_json json = ordered_json::parse(table.json_line(1));
+  const ordered_json json = ordered_json::parse(table.json_line(table.row(1)));
   EXPECT_EQ(json["guidance_scale"], 7.5);
   EXPECT_TRUE(json["s_tmax"].is_null());
   EXPECT_TRUE(json["psnr"].is_null());
@@ -127,10 +127,10 @@ TEST(SweepTable, LeavesEmptyWhatThereIsNot) {
 TEST(SweepTable, SaysOfCellsWithoutARunWhatThePlanHas) {
   const Sweep sweep = half_a_sweep();
   const SweepTable table(sweep, kNone);
-  EXPECT_EQ(table.csv_line(0), "1,\"apple\",5,,,7,,,\"tiny\",\"a=1.2; b=2\",,,,,,,,,,,,,,,\"missing\",,,\n");
-  EXPECT_THAT(table.csv_line(2), HasSubstr("3,\"say \"\"a, b\"\"\nand 7\",5,"));
-  EXPECT_THAT(table.csv_line(2), HasSubstr("\"failed\",\"out of memory, \"\"sorry\"\"\","));
-  EXPECT_EQ(ordered_json::parse(table.json_line(2))["prompt"], "say \"a, b\"\nand 7");
+  EXPECT_EQ(table.csv_line(table.row(0)), "1,\"apple\",5,,,7,,,\"tiny\",\"a=1.2; b=2\",,,,,,,,,,,,,,,\"missing\",,,\n");
+  EXPECT_THAT(table.csv_line(table.row(2)), HasSubstr("3,\"say \"\"a, b\"\"\nand 7\",5,"));
+  EXPECT_THAT(table.csv_line(table.row(2)), HasSubstr("\"failed\",\"out of memory, \"\"sorry\"\"\","));
+  EXPECT_EQ(ordered_json::parse(table.json_line(table.row(2)))["prompt"], "say \"a, b\"\nand 7");
 }
 
 TEST(SweepTable, CountsCellsFromOneAndMarksStochasticOnes) {
@@ -139,8 +139,8 @@ TEST(SweepTable, CountsCellsFromOneAndMarksStochasticOnes) {
   auto distances = kNone;
   distances[1] = SweepDistance{.reference = 3, .latents_rms = 0.25, .psnr = std::numeric_limits<double>::infinity()};
   const SweepTable table(sweep, distances);
-  EXPECT_THAT(table.csv_line(1), HasSubstr(",~,4,0.25,inf,"));
-  const ordered_json json = ordered_json::parse(table.json_line(1));
+  EXPECT_THAT(table.csv_line(table.row(1)), HasSubstr(",~,4,0.25,inf,"));
+  const ordered_json json = ordered_json::parse(table.json_line(table.row(1)));
   EXPECT_EQ(json["stochastic"], true);
   EXPECT_EQ(json["reference"], 4);
   EXPECT_TRUE(json["psnr"].is_null()) << "JSON has no infinity";
