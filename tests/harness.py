@@ -6,6 +6,7 @@ STEPLAPSE_MOVED  bytes by which the tiny bundles' weights lie further into their
                  (default: 0). Multiples of 8; the tests pass at each.
 """
 
+import contextlib
 import dataclasses
 import fcntl
 import hashlib
@@ -15,6 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from PIL import Image
 from safetensors.numpy import load_file
 
@@ -92,3 +94,15 @@ def sweep_rows(sweep: Path) -> list[dict]:
     """What each cell of a sweep's folder came to, the header lines left out."""
     lines = [line for file in (sweep / "rows").glob("*.jsonl") for line in file.read_text().splitlines()]
     return [row for row in map(json.loads, lines) if "cell" in row]
+
+
+@contextlib.contextmanager
+def mounted(disk: Path, *how):
+    """With a file system there, as `mount HOW... disk` does it."""
+    done = subprocess.run(["mount", *how, disk], capture_output=True, text=True)
+    if done.returncode != 0:
+        pytest.skip(f"nothing can be mounted here: {done.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", disk], check=True)

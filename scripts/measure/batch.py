@@ -4,8 +4,8 @@
     scripts/measure/batch.py --program build/release/steplapse --work DIR [--models emoji sd1] [--at-once 1 2 4 8 16]
 
 For the emoji model (64 x 64, the one that comes with us) and for Stable Diffusion 1.5's UNet with random weights in
-bfloat16 (256 x 256). Both sides make a picture from a prompt: text, guided steps, decoder; steplapse also writes the
-run folder, without frames. They take turns; medians are printed. DIR keeps the exported bundle (2 GB).
+bfloat16 or --dtype (256 x 256). Both sides make a picture from a prompt: text, guided steps, decoder; steplapse also
+writes the run folder, without frames. They take turns; medians are printed. DIR keeps the exported bundle (2 GB).
 """
 
 import argparse
@@ -29,7 +29,6 @@ from steplapse_export.exporter import ExportOptions, export_bundle
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROMPT = "red apple"
-DTYPE = "bfloat16"
 
 
 def emoji_pipeline():
@@ -56,8 +55,8 @@ def emoji(args):
 
 
 def sd1(args):
-    pipeline = make_random_pipeline("sd1", torch.bfloat16)
-    bundle = args.work / f"sd1-{DTYPE}"
+    pipeline = make_random_pipeline("sd1", getattr(torch, args.dtype))
+    bundle = args.work / f"sd1-{args.dtype}"
     if not bundle.exists():
         export_bundle(
             pipeline,
@@ -66,7 +65,7 @@ def sd1(args):
                 bundle.name,
                 source="random weights",
                 licence="none",
-                dtype=DTYPE,
+                dtype=args.dtype,
                 say=lambda line: print(line, file=sys.stderr, flush=True),
             ),
         )
@@ -163,6 +162,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--work", type=Path, required=True, help="folder for the bundle and the runs")
     parser.add_argument("--emoji", type=Path, default=ROOT / "models" / "emoji-64")
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
+    parser.add_argument(
+        "--dtype",
+        default="bfloat16",
+        choices=["bfloat16", "float32"],
+        help="of sd1's network; CPUs without bfloat16 take far longer with it",
+    )
     parser.add_argument("--at-once", nargs="+", type=int, default=[1, 2, 4, 8, 16])
     parser.add_argument("--rounds", type=int, default=2, help="batches one after the other in a turn (default: 2)")
     parser.add_argument("--turns", type=int, default=3)

@@ -4,7 +4,7 @@
     scripts/measure/sweep.py --program build/release/steplapse --work DIR [--models emoji sd1] [--turns 3]
 
 For the emoji model (64 x 64, the one that comes with us) 5, 10, 20, 50 steps x 4 samplers x 4 seeds; for Stable
-Diffusion 1.5's UNet with random weights in bfloat16 (256 x 256) 4, 8 steps x 2 samplers. All draw the same prompt at
+Diffusion 1.5's UNet with random weights in --dtype (256 x 256) 4, 8 steps x 2 samplers. All draw the same prompt at
 the same guidance, and write final pictures alone. The three take turns; medians are printed. Of steplapse whole
 processes are timed, loading included; of diffusers the pictures alone. DIR keeps the exported bundle (2 GB).
 """
@@ -200,6 +200,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--work", type=Path, required=True, help="folder for the bundle, sweeps and runs")
     parser.add_argument("--emoji", type=Path, default=ROOT / "models" / "emoji-64")
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
+    parser.add_argument(
+        "--dtype",
+        default="bfloat16",
+        choices=["bfloat16", "float32"],
+        help="of sd1's network; CPUs without bfloat16 take far longer with it",
+    )
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--small", action="store_true", help="few cells and steps, to try the script")

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -100,14 +101,6 @@ std::string local_time(const char* format) {
   char date[64];
   std::strftime(date, sizeof date, format, &local);
   return date;
-}
-
-/// runs/DATE-NAME, or a number is added where that exists.
-fs::path free_folder(const std::string& name) {
-  const fs::path path = fs::path("runs") / (local_time("%Y%m%d-%H%M%S") + "-" + name);
-  fs::path free = path;
-  for (int i = 2; fs::exists(free); ++i) free = path.string() + "-" + std::to_string(i);
-  return free;
 }
 
 }  // namespace
@@ -211,11 +204,31 @@ bool is_being_written(const fs::path& run_folder) {
   return file.is_open() && ::flock(file.number(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
 }
 
-fs::path default_run_folder(const std::string& prompt, uint64_t seed) {
-  return free_folder(slug(prompt) + "-" + std::to_string(seed));
+DefaultFolder::~DefaultFolder() {
+  std::error_code not_empty;
+  if (path_.empty()) return;
+  fs::remove(path_, not_empty);
+  if (made_parent_) fs::remove(path_.parent_path(), not_empty);
 }
 
-fs::path default_batch_folder(size_t runs) { return free_folder(std::to_string(runs) + "-runs"); }
+fs::path DefaultFolder::for_run(const std::string& prompt, uint64_t seed, bool dry) {
+  return named(slug(prompt) + "-" + std::to_string(seed), dry);
+}
+
+fs::path DefaultFolder::for_batch(size_t runs, bool dry) { return named(std::to_string(runs) + "-runs", dry); }
+
+fs::path DefaultFolder::named(const std::string& name, bool dry) {
+  const fs::path path = fs::path("runs") / (local_time("%Y%m%d-%H%M%S") + "-" + name);
+  if (!dry) made_parent_ = make_folders(path.parent_path());
+  for (int number = 1;; ++number) {
+    const fs::path numbered = path.string() + (number > 1 ? "-" + std::to_string(number) : "");
+    std::error_code error;
+    if (dry && !fs::exists(numbered, error)) return numbered;
+    if (!dry && ::mkdir(numbered.c_str(), 0777) == 0) return path_ = numbered;
+    if (!dry && errno != EEXIST)
+      throw OutputError(numbered.string() + ": cannot make the folder: " + std::strerror(errno));
+  }
+}
 
 std::string date_now() { return local_time("%Y-%m-%dT%H:%M:%S%z").insert(22, ":"); }  // strftime's offset has no colon
 

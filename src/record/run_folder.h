@@ -59,11 +59,28 @@ std::string run_named_in(const std::filesystem::path& run_folder);
 /// Whether a program is writing this run now.
 bool is_being_written(const std::filesystem::path& run_folder);
 
-/// runs/20261123-151200-red-apple-948574399; a number is added where that exists.
-std::filesystem::path default_run_folder(const std::string& prompt, uint64_t seed);
+/// The folder of a command for which the user named none. It is made at once, so that no other command gets the name, and
+/// deleted with the object if nothing is in it then.
+class DefaultFolder {
+ public:
+  DefaultFolder() = default;
+  DefaultFolder(const DefaultFolder&) = delete;
+  DefaultFolder& operator=(const DefaultFolder&) = delete;
+  ~DefaultFolder();
 
-/// runs/20261124-093000-16-runs, for several.
-std::filesystem::path default_batch_folder(size_t runs);
+  /// runs/20261123-151200-red-apple-948574399; a number is added where that exists.
+  /// @param dry  only named. @throws OutputError  it can't be made
+  std::filesystem::path for_run(const std::string& prompt, uint64_t seed, bool dry);
+
+  /// runs/20261124-093000-16-runs, for several.
+  std::filesystem::path for_batch(size_t runs, bool dry);
+
+ private:
+  std::filesystem::path named(const std::string& name, bool dry);
+
+  std::filesystem::path path_;  // empty: none was made
+  bool made_parent_ = false;
+};
 
 std::string date_now();  ///< 2026-11-23T15:12:00+01:00
 

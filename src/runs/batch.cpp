@@ -298,15 +298,16 @@ Failure failure_in(const std::exception_ptr& error) {
 }
 
 /// Everything that can be refused is, before anything is loaded or written.
-std::vector<Task> plan_requests(const Manifest& manifest, Options& options, Warnings& warnings, Progress& progress) {
+std::vector<Task> plan_requests(const Manifest& manifest, Options& options, DefaultFolder& made, Warnings& warnings,
+                                Progress& progress) {
   const bool several = options.requests.size() > 1;
-  if (several && options.out.empty()) options.out = default_batch_folder(options.requests.size());
+  if (several && options.out.empty()) options.out = made.for_batch(options.requests.size(), options.dry_run);
   std::vector<Task> runs;
   int64_t steps = 0;
   for (const Request& request : options.requests) {
     Plan plan = planned(manifest, options, request);
     drop_drawn_noise(plan.recipe);
-    if (!several && options.out.empty()) options.out = default_run_folder(plan.prompt, plan.recipe.seed);
+    if (options.out.empty()) options.out = made.for_run(plan.prompt, plan.recipe.seed, options.dry_run);
     warnings.add(plan.warnings, request.source);
     const auto folder = several ? options.out / numbered_folder(runs.size() + 1, plan) : options.out;
     refuse_existing_run(folder, options.overwrite);
@@ -341,7 +342,8 @@ int run_reporting(Options options, const Made& made, Progress& progress) {
   const Manifest& manifest = folder.manifest();
   check_decoder(manifest, options.decoder);
   Warnings warnings([&](const std::string& text) { progress.warning(text); });
-  const std::vector<Task> runs = plan_requests(manifest, options, warnings, progress);
+  DefaultFolder default_folder;
+  const std::vector<Task> runs = plan_requests(manifest, options, default_folder, warnings, progress);
   if (options.dry_run) return 0;
   const Bundle bundle = load_for_runs(std::move(folder), options.running, {options.decoder}, progress);
   const int code = make_runs(bundle, runs, options.running, options.out, warnings, progress);

@@ -35,7 +35,7 @@ struct Options {
   std::vector<Request> requests;  ///< at least one; those of several have seeds
   FrameSelection frames;
   std::string decoder = "full";    ///< for the frames; the final picture is always by `full`
-  std::filesystem::path out;       ///< the run's folder, or that of several runs' folders; empty: default_run_folder
+  std::filesystem::path out;       ///< the run's folder, or that of several runs' folders; empty: a DefaultFolder
   std::filesystem::path picture;   ///< where the final picture of a single run goes besides; empty: nowhere
   std::optional<int64_t> stop_at;  ///< the step that each run ends after; none: the last one
   std::optional<double> stop_when_converged;  ///< runs/stop_when_converged.h: the threshold; none: to the last step

@@ -235,8 +235,8 @@ class Branching {
     const bool several = branches_.size() > 1;
     const Plan& first = branches_.front().task.plan;
     out_ = !options_.out.empty() ? options_.out
-           : several             ? default_batch_folder(branches_.size())
-                                 : default_run_folder(first.prompt, first.recipe.seed);
+           : several             ? default_folder_.for_batch(branches_.size(), options_.dry_run)
+                                 : default_folder_.for_run(first.prompt, first.recipe.seed, options_.dry_run);
     int64_t number = 0, steps = 0;
     for (Branch& branch : branches_) {
       Task& task = branch.task;
@@ -269,6 +269,7 @@ class Branching {
   const BranchedRun run_;
   Warnings warnings_{[this](const std::string& text) { progress_.warning(text); }};
   std::vector<Branch> branches_;
+  DefaultFolder default_folder_;
   fs::path out_;
 };
 

@@ -25,7 +25,7 @@ struct BranchOptions {
       region;  ///< x, y, width, height in pixels: where the noise goes; none: everywhere
   FrameSelection frames;
   std::string decoder = "full";
-  std::filesystem::path out;  ///< the branch's folder, or that of several branches' folders; empty: default_run_folder
+  std::filesystem::path out;  ///< the branch's folder, or that of several branches' folders; empty: a DefaultFolder
   bool dry_run = false, overwrite = false;
   RunningOptions running;             ///< its model: empty where the user names none
   std::filesystem::path usual_model;  ///< is looked at where none is named; empty: nowhere

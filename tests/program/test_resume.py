@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from harness import TIMEOUT
+from harness import TIMEOUT, mounted
 from networks import NanAt, copy_with
 
 # Tests of kills are as many as this; the slow test `resume_200_kills` sets it.
@@ -494,17 +494,6 @@ def test_a_run_that_is_being_written_is_refused(cut, run):
     with open(cut / "run.lock") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         refuse(run, cut, "another steplapse is writing this run now")
-
-
-@contextlib.contextmanager
-def mounted(disk: Path, *how):
-    done = subprocess.run(["mount", *how, disk], capture_output=True, text=True)
-    if done.returncode != 0:
-        pytest.skip(f"nothing can be mounted here: {done.stderr.strip()}")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", disk], check=True)
 
 
 def test_on_a_disk_for_reading_nothing_is_done_and_the_runs_are_listed(cut, run, tmp_path):

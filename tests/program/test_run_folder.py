@@ -189,6 +189,12 @@ def test_files_numbered_for_a_film_have_no_gaps_and_say_their_steps(run, tmp_pat
     assert {name for name in files_under(film) if name.startswith("frames/")} == {"frames/x0/0003.png"}
 
 
+def test_commands_that_begin_at_once_without_out_have_folders_of_their_own(begin, tmp_path):
+    commands = [begin("red apple", "--steps", 2, "--seed", 1, "--frames", "none") for _ in range(6)]
+    assert [(one.communicate()[1], one.returncode)[1] for one in commands] == [0] * 6
+    assert len(list(tmp_path.glob("runs/*/final.png"))) == 6
+
+
 def test_without_out_the_folder_is_named_by_date_prompt_and_seed(run, tmp_path):
     ended = run("Red Äpple!", "--steps", 3, "--frames", "none")
     assert ended.code == 0

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import ROOT
+from harness import ROOT, mounted
 
-DONE, USAGE = 0, 2
+DONE, USAGE, OUTPUT = 0, 2, 4
 
 
 @pytest.fixture
@@ -43,6 +43,23 @@ def refused(run, tmp_path):
         return lines[-1].removeprefix("steplapse: ")
 
     return refused
+
+
+# ---- room
+
+
+def test_a_sweep_that_the_disk_has_no_room_for_is_refused_before_it_begins(run, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    with mounted(disk, "-t", "tmpfs", "-o", "size=1m", "none"):
+        told = run("sweep", "red apple", "--seed", "1..200", "--steps", 2, "--out", "disk/out")
+        assert (told.code, told.out) == (OUTPUT, "")
+        assert re.fullmatch(
+            r"steplapse: disk/out: the sweep takes about \S+ MB, and 1 MB are free there; "
+            r"sweep over less, or name an `--out` on another disk",
+            told.lines()[-1],
+        )
+        assert not list(disk.iterdir())
 
 
 # ---- axes

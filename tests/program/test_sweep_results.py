@@ -381,9 +381,7 @@ def test_a_merge_names_what_is_missing_and_writes_nothing(shard, run, tmp_path):
     ]
     run_folder = tmp_path / "b" / rows_of(tmp_path / "b")[0]["folder"]
     (run_folder / "final.png").write_bytes(b"torn")
-    assert problems("a", "b")[0] == (
-        f"damaged: cell 2: b/runs/{run_folder.name}: final.png is not as its row says"
-    )
+    assert problems("a", "b")[0] == (f"damaged: cell 2: b/runs/{run_folder.name}: final.png is not as its row says")
 
 
 def test_a_merge_says_where_two_shards_differ_and_where_they_are_equal(made, shard, run, tmp_path):

@@ -6,6 +6,9 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <fstream>
+#include <vector>
+
 #include "steplapse/error.h"
 #include "support/temporary_folder.h"
 
@@ -64,6 +67,46 @@ TEST(RunFolder, IsBeingWrittenWhileItsLockIsHeld) {
   EXPECT_TRUE(is_being_written(folder.path()));
   ::close(lock);
   EXPECT_FALSE(is_being_written(folder.path()));
+}
+
+class DefaultFolderTest : public testing::Test {
+ protected:
+  void SetUp() override { std::filesystem::current_path(place_.path()); }
+  void TearDown() override { std::filesystem::current_path(before_); }
+
+  const std::filesystem::path before_ = std::filesystem::current_path();
+  const TemporaryFolder place_;
+};
+
+TEST_F(DefaultFolderTest, IsNobodyElses) {
+  DefaultFolder one, other;
+  const auto first = one.for_run("red apple", 7, false), second = other.for_run("red apple", 7, false);
+  EXPECT_NE(first, second);
+  EXPECT_TRUE(std::filesystem::is_directory(first));
+  EXPECT_TRUE(std::filesystem::is_directory(second));
+}
+
+TEST_F(DefaultFolderTest, IsGoneAgainIfNothingCameIntoIt) {
+  std::filesystem::path used;
+  {
+    DefaultFolder one, other;
+    used = one.for_batch(3, false);
+    other.for_batch(3, false);
+    std::ofstream(used / "run.sqlite") << "log";
+  }
+  std::vector<std::filesystem::path> left(std::filesystem::directory_iterator("runs"), {});
+  EXPECT_THAT(left, testing::ElementsAre(used));
+}
+
+TEST_F(DefaultFolderTest, IsOnlyNamedInADryRun) {
+  DefaultFolder().for_run("red apple", 7, true);
+  EXPECT_TRUE(std::filesystem::is_empty("."));
+}
+
+TEST_F(DefaultFolderTest, SaysWhyItCantBeMade) {
+  place_.write("runs", "a file");
+  DefaultFolder folder;
+  EXPECT_THROW(folder.for_run("red apple", 7, false), OutputError);
 }
 
 }  // namespace
