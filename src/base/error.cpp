@@ -6,6 +6,7 @@
 #include <new>
 #include <sstream>
 #include <string_view>
+#include <system_error>
 
 #include "base/text.h"
 #include "base/wording.h"
@@ -52,6 +53,11 @@ Failure failure_of(const std::exception& error) {
   if (const auto* ours = dynamic_cast<const Error*>(&error)) return {one_line(worded(ours->what())), ours->code()};
   if (dynamic_cast<const std::bad_alloc*>(&error))
     return {worded(out_of_memory("", error.what()).what()), ExitCode::memory};
+  if (const auto* system = dynamic_cast<const std::system_error*>(&error);
+      system && system->code() == std::errc::resource_unavailable_try_again)
+    return {"no thread can be started: " + system->code().message() +
+                "; expected room for more of them: see ulimit -u, and the container's limit of processes",
+            ExitCode::run_failed};
   const auto* torch = dynamic_cast<const c10::Error*>(&error);  // its own what() carries a stack trace
   const std::string text = first_line(torch ? torch->what_without_backtrace() : error.what());
   if (torch && is_lack_of_memory(text)) return {worded(out_of_memory("", text).what()), ExitCode::memory};

@@ -15,6 +15,15 @@ namespace {
 
 std::string reason() { return std::generic_category().message(errno); }
 
+/// Repeats a system call that a signal interrupted. @return what it returned in the end
+template <typename Call>
+auto uninterrupted(Call call) {
+  for (;;) {
+    const auto result = call();
+    if (result >= 0 || errno != EINTR) return result;
+  }
+}
+
 /// A rename would replace a device or a link, which the user wants to keep.
 void refuse_other_than_file(const std::filesystem::path& path) {
   const auto what = [&]() -> const char* {
@@ -42,7 +51,9 @@ Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
   return *this;
 }
 
-bool Descriptor::close() { return number_ < 0 || ::close(std::exchange(number_, -1)) == 0; }
+bool Descriptor::close() {
+  return number_ < 0 || ::close(std::exchange(number_, -1)) == 0 || errno == EINTR;  // Linux has closed it even then
+}
 
 PartFile::PartFile(const std::filesystem::path& path) : path_(path), part_(path.string() + ".part"), file_(create()) {
   if (!file_.is_open()) fail();
@@ -53,20 +64,19 @@ PartFile::~PartFile() { ::unlink(part_.c_str()); }  // does nothing after the re
 int PartFile::create() {
   refuse_other_than_file(path_);
   ::unlink(part_.c_str());  // a killed run may have left one
-  return ::open(part_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  return uninterrupted([&] { return ::open(part_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666); });
 }
 
 void PartFile::write(std::string_view bytes) {
   while (!bytes.empty()) {
-    const ssize_t written = ::write(file_.number(), bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
+    const ssize_t written = uninterrupted([&] { return ::write(file_.number(), bytes.data(), bytes.size()); });
     if (written < 0) fail();
     bytes.remove_prefix(static_cast<size_t>(written));
   }
 }
 
 void PartFile::finish() {
-  const bool flushed = ::fsync(file_.number()) == 0 && file_.close();
+  const bool flushed = uninterrupted([&] { return ::fsync(file_.number()); }) == 0 && file_.close();
   if (!flushed || std::rename(part_.c_str(), path_.c_str()) != 0) fail();
 }
 
@@ -91,8 +101,7 @@ namespace {
 std::string read_all(int file, const std::string& place, size_t max_bytes) {
   std::string bytes;
   char buffer[1 << 16];
-  while (const ssize_t count = ::read(file, buffer, sizeof buffer)) {
-    if (count < 0 && errno == EINTR) continue;
+  while (const ssize_t count = uninterrupted([&] { return ::read(file, buffer, sizeof buffer); })) {
     if (count < 0) throw UsageError(place + ": cannot read: " + reason());
     bytes.append(buffer, static_cast<size_t>(count));
     if (bytes.size() > max_bytes) throw UsageError(place + ": more than " + std::to_string(max_bytes) + " bytes");
@@ -103,7 +112,7 @@ std::string read_all(int file, const std::string& place, size_t max_bytes) {
 }  // namespace
 
 std::string read_whole(const std::filesystem::path& path, size_t max_bytes) {
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const Descriptor file(uninterrupted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC); }));
   if (!file.is_open()) throw UsageError(path.string() + ": cannot read: " + reason());
   return read_all(file.number(), path.string(), max_bytes);
 }

@@ -122,6 +122,9 @@ std::optional<std::string> nearest(std::string_view name, const std::vector<std:
   const size_t length = folded_characters(name).size();
   size_t limit = (length < 2 ? 0 : std::max<size_t>(1, length / 3)) + 1;
   for (const std::string& choice : choices) {
+    const size_t other = folded_characters(choice).size();
+    if (std::max(length, other) - std::min(length, other) >= limit)
+      continue;  // the distance is no less: names may be huge
     const size_t distance = edit_distance(name, choice);
     if (distance >= limit) continue;
     limit = distance;

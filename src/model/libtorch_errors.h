@@ -4,6 +4,7 @@
 
 #include <new>
 #include <string>
+#include <system_error>
 
 #include "steplapse/error.h"
 
@@ -29,6 +30,8 @@ auto with_libtorch_errors(const std::string& place, const Task& task) {
   try {
     return task();
   } catch (const Error&) {
+    throw;
+  } catch (const std::system_error&) {  // of the machine, as where no thread can be started
     throw;
   } catch (const std::bad_alloc& error) {
     throw out_of_memory(place, error.what());

@@ -57,6 +57,17 @@ void plan_own_steps(const Sampler& sampler, const Settings& settings, const Sche
   }
 }
 
+/// The log has latents in one piece each.
+void check_fits_log(const std::vector<int64_t>& shape, const Plan& plan) {
+  constexpr double kMost = 1e9;  // bytes: SQLite's limit, as Debian builds it
+  double bytes = sizeof(float);
+  for (const int64_t side : shape) bytes *= static_cast<double>(side);
+  if (bytes > kMost)
+    throw UsageError("`size` " + std::to_string(plan.width) + "x" + std::to_string(plan.height) +
+                     ": its latents take " + plain(std::round(bytes / 1e7) / 100) +
+                     " GB, and a run's log has room for 1 GB each");
+}
+
 Recipe make_recipe(const Manifest& manifest, const Settings& settings, const Plan& plan, const Sampler& sampler,
                    Schedule schedule, StartNoise start) {
   Recipe recipe;
@@ -70,6 +81,7 @@ Recipe make_recipe(const Manifest& manifest, const Settings& settings, const Pla
   recipe.seed = settings.seed.value_or(random_seed());
 
   const std::vector<int64_t> shape = latents_shape(manifest, {plan.width, plan.height});
+  check_fits_log(shape, plan);
   recipe.init_noise_given = settings.latents.defined();
   if (recipe.init_noise_given) {
     recipe.init_noise = checked_latents(settings.latents, shape);

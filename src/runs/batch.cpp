@@ -35,7 +35,7 @@ std::string with_source(const std::string& source, const std::string& text) {
 
 Plan planned(const Manifest& manifest, const Options& options, const Request& request) {
   try {
-    Plan plan = make_plan(manifest, request.settings);
+    Plan plan = make_plan(manifest, request.settings, StartNoise::drawn_later);
     if (plan.made_steps) check_frames(options.frames, *plan.made_steps);
     if (const auto warning = warning_of_unasked(options.frames, plan.recipe)) plan.warnings.push_back(*warning);
     if (options.stop_at && plan.made_steps && *options.stop_at > *plan.made_steps)
@@ -47,13 +47,7 @@ Plan planned(const Manifest& manifest, const Options& options, const Request& re
   }
 }
 
-// Thousands of runs may wait, so those that draw their start from the seed do so when they begin.
-
-void drop_drawn_noise(Recipe& recipe) {
-  if (!recipe.init_noise_given) recipe.init_noise.reset();
-}
-
-/// Draws the noise that seeds stand for. The last one is kept: the next run may begin there too.
+/// Draws the noise that seeds stand for when a run begins, since thousands may wait. The last one is kept: the next run may begin there too.
 class StartingNoise {
  public:
   const Tensor& of(Rng rng, uint64_t seed, const std::vector<int64_t>& shape) {
@@ -306,7 +300,6 @@ std::vector<Task> plan_requests(const Manifest& manifest, Options& options, Defa
   int64_t steps = 0;
   for (const Request& request : options.requests) {
     Plan plan = planned(manifest, options, request);
-    drop_drawn_noise(plan.recipe);
     if (options.out.empty()) options.out = made.for_run(plan.prompt, plan.recipe.seed, options.dry_run);
     warnings.add(plan.warnings, request.source);
     const auto folder = several ? options.out / numbered_folder(runs.size() + 1, plan) : options.out;

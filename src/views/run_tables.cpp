@@ -120,8 +120,8 @@ void write_tables(const RunLog& log, const fs::path& folder) {
   auto facts = nlohmann::json::parse(log.facts_json());
   for (const Resumption& resumption : log.resumptions())
     facts["resumed"].push_back(nlohmann::json(resumption_json(resumption)));
-  write_whole(folder / "run.json", run_json(facts));
   write_whole(folder / "steps.csv", csv_of(log.steps(), facts));
+  write_whole(folder / "run.json", run_json(facts));  // the last of all files: it says that the run is done
 }
 
 }  // namespace steplapse

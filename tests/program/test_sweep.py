@@ -56,7 +56,7 @@ def test_a_sweep_that_the_disk_has_no_room_for_is_refused_before_it_begins(run, 
         assert (told.code, told.out) == (OUTPUT, "")
         assert re.fullmatch(
             r"steplapse: disk/out: the sweep takes about \S+ MB, and 1 MB are free there; "
-            r"sweep over less, or name an `--out` on another disk",
+            r"sweep over less, or name an --out on another disk",
             told.lines()[-1],
         )
         assert not list(disk.iterdir())

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <new>
+#include <system_error>
 
 namespace steplapse {
 namespace {
@@ -29,6 +30,16 @@ TEST(Error, LackOfMemoryIsKnownByItsText) {
     EXPECT_TRUE(is_lack_of_memory(text)) << text;
   }
   EXPECT_FALSE(is_lack_of_memory("index out of range in self"));
+}
+
+TEST(Error, ThreadsThatCannotBeStartedAreTheMachinesFault) {
+  const Failure failure =
+      failure_of(std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again)));
+  EXPECT_EQ(
+      failure.message,
+      "no thread can be started: Resource temporarily unavailable; expected room for more of them: see ulimit -u, and "
+      "the container's limit of processes");
+  EXPECT_EQ(failure.code, ExitCode::run_failed);
 }
 
 }  // namespace

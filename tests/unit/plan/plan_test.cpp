@@ -218,6 +218,17 @@ TEST(Plan, ModelsTrainedForAnotherStartKeepTheirOwnLevels) {
 
 // ---- the start ----------------------------------------------------------------------------------------------------
 
+TEST(Plan, RefusesLatentsThatTheLogHasNoRoomFor) {
+  Manifest manifest = toy_manifest();
+  manifest.allowed_sizes = Manifest::SizeRange{16, 1 << 20, 16};
+  const auto planned = [&](int64_t side) {
+    make_plan(manifest, with([&](Settings& settings) { settings.size = {side, side}; }), StartNoise::drawn_later);
+  };
+  planned(8192);
+  EXPECT_THAT([&] { planned(1 << 20); },
+              ThrowsMessage<UsageError>(StartsWith("`size` 1048576x1048576: its latents take ")));
+}
+
 TEST(Plan, StartsAtTheFirstDrawOfTheSeedsStream) {
   for (const Rng rng : {Rng::cpu, Rng::philox}) {
     const Recipe recipe = make_plan(toy_manifest(), with([&](Settings& settings) {
