@@ -127,11 +127,11 @@ std::string fault_of_words(const std::string& said) {
 }
 
 /// What is wrong with a refusal; "": nothing.
-std::string fault_of(const std::exception& error, bool plain_exceptions) {
+std::string fault_of(const std::exception& error, const Target& target) {
   const Failure failure = failure_of(error);
   const auto* ours = dynamic_cast<const Error*>(&error);
-  if (!ours && !plain_exceptions) return "no error of ours: " + failure.message;
-  if (failure.code == ExitCode::memory) return "out of memory: " + failure.message;
+  if (!ours && !target.plain_exceptions) return "no error of ours: " + failure.message;
+  if (failure.code == ExitCode::memory && !target.may_lack_memory) return "out of memory: " + failure.message;
   const std::string text = error.what();
   if (ours && escaped(text, std::string::npos) != text) return "not one plain line: " + failure.message;
   if (text.size() > 2000) return "a long line: " + failure.message.substr(0, 300);
@@ -148,7 +148,8 @@ struct Tally {
 
 class Fuzzing {
  public:
-  explicit Fuzzing(const Target& target) : target_(target) {}
+  /// @param alone  one mutant, whose refusal is shown
+  Fuzzing(const Target& target, bool alone) : target_(target), alone_(alone) {}
 
   Tally run(int64_t count, uint64_t seed) {
     QuietStreams streams;
@@ -168,7 +169,8 @@ class Fuzzing {
       ++tally_.read;
     } catch (const std::exception& error) {
       ++tally_.refused;
-      note(fault_of(error, target_.plain_exceptions));
+      note(fault_of(error, target_));
+      if (alone_) say(failure_of(error).message);
     }
     alarm(0);
     tally_.longest = std::max(tally_.longest, watch.seconds());
@@ -177,11 +179,16 @@ class Fuzzing {
   void note(const std::string& fault) {
     if (fault.empty()) return;
     ++tally_.found;
-    const std::string line = std::string("FOUND ") + now_reading + ": " + fault + "\n";
+    say(std::string("FOUND ") + now_reading + ": " + fault);
+  }
+
+  static void say(const std::string& text) {
+    const std::string line = text + "\n";
     if (write(terminal, line.data(), line.size()) < 0) std::abort();
   }
 
   const Target& target_;
+  const bool alone_;
   Tally tally_;
 };
 
@@ -195,7 +202,7 @@ int run(const std::string& name, int64_t count, uint64_t seed) {
   limit_memory();
   int64_t found = 0;
   for (const Target& target : chosen) {
-    const Tally tally = Fuzzing(target).run(count, seed);
+    const Tally tally = Fuzzing(target, count == 1).run(count, seed);
     found += tally.found;
     std::printf(
         "%-14s %7lld mutants from seed %llu: %lld read, %lld refused, %lld findings; longest %.2f s, peak %lld MB\n",

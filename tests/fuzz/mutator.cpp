@@ -61,7 +61,7 @@ int64_t Mutator::number() {
 }
 
 std::string Mutator::bytes(std::string changed, const std::string& other) {
-  for (size_t changes = 1 + below(kMostChanges); changes > 0; --changes) change_bytes(changed, other);
+  for (size_t changes = one_in(2) ? 1 : 1 + below(kMostChanges); changes > 0; --changes) change_bytes(changed, other);
   return changed;
 }
 
@@ -93,7 +93,7 @@ void Mutator::change_bytes(std::string& changed, const std::string& other) {
 
 std::string Mutator::text(const std::string& original, const std::vector<std::string>& words) {
   std::vector<std::string> tokens = tokens_of(original);
-  for (size_t changes = 1 + below(kMostChanges); changes > 0; --changes) {
+  for (size_t changes = one_in(2) ? 1 : 1 + below(kMostChanges); changes > 0; --changes) {
     if (tokens.empty()) break;
     if (one_in(4)) {
       change_lines(tokens);

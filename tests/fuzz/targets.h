@@ -14,6 +14,8 @@ struct Target {
   std::function<void(Mutator&)> read_mutant;
   /// Whether a refusal may have no exit code of its own: functions of the library say what is wrong with a log.
   bool plain_exceptions = false;
+  /// Whether what was taken may ask for more memory than there is, as programs that run can.
+  bool may_lack_memory = false;
   std::string name = {};
 };
 
