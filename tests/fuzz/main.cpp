@@ -11,10 +11,12 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <exception>
 #include <iostream>
 #include <string>
@@ -22,7 +24,6 @@
 
 #include "base/aten.h"
 #include "base/machine.h"
-#include "base/stopwatch.h"
 #include "base/text.h"
 #include "steplapse/error.h"
 #include "targets.h"
@@ -143,7 +144,7 @@ std::string fault_of(const std::exception& error, const Target& target) {
 
 struct Tally {
   int64_t read = 0, refused = 0, found = 0;
-  double longest = 0;  ///< seconds
+  double longest = 0;  ///< seconds of CPU time
 };
 
 class Fuzzing {
@@ -162,7 +163,7 @@ class Fuzzing {
     std::snprintf(now_reading, sizeof now_reading, "%s %llu", target_.name.c_str(),
                   static_cast<unsigned long long>(seed));
     Mutator mutator(seed);
-    const Stopwatch watch;
+    const std::clock_t begin = std::clock();
     start_clock();
     try {
       target_.read_mutant(mutator);
@@ -173,7 +174,7 @@ class Fuzzing {
       if (alone_) say(failure_of(error).message);
     }
     alarm(0);
-    tally_.longest = std::max(tally_.longest, watch.seconds());
+    tally_.longest = std::max(tally_.longest, static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC);
     note(fault_of_words(streams.said()));
   }
   void note(const std::string& fault) {

@@ -140,6 +140,16 @@ TEST(Bundle, WithAShortFileIsRefused) {
   }
 }
 
+TEST(Bundle, WhoseProgramIsAHugeGapIsRefused) {
+  BundleMaker maker;
+  maker.write();
+  fs::resize_file(maker.path("denoiser.pt"), uintmax_t{1} << 42);
+  const Manifest::File described{.size = int64_t{1} << 42, .sha256 = std::string(64, '0')};
+  EXPECT_THAT([&] { read_bundle_file(maker.path(""), "denoiser.pt", described); },
+              ThrowsMessage<BundleError>(HasSubstr("denoiser.pt: has 4398046511104 bytes, more than a program or a "
+                                                   "tokenizer has")));
+}
+
 TEST(Bundle, WithAFileOfAnotherHashIsRefused) {
   for (const std::string name :
        {"denoiser.pt", "denoiser.safetensors", "decoder_full.pt", "text_encoder.safetensors"}) {
