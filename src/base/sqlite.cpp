@@ -1,5 +1,6 @@
 #include "base/sqlite.h"
 
+#include "base/text.h"
 #include "steplapse/error.h"
 
 namespace steplapse::sqlite {
@@ -14,7 +15,9 @@ Database::Database(const std::filesystem::path& path, int flags, const std::file
   throw OutputError(path.string() + ": " + why);
 }
 
-void Database::fail() const { throw OutputError(path_.string() + ": " + sqlite3_errmsg(handle_)); }
+void Database::fail() const {
+  throw OutputError(path_.string() + ": " + escaped(sqlite3_errmsg(handle_), 300));  // it may quote a damaged file
+}
 
 void Database::execute(const std::string& sql) {
   if (sqlite3_exec(handle_, sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) fail();

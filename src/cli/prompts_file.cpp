@@ -128,7 +128,7 @@ void read_flags(PromptsLine& line, const std::string& text, const std::vector<st
     } else if (i < words.size()) {
       value = words[i++];
     }
-    if (!value) refuse(line, flag + ": wants a value");
+    if (!value) refuse(line, escaped(flag) + ": wants a value");
     const std::string key = flag.substr(2);
     if (key == "prompt" || key == "negative_prompt" || key == "negative-prompt") {
       while (i < words.size() && !words[i].starts_with("--")) *value += " " + words[i++];

@@ -16,6 +16,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr int64_t kLargestInMemory = 256 << 20;  // of files that are read whole; weights are mapped
+
 /// Where an open file is. The kernel knows it of the descriptor, so swapping a link in meanwhile does not help.
 fs::path real_path(int descriptor) { return fs::read_symlink("/proc/self/fd/" + std::to_string(descriptor)); }
 
@@ -66,6 +68,9 @@ BundleFile::BundleFile(const fs::path& folder, const std::string& name, const Ma
 std::string read_bundle_file(const fs::path& folder, const std::string& name, const Manifest::File& expected) {
   const std::string path = (folder / name).string();
   const Descriptor file = open_inside(path, folder, expected.size);
+  if (expected.size > kLargestInMemory)  // a file with gaps has any size, and takes no place on the disk
+    throw BundleError(path + ": has " + std::to_string(expected.size) +
+                      " bytes, more than a program or a tokenizer has");
   std::string bytes(static_cast<size_t>(expected.size), '\0');
   for (size_t done = 0; done < bytes.size();) {
     const ssize_t count = read(file.number(), bytes.data() + done, bytes.size() - done);

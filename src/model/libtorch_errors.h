@@ -2,20 +2,28 @@
 
 #include <c10/util/Exception.h>
 
+#include <algorithm>
 #include <new>
 #include <string>
 #include <system_error>
 
+#include "base/text.h"
 #include "steplapse/error.h"
 
 namespace steplapse {
 
-/// The reason in a libtorch message. libtorch's interpreter turns each error, a failed allocation on the device too,
-/// into a text of many lines with the reason last.
+/// The reason in a libtorch message, as one line. libtorch's interpreter turns each error, a failed allocation on the device
+/// too, into a text of many lines with the reason last. Where libtorch or the standard library says that the fault is its
+/// own, with a place in its source or a request to report it, the text is of no use to whoever was given a faulty bundle.
 inline std::string reason_in(const std::string& text) {
   const size_t at = text.rfind("RuntimeError: ");
-  const std::string reason = at == std::string::npos ? text : text.substr(at + 14);
-  return reason.substr(0, reason.find('\n'));
+  const size_t begin = std::min(text.find_first_not_of(" \n", at == std::string::npos ? 0 : at + 14), text.size());
+  const std::string reason = text.substr(begin, text.find('\n', begin) - begin);
+  for (const char* inner : {"INTERNAL ASSERT", "report", ".cpp", ".h:", "std::", "c10::", "::_M_", "::at",
+                            "vector::", "basic_string", "stoi", "stol", "stod"}) {
+    if (reason.find(inner) != std::string::npos) return "libtorch can't do what its program asks for";
+  }
+  return reason.empty() ? "libtorch says no reason" : escaped(reason, 300);
 }
 
 /// Runs a task and turns libtorch's exceptions into Error, and into MemoryError for a failed allocation.

@@ -32,6 +32,11 @@ constexpr ValueNames<TokenizerKind, 2> kTokenizerKinds{
 constexpr ValueNames<NoNegativePrompt, 2> kNoNegativePrompts{
     {{"encode_empty", NoNegativePrompt::encode_empty}, {"zeros", NoNegativePrompt::zeros}}};
 
+/// People see names and licences, and a terminal would obey what else is in them.
+bool is_one_line(const std::string& text) {
+  return text.size() <= kLongestText && escaped(text, std::string::npos) == text;
+}
+
 /// A value of model.json with its place in the file, for error messages.
 class JsonValue {
  public:
@@ -47,7 +52,7 @@ class JsonValue {
     if (!value_->is_object()) refuse("an object");
     for (const auto& [key, ignored] : value_->items()) {
       if (!keys.contains(key) && !optional.contains(key))
-        throw BundleError(*file_ + ": unknown key '" + place_of(key) + "'");
+        throw BundleError(*file_ + ": unknown key " + in_quotes(place_of(key)));
     }
     for (const std::string& key : keys) {
       if (!value_->contains(key)) throw BundleError(*file_ + ": key '" + place_of(key) + "' is missing");
@@ -60,7 +65,10 @@ class JsonValue {
   std::map<std::string, JsonValue> entries() const {
     if (!value_->is_object()) refuse("an object");
     std::map<std::string, JsonValue> all;
-    for (const auto& [key, value] : value_->items()) all.emplace(key, JsonValue{*file_, place_of(key), value});
+    for (const auto& [key, value] : value_->items()) {
+      if (!is_one_line(key)) refuse("keys of one line, not " + in_quotes(key));
+      all.emplace(key, JsonValue{*file_, place_of(key), value});
+    }
     return all;
   }
 
@@ -79,10 +87,7 @@ class JsonValue {
   std::string text() const {
     if (!value_->is_string()) refuse("text");
     const auto text = value_->get<std::string>();
-    const auto is_control = [](unsigned char byte) { return byte < 0x20 || byte == 0x7f; };
-    if (text.size() > kLongestText || std::any_of(text.begin(), text.end(), is_control)) {
-      refuse("one line of text of at most " + std::to_string(kLongestText) + " bytes");
-    }
+    if (!is_one_line(text)) refuse("one line of text of at most " + std::to_string(kLongestText) + " bytes");
     return text;
   }
 

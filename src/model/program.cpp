@@ -1,11 +1,9 @@
 #include "model/program.h"
 
-#include <torch/csrc/jit/api/function_impl.h>
-#include <torch/csrc/jit/ir/constants.h>
-#include <torch/csrc/jit/ir/ir.h>
 #include <torch/csrc/jit/operator_upgraders/upgraders_entry.h>
 #include <torch/csrc/jit/serialization/import_source.h>
 
+#include <cstring>
 #include <map>
 #include <sstream>
 #include <string_view>
@@ -15,8 +13,10 @@
 #include "base/aten.h"
 #include "base/text.h"
 #include "model/archive.h"
+#include "model/libtorch_errors.h"
 #include "model/libtorch_warnings.h"
 #include "model/pickle.h"
+#include "model/program_graph.h"
 #include "model/program_text.h"
 #include "model/program_tree.h"
 #include "steplapse/error.h"
@@ -28,8 +28,7 @@ namespace jit = torch::jit;
 
 constexpr int kDeepestNesting = 200;
 constexpr int64_t kMostValues = 1'000'000;
-constexpr int64_t kMostOperators = 2'000'000;  // once all calls are replaced by what they call
-constexpr size_t kMostCode = 6 << 20;          // bytes
+constexpr size_t kMostCode = 6 << 20;  // bytes
 
 bool begins(std::string_view text, std::string_view with) { return text.substr(0, with.size()) == with; }
 
@@ -69,98 +68,6 @@ void check_code(const Records& records) {
     check_program_text(content);
     check_program_tree(content, allowed_operators());
   }
-}
-
-template <class Visit>
-void visit_nodes(const jit::Block* block, const Visit& visit) {
-  for (const jit::Node* node : block->nodes()) {
-    visit(*node);
-    for (const jit::Block* inner : node->blocks()) visit_nodes(inner, visit);
-  }
-}
-
-template <class Visit>
-void visit_nodes(const jit::CompilationUnit& code, const Visit& visit) {
-  for (jit::Function* function : code.get_functions()) {
-    if (auto* compiled = jit::tryToGraphFunction(*function)) visit_nodes(compiled->graph()->block(), visit);
-  }
-}
-
-bool holds_device(const c10::Type& type) {
-  if (type.kind() == c10::TypeKind::DeviceObjType) return true;
-  for (const auto& part : type.containedTypes()) {
-    if (holds_device(*part)) return true;
-  }
-  return false;
-}
-
-/// Refuses devices in the code: a traced program has the device that it was traced on.
-void check_device(const jit::Node& node) {
-  const bool literal = node.kind() == c10::prim::Constant && holds_device(*node.output()->type());
-  if (!literal && node.kind() != c10::Symbol::fromQualString("aten::device")) return;
-  const auto value = literal ? jit::toIValue(node.output()) : std::nullopt;
-  throw Refused(names_a_device(value && value->isDevice() ? value->toDevice().str() : "of a tensor"));
-}
-
-/// Numbers that stand for dtypes, memory layouts and formats. libtorch believes them.
-void check_kinds(const jit::Node& node) {
-  static const std::map<std::string, std::set<int64_t>> taken = {
-      {"dtype", {0, 1, 2, 3, 4, 5, 6, 7, 11, 15}}, {"layout", {0}}, {"memory_format", {0, 1, 2}}};
-  const c10::FunctionSchema* schema = node.maybeSchema();
-  for (size_t i = 0; schema && i < schema->arguments().size() && i < node.inputs().size(); ++i) {
-    const auto kind = taken.find(schema->arguments()[i].name());
-    if (kind == taken.end()) continue;
-    const auto value = jit::toIValue(node.input(i));
-    if (value && (value->isNone() || (value->isInt() && kind->second.contains(value->toInt())))) continue;
-    throw Refused("its code calls " + std::string(node.kind().toQualString()) + " with a " + kind->first +
-                  " that no exporter writes");
-  }
-}
-
-/// How many operators a function has once each call in it is replaced by what it calls, as the executor does.
-class InlinedSize {
- public:
-  int64_t of(jit::Function& function) {
-    auto* compiled = jit::tryToGraphFunction(function);
-    if (!compiled) return 1;
-    const auto [known, is_new] = sizes_.emplace(&function, 0);
-    if (is_new) {
-      int64_t size = 0;
-      visit_nodes(compiled->graph()->block(), [&](const jit::Node& node) { size = added(size, node); });
-      sizes_[&function] = size;
-    }
-    return sizes_[&function];
-  }
-
- private:
-  int64_t added(int64_t size, const jit::Node& node) {
-    jit::Function* callee = nullptr;
-    if (node.kind() == c10::prim::CallMethod) {
-      if (const auto type = node.input(0)->type()->cast<c10::ClassType>())
-        callee = type->findMethod(node.s(c10::attr::name));
-    } else if (node.kind() == c10::prim::CallFunction) {
-      if (const auto type = node.input(0)->type()->cast<c10::FunctionType>()) callee = type->function();
-    }
-    size += callee ? of(*callee) : 1;
-    if (size <= kMostOperators) return size;
-    throw Refused("its functions call each other so that more than " + std::to_string(kMostOperators) +
-                  " operators would run");
-  }
-
-  std::map<jit::Function*, int64_t> sizes_;
-};
-
-void check_operators(const jit::CompilationUnit& code) {
-  InlinedSize size;
-  for (jit::Function* function : code.get_functions()) size.of(*function);
-  visit_nodes(code, [](const jit::Node& node) {
-    check_device(node);
-    check_kinds(node);
-    const std::string name = node.kind().toQualString();
-    if (allowed_operators().contains(name)) return;
-    throw Refused("its code calls " + name +
-                  ", which is not on the list of allowed operators; a bundle's program may only compute");
-  });
 }
 
 // ---- The pickles: constants, and the module with its attributes
@@ -368,14 +275,8 @@ jit::Module module_of(const std::string& archive, at::Device device) {
       version);
   const Pickle data(record(records, "data.pkl"));
   const jit::Module module = Builder(records, code, importer).module_of(&data.root());
-  check_operators(*code);
+  check_program_graphs(*code, allowed_operators());
   return module;
-}
-
-/// The first line with text: libtorch's messages are long, and begin with the reason.
-std::string first_line(const std::string& text) {
-  const size_t begin = std::min(text.find_first_not_of(" \n"), text.size());
-  return escaped(text.substr(begin, text.find('\n', begin) - begin), 200);
 }
 
 }  // namespace
@@ -391,11 +292,11 @@ jit::Module read_program(const std::string& path, const std::string& archive, at
   } catch (const std::invalid_argument& error) {
     throw BundleError(path + ": its pickle " + error.what());
   } catch (const c10::Error& error) {
-    throw BundleError(path + ": is no TorchScript archive: " + first_line(error.what_without_backtrace()));
+    throw BundleError(path + ": is no TorchScript archive: " + reason_in(error.what_without_backtrace()));
   } catch (const std::bad_alloc&) {
     throw;
   } catch (const std::exception& error) {
-    throw BundleError(path + ": its code does not compile: " + first_line(error.what()));
+    throw BundleError(path + ": its code does not compile: " + reason_in(error.what()));
   }
 }
 

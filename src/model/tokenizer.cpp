@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "model/clip_bpe.h"
+#include "model/sentencepiece_check.h"
 #include "steplapse/error.h"
 
 namespace steplapse {
@@ -17,6 +18,11 @@ class SentencePiece {
  public:
   SentencePiece(const Manifest::Tokenizer& spec, const std::vector<std::string>& files)
       : processor_(std::make_unique<sentencepiece::SentencePieceProcessor>()) {
+    try {
+      check_sentencepiece_model(files.at(0));
+    } catch (const std::invalid_argument& error) {
+      throw BundleError(spec.files.at(0) + ": not a sentencepiece model: " + error.what());
+    }
     const auto status = processor_->LoadFromSerializedProto({files.at(0).data(), files.at(0).size()});
     if (!status.ok()) {
       throw BundleError(spec.files.at(0) + ": not a sentencepiece model: " + escaped(status.message(), 200));

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "base/json_null.h"
+#include "base/number_text.h"
 
 namespace steplapse {
 namespace {
@@ -125,7 +126,7 @@ GuidanceRule guidance_of(const LoggedSettings& settings) {
 
 /// A number that a log keeps as text: SQLite's integers end at 2^63.
 uint64_t seed_of(const nlohmann::json& seed) {
-  return seed.is_string() ? std::stoull(seed.get<std::string>()) : seed.get<uint64_t>();
+  return seed.is_string() ? whole_number<uint64_t>(seed.get<std::string>()) : seed.get<uint64_t>();
 }
 
 FreshNoise::Region region_of(const std::string& text) {

@@ -9,6 +9,7 @@
 
 #include "base/json_null.h"
 #include "base/machine.h"
+#include "base/number_text.h"
 #include "steplapse/version.h"
 
 namespace steplapse {
@@ -39,7 +40,7 @@ std::optional<std::string> environment(const char* name) {
 }
 
 /// Numbers of the origin are text in the log, as they were in its first version.
-int64_t number_of(const json& value) { return std::stoll(value.get<std::string>()); }
+int64_t number_of(const json& value) { return whole_number<int64_t>(value.get<std::string>()); }
 
 }  // namespace
 
@@ -129,7 +130,7 @@ Origin origin_of(const json& logged) {
   if (const auto picture = maybe<std::string>(logged, "picture")) origin.picture = *picture;
   origin.runs = logged.contains("runs") ? number_of(logged.at("runs")) : 1;
   const std::string max_batch = logged.value("max_batch", "auto");
-  if (max_batch != "auto") origin.max_batch = std::stoll(max_batch);
+  if (max_batch != "auto") origin.max_batch = whole_number<int64_t>(max_batch);
   origin.started = logged.value("started", "");
   return origin;
 }

@@ -96,11 +96,21 @@ std::string checksum(const Tensor& contiguous) { return sha256(bytes_of(contiguo
 
 std::string shape_json(const Tensor& x) { return nlohmann::json(x.sizes().vec()).dump(); }
 
-Tensor tensor_of(const std::string& bytes, const std::string& shape_json) {
-  Tensor tensor = at::empty(nlohmann::json::parse(shape_json).get<std::vector<int64_t>>(), at::kFloat);
-  if (tensor.nbytes() != bytes.size()) {
-    throw std::runtime_error("a blob of " + std::to_string(bytes.size()) + " bytes for shape " + shape_json);
+/// Takes no memory for numbers that are not there. @param place  begins the message where they don't fit
+Tensor tensor_of(const std::string& bytes, const std::string& shape_json, const std::string& place = "") {
+  const nlohmann::json shape = nlohmann::json::parse(shape_json, nullptr, /*allow_exceptions=*/false);
+  const auto is_side = [](const nlohmann::json& side) {
+    return side.is_number_unsigned() && side.get<uint64_t>() <= INT32_MAX;
+  };
+  uint64_t size = sizeof(float);
+  bool fits = shape.is_array() && std::all_of(shape.begin(), shape.end(), is_side);
+  for (size_t i = 0; fits && i < shape.size(); ++i) {
+    fits = !__builtin_mul_overflow(size, shape[i].get<uint64_t>(), &size) && size <= bytes.size();
   }
+  if (!fits || size != bytes.size())
+    throw std::runtime_error(place + "a blob of " + std::to_string(bytes.size()) + " bytes for shape " +
+                             in_quotes(shape_json, 40) + "; the log is damaged");
+  Tensor tensor = at::empty(shape.get<std::vector<int64_t>>(), at::kFloat);
   std::copy(bytes.begin(), bytes.end(), static_cast<char*>(tensor.mutable_data_ptr()));
   return tensor;
 }
@@ -411,7 +421,9 @@ auto understood(const std::filesystem::path& path, Read read) {
   try {
     return read();
   } catch (const std::exception& error) {
-    throw OutputError(path.string() + ": table 'run' is not as this program writes it: " + failure_of(error).message);
+    std::string reason = failure_of(error).message;
+    if (dynamic_cast<const nlohmann::json::exception*>(&error)) reason = reason.substr(reason.find("] ") + 2);
+    throw OutputError(path.string() + ": table 'run' is not as this program writes it: " + reason);
   }
 }
 
@@ -513,7 +525,7 @@ Tensor RunLog::latents_after(int64_t step) const {
     throw OutputError(database_->path().string() + ": the changed latents after step " + std::to_string(step) +
                       " lack their checksum; the log is damaged");
   }
-  return tensor_of(bytes, row.text(5));
+  return tensor_of(bytes, row.text(5), database_->path().string() + ": ");
 }
 
 bool RunLog::has_changed_latents() const {
@@ -528,7 +540,8 @@ std::optional<RunLog::Call> RunLog::call(int64_t number) const {
   if (!row.next()) return std::nullopt;
   const auto checked = [&](int column, const std::string& branch) {
     const std::string bytes = row.text(column);
-    if (sha256(bytes) == row.text(column + 1)) return tensor_of(bytes, row.text(5));
+    if (sha256(bytes) == row.text(column + 1))
+      return tensor_of(bytes, row.text(5), place_of(number, row.integer(0)) + ": ");
     throw std::runtime_error(place_of(number, row.integer(0)) + ": the logged " + branch +
                              " answer lacks its checksum; the log is damaged");
   };

@@ -6,6 +6,7 @@
 
 #include "base/aten.h"
 #include "base/machine.h"
+#include "base/number_text.h"
 #include "base/text.h"
 #include "model/bundle_folder.h"
 #include "record/history.h"
@@ -83,7 +84,8 @@ ExplainedRun explain_run(const ExplainOptions& options, const std::function<void
   if (asks || options.decoder) {
     const MadeWith made = made_with(options.run, log.facts_json());
     BundleFolder folder = bundle_of(made, options.running.model, options.usual_model);
-    set_threads(options.running.threads > 0 ? options.running.threads : std::stoi(logged.value("threads", "0")));
+    set_threads(options.running.threads > 0 ? options.running.threads
+                                            : whole_number<int>(logged.value("threads", "0")));
     std::vector<std::string> decoders;
     if (options.decoder) decoders.push_back(*options.decoder);
     bundle = asks ? load_bundle(std::move(folder), options.running.device, decoders)

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "base/file_io.h"
+#include "base/number_text.h"
 #include "record/origin.h"
 #include "views/frame_selection.h"
 
@@ -90,10 +91,10 @@ nlohmann::ordered_json for_people(nlohmann::json facts) {
 std::string run_json(nlohmann::json facts) {
   // The log keeps these as text, since SQLite has no type for them.
   for (const char* key : {"seed", "noise_seed"}) {
-    if (facts.contains(key)) facts[key] = std::stoull(facts.at(key).get<std::string>());
+    if (facts.contains(key)) facts[key] = whole_number<uint64_t>(facts.at(key).get<std::string>());
   }
   for (const char* key : {"threads", "runs"}) {
-    if (facts.contains(key)) facts[key] = std::stoi(facts.at(key).get<std::string>());
+    if (facts.contains(key)) facts[key] = whole_number<int>(facts.at(key).get<std::string>());
   }
   for (const char* key : {"levels", "init_noise_shape", "frames", "frame_steps", "would_have_stopped"}) {
     if (facts.contains(key)) facts[key] = nlohmann::json::parse(facts.at(key).get<std::string>());

@@ -16,7 +16,7 @@ import pytest
 import sentencepiece
 from safetensors.numpy import load_file, save_file
 
-from harness import PROGRAM, assert_readable
+from harness import PROGRAM, assert_readable, environment
 from measure.bits import accept_files
 
 FAILED, USAGE, REFUSED, OUTPUT, MEMORY = 1, 2, 3, 4, 5
@@ -195,6 +195,15 @@ def test_a_command_line_that_makes_no_sense_is_answered_in_one_line(refusal, arg
 
 def test_a_prompt_of_a_megabyte_is_refused(refusal):
     assert refusal(USAGE, "-", stdin=b"apple " * 166_667) == "PROMPT: 1000002 bytes, at most 100000 expected"
+
+
+def test_standard_input_that_is_too_long_or_cannot_be_read_is_no_prompt(refusal, tiny_bundle, tmp_path):
+    assert refusal(USAGE, "-", stdin=b"a" * ((1 << 20) + 1)) == "standard input: more than 1048576 bytes"
+    most = 64 << 20
+    assert refusal(USAGE, "--prompts", "-", stdin=b"a" * (most + 1)) == f"standard input: more than {most} bytes"
+    command = ["sh", "-c", f'exec "{PROGRAM}" - < /']  # a folder
+    ended = subprocess.run(command, cwd=tmp_path, env=environment(tiny_bundle), capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (USAGE, "steplapse: standard input: cannot read: Is a directory\n")
 
 
 def test_a_device_that_is_not_there_is_named(refusal):

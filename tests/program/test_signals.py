@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pty
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -546,6 +547,31 @@ def test_a_terminal_that_is_closed_is_a_reader_that_left(tiny_bundle, tmp_path):
     assert process.wait(timeout=TIMEOUT) == 0
     os.close(terminal)
     assert facts(tmp_path / "out")["ended"] == "done"
+
+
+def test_weights_that_are_cut_short_end_the_run_and_are_named(begin, tiny_bundle, tmp_path):
+    bundle = tmp_path / "bundle"
+    shutil.copytree(tiny_bundle, bundle)
+    process = begin(*LONG, "--model", bundle)
+    event(process, "step", step=3)
+    os.truncate(bundle / "denoiser.safetensors", 0)
+    _, said = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 3
+    assert said.splitlines()[-1] == (
+        f"steplapse: {bundle}/denoiser.safetensors: was cut short while it was in use; fetch or export the bundle again"
+    )
+    assert facts(tmp_path / "out")["ended"] == "failed"
+
+
+@pytest.mark.parametrize("closed", ["0<&-", ">&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams_are_no_files_of_the_run(tiny_bundle, tmp_path, closed):
+    command = f'exec "{PROGRAM}" "$@" {closed}'
+    ended = subprocess.run(
+        ["sh", "-c", command, "sh", *map(str, SHORT)], cwd=tmp_path, env=environment(tiny_bundle), timeout=TIMEOUT
+    )
+    assert ended.returncode == 0
+    assert (tmp_path / "out/run.lock").read_text().count("done") == 0
+    assert calls_and_steps(tmp_path / "out") == (3, 3)
 
 
 def test_a_closed_standard_error_is_no_file_of_the_run(tiny_bundle, tmp_path):

@@ -169,6 +169,13 @@ TEST_F(Safetensors, ThatAreNoFileAreRefused) {
   EXPECT_THROW(read_safetensors(folder_.path()), SafetensorsError);
 }
 
+// It took 19 s, with a callback of the JSON library.
+TEST_F(Safetensors, MayBeManyInOneFile) {
+  NamedTensors many;
+  for (int i = 0; i < 40'000; ++i) many["layer." + std::to_string(i) + ".weight"] = at::ones({1});
+  EXPECT_EQ(read(to_safetensors(many)).size(), 40'000u);
+}
+
 TEST_F(Safetensors, CutAnywhereAreRefused) {
   for (size_t size = 0; size < kReference.size(); ++size) EXPECT_NE(refusal(kReference.substr(0, size)), "") << size;
 }

@@ -55,6 +55,7 @@ TEST(PromptsFile, WhatIsWrongIsSaidWithItsLine) {
   refused(R"({"prompt": "a", "steps": true})", "'steps' is true, expected a number, a text or a list of them");
   refused(R"({"prompt": "a", "seed": []})", "'seed' is a list of 0, expected a number, a text or a list of them");
   refused(R"({"prompt": "a", "seed": [[1]]})", "'seed' is a list of 1, expected a flat list");
+  refused("--prompt a --st\x1b[31mps", "--st\\u{1b}[31mps: wants a value");
 }
 
 TEST(PromptsFile, WithoutAPromptIsRefused) {

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <functional>
+#include <map>
 
 #include "base/sha256.h"
 #include "model/bundle_folder.h"
@@ -137,6 +138,16 @@ TEST(Bundle, WithAShortFileIsRefused) {
                                 std::to_string(maker.files["denoiser.safetensors"].size()) +
                                 "; fetch or export the bundle again");
   }
+}
+
+TEST(Bundle, WhoseProgramIsAHugeGapIsRefused) {
+  BundleMaker maker;
+  maker.write();
+  fs::resize_file(maker.path("denoiser.pt"), uintmax_t{1} << 42);
+  const Manifest::File described{.size = int64_t{1} << 42, .sha256 = std::string(64, '0')};
+  EXPECT_THAT([&] { read_bundle_file(maker.path(""), "denoiser.pt", described); },
+              ThrowsMessage<BundleError>(HasSubstr("denoiser.pt: has 4398046511104 bytes, more than a program or a "
+                                                   "tokenizer has")));
 }
 
 TEST(Bundle, WithAFileOfAnotherHashIsRefused) {
@@ -286,6 +297,38 @@ TEST(Bundle, RefusesAnswersThatAreNotFloat32) {
   } catch (const Error& error) {
     EXPECT_STREQ(error.what(), "denoiser: answered Half, expected a float32 tensor");
   }
+}
+
+// Each of them could be broadcast to what was asked for.
+TEST(Bundle, RefusesPredictionsOfAnotherShape) {
+  const std::map<std::string, std::string> answers{{"torch.div(t, 2)", "[2]"},
+                                                   {"torch.reshape(t, [-1, 1, 1, 1])", "[2, 1, 1, 1]"},
+                                                   {"torch.cat([x, x], 0)", "[4, 4, 4, 4]"},
+                                                   {"torch.slice(x, 0, 0, 1)", "[1, 4, 4, 4]"}};
+  for (const auto& [answer, shape] : answers) {
+    BundleMaker maker;
+    maker.programs["denoiser"]["code/__torch__.py"] =
+        "class M(Module):\n  __parameters__ = [\"gain\", ]\n  __buffers__ = []\n  gain : Tensor\n"
+        "  def forward(self: __torch__.M, x: Tensor, t: Tensor, c: Tensor) -> Tensor:\n"
+        "    return torch.to(" +
+        answer + ", 6)\n";
+    const Bundle bundle = load_bundle(maker.write());
+    EXPECT_THAT([&] { bundle.denoise(at::ones({2, 4, 4, 4}), at::zeros({2}), {at::zeros({2, 4, 2})}); },
+                ThrowsMessage<Error>(
+                    StrEq("denoiser: answered " + shape + ", expected [2, 4, 4, 4]; export the bundle again")));
+  }
+}
+
+// The change between two pictures would be read beyond the smaller one.
+TEST(Bundle, RefusesPicturesThatChangeTheirSize) {
+  BundleMaker maker;
+  auto& code = maker.programs["decoder_full"]["code/__torch__.py"];
+  code.replace(code.find("[16, 16]"), 8, "[16, int(torch.mean(x))]");
+  const Bundle bundle = load_bundle(maker.write());
+  EXPECT_EQ(bundle.decode("full", at::full({1, 4, 4, 4}, 16)).size(3), 16);
+  EXPECT_THAT([&] { bundle.decode("full", at::full({1, 4, 4, 4}, 20)); },
+              ThrowsMessage<Error>(StrEq("decoder 'full': answered [1, 3, 16, 20], expected [1, 3, 16, 16]; export the "
+                                         "bundle again")));
 }
 
 TEST(VerifyBundle, SaysOfASoundBundleWhatItChecked) {

@@ -281,6 +281,88 @@ TEST_F(Program, WhoseFunctionsDoubleIsRefused) {
             "x.pt: its functions call each other so that more than 2000000 operators would run");
 }
 
+// Each method calls the next twice.
+TEST_F(Program, WhoseMethodsDoubleIsRefused) {
+  std::string code = "class M(Module):\n  __parameters__ = []\n  __buffers__ = []\n";
+  for (int i = 0; i < 40; ++i) {
+    const std::string self = "  def forward" + (i == 0 ? "" : std::to_string(i)) +
+                             "(self: __torch__.M, x: Tensor) -> Tensor:\n",
+                      next = "(self).forward" + std::to_string(i + 1) + "(x, )";
+    code += self + (i < 39 ? "    return torch.add(" + next + ", " + next + ")\n" : "    return torch.add(x, x)\n");
+  }
+  EXPECT_EQ(refusal(program_of(code)),
+            "x.pt: its functions call each other so that more than 2000000 operators would run");
+}
+
+TEST_F(Program, OfMuchCodeIsRefused) {
+  std::string code = forward_of("    return x\n");
+  while (code.size() < 8 << 20) code += "def f" + std::to_string(code.size()) + "(x: Tensor) -> Tensor:\n  return x\n";
+  EXPECT_EQ(refusal(program_of(code)), "x.pt: its code has more than 6291456 bytes");
+}
+
+TEST_F(Program, WhoseConstantIsRepeatedWithoutEndIsRefused) {
+  Entries entries = program_of(forward_of("    return torch.add(x, CONSTANTS.c0)\n"));
+  entries["constants/0"] = std::string(4, '\0');
+  std::string tensor = pickled_tensor("0", 1, 1, /*stride=*/0);
+  const std::string size("K\x01\x85K", 4), billion = std::string("J\0\xca\x9a\x3b", 5) + "\x85K";
+  tensor.replace(tensor.find(size), size.size(), billion);
+  entries["constants.pkl"] = pickle_of(tensor + "\x85");
+  EXPECT_EQ(refusal(entries),
+            "x.pt: entry 'constants/0' has 1 elements, fewer than its tensor's sizes, strides and offset ask for");
+}
+
+// The processor ends a program that divides the least integer by -1.
+TEST_F(Program, ThatDividesByWhatIsNoConstantIsRefused) {
+  const std::string message = " with a divisor that is no constant above 0, which no exporter writes";
+  for (const char* divisor : {"-1", "0", "x", "CONSTANTS.c0"}) {
+    Entries entries =
+        program_of(forward_of("    return torch.div(x, " + std::string(divisor) + ", rounding_mode=\"trunc\")\n"));
+    entries["constants.pkl"] = pickle_of(pickled_tensor("0", 1, 1, 1) + "\x85");
+    const float minus_one = -1;
+    entries["constants/0"] = std::string(reinterpret_cast<const char*>(&minus_one), sizeof minus_one);
+    EXPECT_EQ(refusal(entries), "x.pt: its code calls aten::div" + message) << divisor;
+  }
+  EXPECT_EQ(refusal(program_of(forward_of("    return torch.floor_divide(x, x)\n"))),
+            "x.pt: its code calls aten::floor_divide" + message);
+  EXPECT_EQ(refusal(program_of(forward_of("    return torch.floor_divide(x, 3)\n"))), "");
+  EXPECT_EQ(refusal(program_of(forward_of("    return torch.div(x, x)\n"))), "");
+}
+
+TEST_F(Program, WhoseArgumentsNoExporterWritesIsRefused) {
+  const auto said = [](const std::string& call) {
+    return refusal(program_of(forward_of("    y = " + call + "\n    return x\n")));
+  };
+  const std::string tail = " that no exporter writes";
+  EXPECT_EQ(said("torch.pixel_shuffle(x, 4294967296)"),
+            "x.pt: its code calls aten::pixel_shuffle with a upscale_factor" + tail);
+  EXPECT_EQ(said("torch.chunk(x, 1000000000, 0)"), "x.pt: its code calls aten::chunk with a chunks" + tail);
+  EXPECT_EQ(said("torch.group_norm(x, 0)"), "x.pt: its code calls aten::group_norm with a num_groups" + tail);
+  EXPECT_EQ(said("torch.upsample_nearest2d(x, None, [1e9, 2.])"),
+            "x.pt: its code calls aten::upsample_nearest2d with a scale_factors" + tail);
+  EXPECT_EQ(said("torch.upsample_nearest2d(x, [8, 8], 1e-40, None)"),
+            "x.pt: its code calls aten::upsample_nearest2d with a scales_h" + tail);
+  const auto convolution = [&](const std::string& numbers) {
+    return said("torch._convolution(x, x, None, " + numbers + ", False, False, True, True)");
+  };
+  EXPECT_EQ(convolution("[1, 1], [0, 0], [1, 1], False, [0, 0], 1"), "");
+  for (const char* numbers :
+       {"[0, 0], [0, 0], [1, 1], False, [0, 0], 1", "[1, 1], [-1, 0], [1, 1], False, [0, 0], 1",
+        "[1, 1], [0, 0], [1, 0], False, [0, 0], 1", "[1, 1], [0, 0], [1, 1], True, [9999, 0], 1",
+        "[1, 1], [0, 0], [1, 1], False, [0, 0], 0", "[1, 1], [int(torch.size(x, 0)), 0], [1, 1], False, [0, 0], 1"})
+    EXPECT_THAT(convolution(numbers), HasSubstr("that no exporter writes")) << numbers;
+}
+
+// libtorch calls what it did not foresee an error of its own, and asks to report it.
+TEST_F(Program, WhoseFaultLibtorchTakesForItsOwnIsRefusedInOurWords) {
+  for (const char* line :
+       {"return CONSTANTS.c99999999999999999999", "return CONSTANTS.cx", "return (x, 9999999999999999999999)"}) {
+    const std::string said = refusal(program_of(forward_of("    " + std::string(line) + "\n")));
+    EXPECT_THAT(said, StartsWith("x.pt: ")) << line;
+    for (const char* foreign : {"ASSERT", "report", ".cpp", "sto", "::", "\n"})
+      EXPECT_THAT(said, ::testing::Not(HasSubstr(foreign))) << line;
+  }
+}
+
 // libtorch computes such while it compiles: 1 // 0 ends the process.
 TEST_F(Program, ThatComputesWithConstantsIsRefused) {
   for (const char* expression :
@@ -294,20 +376,50 @@ TEST_F(Program, ThatComputesWithConstantsIsRefused) {
 }
 
 TEST_F(Program, WithWordsAndSignsThatNoTraceHasIsRefused) {
-  for (const char* line : {"y = 1 % 0",         "y = \"a\".count(\"\")",
-                           "y = \"a\" \"b\"",   "y = - - 1",
-                           "y = not x",         "y = x + x",
-                           "y = x[0]",          "while x: y = 1",
-                           "y = 1 if x else 2", "# )))))",
-                           "y = \"\"\"a\"\"\"", "y = (lambda: x)()",
-                           "y = x.a.b()",       "y = (x).ljust(3000000000)",
-                           "CONSTANTS = x",     "y = x ** x",
-                           "y = x == x",        "y = \x01",
-                           "assert x",          "y = 0x10"}) {
+  for (const char* line : {"y = 1 % 0",
+                           "y = \"a\".count(\"\")",
+                           "y = \"a\".ljust(3000000000)",
+                           "y: int=1 % 0",
+                           "with x: y = 1",
+                           "def f(): y = 1",
+                           "if x: y = 1",
+                           "y = 1 // 0",
+                           "y = 1 << 70",
+                           "y = \"a\" \"b\"",
+                           "y = - - 1",
+                           "y = not x",
+                           "y = x + x",
+                           "y = x[0]",
+                           "while x: y = 1",
+                           "y = 1 if x else 2",
+                           "# )))))",
+                           "y = \"\"\"a\"\"\"",
+                           "y = (lambda: x)()",
+                           "y = x.a.b()",
+                           "y = (x).ljust(3000000000)",
+                           "CONSTANTS = x",
+                           "y = x ** x",
+                           "y = x == x",
+                           "y = \x01",
+                           "assert x",
+                           "y = 0x10"}) {
     EXPECT_THAT(refusal(program_of(forward_of("    " + std::string(line) + "\n    return x\n"))),
                 StartsWith("x.pt: its code "))
         << line;
   }
+}
+
+// The compiler computes these where they stand.
+TEST_F(Program, ThatComputesInSignaturesAndClassesIsRefused) {
+  const std::string in_signature =
+      "class M(Module):\n  __parameters__ = []\n  __buffers__ = []\n"
+      "  def forward(self: __torch__.M, x: Tensor, y: int=1 % 0) -> Tensor:\n    return x\n";
+  EXPECT_EQ(refusal(program_of(in_signature)),
+            "x.pt: its code has a '%' (line 4); no program that was traced has that");
+  const std::string in_class =
+      "class M(Module):\n  __parameters__ = []\n  __buffers__ = []\n  k : Final[int] = 1 % 0\n"
+      "  def forward(self: __torch__.M, x: Tensor) -> Tensor:\n    return x\n";
+  EXPECT_EQ(refusal(program_of(in_class)), "x.pt: its code has a '%' (line 4); no program that was traced has that");
 }
 
 // Each of these ends libtorch's parser, which calls itself for every one of them.
@@ -317,9 +429,17 @@ TEST_F(Program, ThatRepeatsWithoutEndIsRefused) {
     for (int i = 0; i < 30'000; ++i) all += text;
     return all;
   };
+  const std::string many_ones(
+      " + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1");
+  const auto nested = [](const std::string& head) {
+    std::string all;
+    for (size_t i = 0; i < 2000; ++i) all += head + "\n" + std::string(4 + i, ' ');
+    return all + "y = 1";
+  };
   for (const std::string& line :
        {"y = " + many("-") + "1", "y = " + many("not ") + "x", "y = 1" + many(" + 1"), "y = x" + many(".a"),
-        many("# a\n"), many("\n"), "y = " + many("(#)))\n"), "y = x" + many("[0]"), "y = \"" + many("a") + "\""}) {
+        "y = 1" + many(many_ones), nested("if x:"), nested("with x:"), nested("def f():"), many("# a\n"), many("\n"),
+        "y = " + many("(#)))\n"), "y = x" + many("[0]"), "y = \"" + many("a") + "\""}) {
     EXPECT_THAT(refusal(program_of(forward_of("    " + line + "\n    return x\n"))), StartsWith("x.pt: its code "))
         << line.substr(0, 40);
   }

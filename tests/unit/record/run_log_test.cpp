@@ -618,6 +618,33 @@ TEST_F(Log, WithATableThatWasChangedIsNamed) {
   }
 }
 
+TEST_F(Log, WhoseTableHasANumberThatIsNoneSaysWhich) {
+  const std::string place = path_.string() + ": table 'run' is not as this program writes it: ";
+  const std::map<std::string, std::string> damages{
+      {"UPDATE run SET value = 'seven' WHERE key = 'seed'", "'seven' is no number"},
+      {"UPDATE run SET value = '99999999999999999999' WHERE key = 'seed'", "'99999999999999999999' is no number"},
+      {"DELETE FROM run WHERE key = 'levels'", "key 'levels' not found"}};
+  for (const auto& [sql, said] : damages) {
+    record(recipe_of(0, 1));
+    edit("PRAGMA user_version = 4");
+    edit(sql);
+    EXPECT_THAT([&] { refeed_file(); }, ThrowsMessage<OutputError>(StrEq(place + said))) << sql;
+  }
+}
+
+// Memory for numbers is taken when they are there: this shape is that of 4 TB.
+TEST_F(Log, WhoseShapesAreNotThoseOfItsNumbersIsNamed) {
+  for (const std::string shape :
+       {"[1,4,1000000,250000]", "[-1,4,4,4]", "[9223372036854775808]", "{}", "", "[1,[4],4,4]"}) {
+    record(recipe_of(0, 1));
+    edit("UPDATE calls SET shape = '" + shape + "' WHERE call = 2");
+    EXPECT_THAT([&] { refeed_file(); }, ThrowsMessage<std::runtime_error>(::testing::AllOf(
+                                            StartsWith(path_.string() + ": call 2, step 2: a blob of "),
+                                            ::testing::EndsWith(" for shape '" + shape + "'; the log is damaged"))))
+        << shape;
+  }
+}
+
 TEST_F(Log, OfANewerProgramIsRefusedByItsVersion) {
   record(recipe_of(0, 1));
   edit("PRAGMA user_version = 6");
