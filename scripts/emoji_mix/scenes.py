@@ -6,7 +6,7 @@ emoji_mix.pictures' business.
 
 import json
 import random
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from emoji_mix.colours import COLOURS
@@ -61,6 +61,15 @@ class Scene:
         if len(self.parts) == 2:
             found.add(("pair", *sorted(part.noun for part in self.parts)))
         return found
+
+
+def as_json(scene: Scene) -> dict:
+    """Only what it has."""
+    return {key: value for key, value in asdict(scene).items() if value != getattr(Scene, key, None)}
+
+
+def from_json(told: dict) -> Scene:
+    return Scene(**{**told, "parts": tuple(Part(**part) for part in told["parts"])})
 
 
 def scene_of(combination: tuple) -> Scene:

@@ -35,46 +35,53 @@ MORE = """
 
 # What people call a thing, where CLDR calls it otherwise; "apple red": the red one of the apples.
 NOUNS = """
-    🦏 rhino | 🦛 hippo | 🐫 camel | 🐪 dromedary | 🐥 chick | 🐝 bee | 🐞 ladybug | 🐚 shell | 🐾 paw prints | 🦠 germ
-    🐤 baby chick | 🪺 nest | 🌲 pine tree | 🌳 tree | 🍃 leaves | 🍀 clover | 🍂 autumn leaves | 🌼 daisy | 🌾 wheat
-    🍎 apple red | 🍏 apple green | 🥝 kiwi | 🌽 corn | 🌶 chili | 🫑 pepper | 🥬 lettuce | 🥖 baguette | 🧀 cheese
-    🍖 meat | 🍗 chicken leg | 🥩 steak | 🍟 fries | 🍳 fried egg | 🥘 pan of food | 🍲 soup | 🥗 salad | 🍱 bento
-    🍚 rice | 🍛 curry | 🍜 noodles | 🍤 shrimp tempura | 🍩 donut | 🎂 birthday cake | 🍰 cake | 🍫 chocolate | 🍯 honey
-    🥛 milk | ☕ coffee | 🍵 tea | 🍷 wine | 🍸 cocktail | 🍺 beer | 🥤 soda | 🧃 juice box | 🍨 bowl of ice cream
-    🍦 ice cream | 🍧 shaved ice | 🌭 hot dog | 🍔 burger | 🥂 champagne glasses | 🍾 champagne | 🥃 whiskey | 🔪 knife
-    🍽 plate | 🏺 vase | 🥫 can | 🫙 jar | 🥡 takeout box | 🍶 sake bottle | 🥣 bowl
-    💀 skull | 💩 poop | 🤡 clown | 👾 space invader | 🎅 santa | 🧙 wizard | 🧜 mermaid | 👮 policeman | 💂 guard
-    🏃 runner | 🤺 fencer | 🏄 surfer | 🚶 walker | 💃 dancer | 👷 builder | 👴 grandfather | 👵 grandmother
-    ❤ heart red | 🧡 heart orange | 💛 heart yellow | 💚 heart green | 💙 heart blue | 💜 heart purple | 🤎 heart brown
-    🖤 heart black | 🤍 heart white | 💋 lips | 💥 explosion | 💦 splash | 🚂 steam train | 🚄 bullet train | 🚒 fire truck
-    🚗 car | 🚙 jeep | 🏎 race car | 🛵 scooter | 🚲 bike | ✈ airplane | 🛸 ufo | 🚠 cable car | 🚚 truck | 🚛 lorry
-    🚐 van | 🛺 rickshaw | ⛽ gas pump | 🚨 siren | 🛳 cruise ship | 🛥 motorboat | 🛩 small plane | 💺 seat
-    🧳 suitcase | 🛟 life ring | 🛝 slide | 🌍 earth | 🌙 moon | 🌓 half moon | 🌝 moon face | 🌞 sun with face | 🪐 planet
-    ⛅ partly cloudy | ⛈ thunderstorm | 🌧 rain cloud | ⚡ lightning | ⛄ snowman | 💧 water drop | 🌊 wave | 🏔 snowy mountain
-    🏕 campsite | 🏖 beach | 🏝 island | 🏛 temple | 🏡 house with garden | 🗼 tower | 🌉 bridge | 🎠 carousel | 🎪 circus
-    🏗 crane | 🏢 office | 🛕 hindu temple | ⛩ shrine | 🌅 sunrise | 🌃 night sky | 🗻 mount fuji
-    🎃 pumpkin | 🎉 party popper | 🎀 bow | 🎁 gift | 🥇 medal | ⚽ soccer ball | 🏈 football | 🎾 tennis ball
-    🎳 bowling pins | 🥊 boxing glove | ⛳ golf flag | 🎯 dartboard | 🎱 pool ball | 🎮 game controller | 🎲 die | 🎨 palette
-    🎧 headphones | 🎹 piano | 👔 tie | 👕 shirt | 🧥 coat | 👜 handbag | 👟 sneaker | 👠 high heel | 👢 boot | 👒 hat
-    🎓 graduation cap | 💎 diamond | 📱 phone | 📞 telephone receiver | 🖨 printer | 💿 cd | 🎥 movie camera | 📺 tv
-    🔍 magnifying glass | 🕯 candle | 💡 light bulb | 📕 book red | 📗 book green | 📘 book blue | 📙 book orange
-    📚 stack of books | 💰 money bag | 💵 dollar | 📦 box | 🗑 trash can | 🔒 lock | ⛏ pickaxe | 🪚 saw | 🔩 bolt | ⚖ scales
-    🧬 dna | 📡 satellite dish | 🛋 couch | 🛒 shopping cart | ⏳ hourglass | 🚦 traffic light | 🖖 salute
-    🔴 circle red | 🟠 circle orange | 🟡 circle yellow | 🟢 circle green | 🔵 circle blue | 🟣 circle purple
-    🟤 circle brown | ⚫ circle black | 🟥 square red | 🟧 square orange | 🟨 square yellow | 🟩 square green
-    🟦 square blue | 🟪 square purple | 🟫 square brown | ⬛ square black | 🔺 triangle | 💬 speech bubble | ❓ question mark
-    ❗ exclamation mark | ✅ check mark | ❌ cross | ♻ recycling symbol | 🌟 glowing star | 🌑 new moon | 🌀 spiral
-    🥎 softball | 🏉 rugby ball | 🥏 frisbee | 🏒 hockey stick | 🏸 badminton racket | 🥋 karate suit | ⛸ ice skate
-    🎭 masks | 🖼 picture frame | 🪩 disco ball | 🃏 joker card | 🥼 lab coat | 🦺 vest | 🩳 shorts | 🛍 shopping bag
-    👞 shoe | 🥾 hiking boot | 👡 sandal | 🩴 flip flop | 🧢 cap | 🪖 army helmet | ⛑ helmet | 🩲 underpants
-    🔊 loudspeaker | 📯 horn | 🎵 music note | 🎬 clapperboard | ☎ telephone | 🔌 plug | 🖥 computer | 🖱 computer mouse
-    💾 floppy disk | 📹 video camera | 📼 video cassette | 📖 open book | 🏷 tag | 🪙 coin | ✉ envelope | 📫 mailbox
-    📮 postbox | 🖊 pen | 📁 folder | 📈 rising chart | 📉 falling chart | 📊 bar chart | 📐 set square
-    🗝 old key | ⚔ swords | 🔫 water pistol | 🔗 link | ⛓ chains | 🩸 blood drop | 🩹 bandage | 🪠 plunger | 🧴 lotion
-    🧻 toilet paper | 🪦 gravestone | 🕵 detective | 👌 ok hand | ✌ peace sign | 💪 muscle | 🙏 praying hands
-    🙂 smiley | 😢 crying face | 😠 angry face | 😇 angel face | 🌠 shooting star | 🏫 school | 👁 eye | 👀 eyes
-    🔨 hammer | 🧯 fire extinguisher | 🫖 teapot | 🧸 teddy bear | 🌯 burrito | 👊 fist | 🌱 sprout | ☂ umbrella
-    🍴 fork and knife | 🪟 window | 🍊 orange fruit | 🐒 monkey | 🕊 dove | ⚙ gear | 🎩 top hat | ⚾ baseball
+    🦏 rhino | 🦛 hippo | 🐫 camel | 🐪 dromedary | 🐥 chick | 🐝 bee | 🐞 ladybug | 🐚 shell
+    🐾 paw prints | 🦠 germ | 🐤 baby chick | 🪺 nest | 🌲 pine tree | 🌳 tree | 🍃 leaves | 🍀 clover
+    🍂 autumn leaves | 🌼 daisy | 🌾 wheat | 🍎 apple red | 🍏 apple green | 🥝 kiwi | 🌽 corn | 🌶 chili
+    🫑 pepper | 🥬 lettuce | 🥖 baguette | 🧀 cheese | 🍖 meat | 🍗 chicken leg | 🥩 steak | 🍟 fries
+    🍳 fried egg | 🥘 pan of food | 🍲 soup | 🥗 salad | 🍱 bento | 🍚 rice | 🍛 curry | 🍜 noodles
+    🍤 shrimp tempura | 🍩 donut | 🎂 birthday cake | 🍰 cake | 🍫 chocolate | 🍯 honey | 🥛 milk
+    ☕ coffee | 🍵 tea | 🍷 wine | 🍸 cocktail | 🍺 beer | 🥤 soda | 🧃 juice box | 🍨 bowl of ice cream
+    🍦 ice cream | 🍧 shaved ice | 🌭 hot dog | 🍔 burger | 🥂 champagne glasses | 🍾 champagne
+    🥃 whiskey | 🔪 knife | 🍽 plate | 🏺 vase | 🥫 can | 🫙 jar | 🥡 takeout box | 🍶 sake bottle
+    🥣 bowl | 💀 skull | 💩 poop | 🤡 clown | 👾 space invader | 🎅 santa | 🧙 wizard | 🧜 mermaid
+    👮 policeman | 💂 guard | 🏃 runner | 🤺 fencer | 🏄 surfer | 🚶 walker | 💃 dancer | 👷 builder
+    👴 grandfather | 👵 grandmother | ❤ heart red | 🧡 heart orange | 💛 heart yellow | 💚 heart green
+    💙 heart blue | 💜 heart purple | 🤎 heart brown | 🖤 heart black | 🤍 heart white | 💋 lips
+    💥 explosion | 💦 splash | 🚂 steam train | 🚄 bullet train | 🚒 fire truck | 🚗 car | 🚙 jeep
+    🏎 race car | 🛵 scooter | 🚲 bike | ✈ airplane | 🛸 ufo | 🚠 cable car | 🚚 truck | 🚛 lorry | 🚐 van
+    🛺 rickshaw | ⛽ gas pump | 🚨 siren | 🛳 cruise ship | 🛥 motorboat | 🛩 small plane | 💺 seat
+    🧳 suitcase | 🛟 life ring | 🛝 slide | 🌍 earth | 🌙 moon | 🌓 half moon | 🌝 moon face
+    🌞 sun with face | 🪐 planet | ⛅ partly cloudy | ⛈ thunderstorm | 🌧 rain cloud | ⚡ lightning
+    ⛄ snowman | 💧 water drop | 🌊 wave | 🏔 snowy mountain | 🏕 campsite | 🏖 beach | 🏝 island
+    🏛 temple | 🏡 house with garden | 🗼 tower | 🌉 bridge | 🎠 carousel | 🎪 circus | 🏗 crane
+    🏢 office | 🛕 hindu temple | ⛩ shrine | 🌅 sunrise | 🌃 night sky | 🗻 mount fuji | 🎃 pumpkin
+    🎉 party popper | 🎀 bow | 🎁 gift | 🥇 medal | ⚽ soccer ball | 🏈 football | 🎾 tennis ball
+    🎳 bowling pins | 🥊 boxing glove | ⛳ golf flag | 🎯 dartboard | 🎱 pool ball | 🎮 game controller
+    🎲 die | 🎨 palette | 🎧 headphones | 🎹 piano | 👔 tie | 👕 shirt | 🧥 coat | 👜 handbag | 👟 sneaker
+    👠 high heel | 👢 boot | 👒 hat | 🎓 graduation cap | 💎 diamond | 📱 phone | 📞 telephone receiver
+    🖨 printer | 💿 cd | 🎥 movie camera | 📺 tv | 🔍 magnifying glass | 🕯 candle | 💡 light bulb
+    📕 book red | 📗 book green | 📘 book blue | 📙 book orange | 📚 stack of books | 💰 money bag
+    💵 dollar | 📦 box | 🗑 trash can | 🔒 lock | ⛏ pickaxe | 🪚 saw | 🔩 bolt | ⚖ scales | 🧬 dna
+    📡 satellite dish | 🛋 couch | 🛒 shopping cart | ⏳ hourglass | 🚦 traffic light | 🔴 circle red
+    🟠 circle orange | 🟡 circle yellow | 🟢 circle green | 🔵 circle blue | 🟣 circle purple
+    🟤 circle brown | ⚫ circle black | 🟥 square red | 🟧 square orange | 🟨 square yellow
+    🟩 square green | 🟦 square blue | 🟪 square purple | 🟫 square brown | ⬛ square black | 🔺 triangle
+    💬 speech bubble | ❓ question mark | ❗ exclamation mark | ✅ check mark | ❌ cross
+    ♻ recycling symbol | 🌟 glowing star | 🌑 new moon | 🌀 spiral | 🥎 softball | 🏉 rugby ball
+    🥏 frisbee | 🏒 hockey stick | 🏸 badminton racket | 🥋 karate suit | ⛸ ice skate | 🎭 masks
+    🖼 picture frame | 🪩 disco ball | 🃏 joker card | 🥼 lab coat | 🦺 vest | 🩳 shorts | 🛍 shopping bag
+    👞 shoe | 🥾 hiking boot | 👡 sandal | 🩴 flip flop | 🧢 cap | 🪖 army helmet | ⛑ helmet
+    🩲 underpants | 🔊 loudspeaker | 📯 horn | 🎵 music note | 🎬 clapperboard | ☎ telephone | 🔌 plug
+    🖥 computer | 🖱 computer mouse | 💾 floppy disk | 📹 video camera | 📼 video cassette | 📖 open book
+    🏷 tag | 🪙 coin | ✉ envelope | 📫 mailbox | 📮 postbox | 🖊 pen | 📁 folder | 📈 rising chart
+    📉 falling chart | 📊 bar chart | 📐 set square | 🗝 old key | ⚔ swords | 🔫 water pistol | 🔗 link
+    ⛓ chains | 🩸 blood drop | 🩹 bandage | 🪠 plunger | 🧴 lotion | 🧻 toilet paper | 🪦 gravestone
+    🕵 detective | 👌 ok hand | ✌ peace sign | 💪 muscle | 🙏 praying hands | 🙂 smiley | 😢 crying face
+    😠 angry face | 😇 angel face | 🌠 shooting star | 🏫 school | 👁 eye | 👀 eyes | 🔨 hammer
+    🧯 fire extinguisher | 🫖 teapot | 🧸 teddy bear | 🌯 burrito | 👊 fist | 🌱 sprout | ☂ umbrella
+    🍴 fork and knife | 🪟 window | 🍊 orange fruit | 🐒 monkey | 🕊 dove | ⚙ gear | 🎩 top hat
+    ⚾ baseball
 """
 
 # Their first sense in WordNet is not the one that is drawn.
@@ -82,7 +89,8 @@ OTHER_SENSES = {"ram", "skunk", "poop", "seat", "plate", "tag", "link", "chains"
 
 # What would be wrong in a mirror: writing, numbers, hands of clocks, and what has its left and right.
 UNMIRRORED = set(
-    "🥇🎱💵💰🏥🏨🏫🏦🏢🚕🚓🚑🚒🛑⛽📅📰🎰🌓🌙⌚⏰🗺🌍❓🎵🧮💾🖥⌨📈📉📊🏷🃏🔤🧾💳✅🎹🖨📻🗽🎬🎲🌡📼📖🥡🧂🍼🥫🍫🎮🕹🎨🎼📚🚌🚐🚚🎪🏪🏧🍶🧧"
+    "🥇🎱💵💰🏥🏨🏫🏦🏢🚕🚓🚑🚒🛑⛽📅📰🎰🌓🌙⌚⏰🗺🌍❓🎵🧮💾🖥⌨📈📉📊"
+    "🏷🃏🔤🧾💳✅🎹🖨📻🗽🎬🎲🌡📼📖🥡🧂🍼🥫🍫🎮🕹🎨🎼📚🚌🚐🚚🎪🏪🏧🍶🧧"
 )
 
 
