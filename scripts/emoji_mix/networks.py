@@ -14,8 +14,8 @@ from steplapse_export.sources.pipeline import SentencePieceTokenizer
 LATENT_SIDE = 8
 LATENT_CHANNELS = 12
 TEXT_WIDTH = 160
-TOKENS = 24
-VOCABULARY = 2600
+TOKENS = 20
+VOCABULARY = 3000
 
 
 def new_autoencoder() -> AutoencoderKL:
@@ -85,12 +85,12 @@ def new_denoiser(vocabulary: int) -> Conditioned:
 
 
 def train_tokenizer(captions: list[str], characters: list[str]) -> SentencePieceTokenizer:
-    """A unigram model that folds case, so that "Red Apple" is "red apple"; each of `characters` is a piece."""
+    """Byte pairs; it folds case, so that "Red Apple" is "red apple"; each of `characters` is a piece."""
     serialized = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(captions),
         model_writer=serialized,
-        model_type="unigram",
+        model_type="bpe",
         vocab_size=VOCABULARY,
         hard_vocab_limit=False,
         normalization_rule_name="nmt_nfkc_cf",
