@@ -43,8 +43,8 @@ class Scenes:
 def write_part(scenes_: Scenes, autoencoder, number: int, path: Path, device: torch.device) -> None:
     """Latents of PART scenes, and in the file's metadata what the scenes are: whoever reads them needs no drawings."""
     told, means, stds = [], [], []
-    for start in range(number * PART, (number + 1) * PART, 256):
-        drawn = [scenes_[i] for i in range(start, start + 256)]
+    for start in range(number * PART, (number + 1) * PART, 64):
+        drawn = [scenes_[i] for i in range(start, start + 64)]
         images = torch.from_numpy(pixels([picture for _, picture, _ in drawn])).float().to(device) / 127.5 - 1
         mean, std = encode_all(autoencoder, images)
         means.append(mean.half().cpu())
