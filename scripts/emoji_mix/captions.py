@@ -18,7 +18,8 @@ _english = inflect.engine()
 
 @cache
 def is_plural(noun: str) -> bool:
-    return bool(_english.singular_noun(noun))
+    singular = _english.singular_noun(noun)  # of "bus", "bu"; of "glass of milk", "glas of milk"
+    return noun.endswith("s") and not noun.endswith("us") and bool(singular) and _english.plural_noun(singular) == noun
 
 
 @cache

@@ -101,13 +101,12 @@ class Evaluation:
             drawn = [source.pictures.draw(scene, rng)[0] for scene in asked]
             images = torch.from_numpy(np.stack([np.asarray(image) for image in drawn])).permute(0, 3, 1, 2)
             verdicts[name] = [right(*pair) for pair in zip(asked, self.judging(images.float() / 127.5 - 1))]
-        mixtures = verdicts["mixtures"]
+        names, mixtures = verdicts["names"], verdicts["mixtures"]
         return [
-            f"The judge is right about {share(thing for thing, _ in verdicts['names'])} of {len(alone)} new drawings of "
-            "a thing alone. "
-            f"Of {len(self.held_out)} drawings of the held-out mixtures it is right about the things of "
-            f"{share(thing for thing, _ in mixtures)}, the attribute of {share(attribute for _, attribute in mixtures)}, "
-            f"both of {share(all(pair) for pair in mixtures)}."
+            f"The judge is right about {share(thing for thing, _ in names)} of {len(alone)} new drawings of a thing "
+            f"alone. Of {len(self.held_out)} drawings of the held-out mixtures it is right about the things of "
+            f"{share(thing for thing, _ in mixtures)}, the attribute of "
+            f"{share(attribute for _, attribute in mixtures)}, both of {share(all(pair) for pair in mixtures)}."
         ]
 
     # --- the model ---

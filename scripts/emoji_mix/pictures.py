@@ -14,7 +14,7 @@ SIDE = data.IMAGE_SIDE
 TURN = 8  # degrees either way
 
 # Sides of the squares that hold a drawing, in pixels, least and most.
-PLAIN, BIG, SMALL, HALF, THIRD, BURNING = (46, 58), (63, 64), (22, 28), (27, 31), (25, 29), (38, 44)
+PLAIN, BIG, SMALL, HALF, THIRD, BURNING = (46, 58), (63, 64), (21, 26), (25, 28), (24, 28), (38, 44)
 
 
 class Pictures:

@@ -141,14 +141,22 @@ class Sampler:
 HELD_OUT_COUNTS = {"colour": 120, "count": 60, "coloured count": 40, "pair": 60, "background": 40}
 
 
+def words_of(thing: Thing) -> set[str]:
+    """Single words of all that it is called when it stands alone."""
+    called = [*thing.words]
+    for drawing in thing.drawings:
+        called += [drawing.name, *drawing.keywords, drawing.colour or ""]
+    return set(" ".join(called).split())
+
+
 def draw_held_out(things: list[Thing], seed: int) -> list[tuple]:
     """Combinations that are kept from training, of each kind as many as HELD_OUT_COUNTS says, of everyday things."""
     rng = random.Random(seed)
     everyday = [thing for thing in things if thing.everyday]
-    own = {(thing.noun, drawing.colour) for thing in things for drawing in thing.drawings}
+    own = {(thing.noun, colour) for thing in things for colour in COLOURS if colour in words_of(thing)}
     nouns = [thing.noun for thing in everyday]
     turning = [(thing.noun, colour) for thing in everyday if thing.can_turn for colour in COLOURS]
-    turning = [part for part in turning if part not in own]  # "red apple" is a name, not a mixture
+    turning = [part for part in turning if part not in own]  # "green salad" is a name, not a mixture
     tables = {
         "colour": turning,
         "count": [(noun, count) for noun in nouns for count in (2, 3)],

@@ -35,14 +35,14 @@ MORE = """
 
 # What people call a thing, where CLDR calls it otherwise; "apple red": the red one of the apples.
 NOUNS = """
-    🦏 rhino | 🦛 hippo | 🐫 camel | 🐪 dromedary | 🐥 chick | 🐝 bee | 🐞 ladybug | 🐚 shell
+    🦏 rhino | 🦛 hippo | 🐥 chick | 🐝 bee | 🐞 ladybug | 🐚 shell
     🐾 paw prints | 🦠 germ | 🐤 baby chick | 🪺 nest | 🌲 pine tree | 🌳 tree | 🍃 leaves | 🍀 clover
     🍂 autumn leaves | 🌼 daisy | 🌾 wheat | 🍎 apple red | 🍏 apple green | 🥝 kiwi | 🌽 corn | 🌶 chili
     🫑 pepper | 🥬 lettuce | 🥖 baguette | 🧀 cheese | 🍖 meat | 🍗 chicken leg | 🥩 steak | 🍟 fries
     🍳 fried egg | 🥘 pan of food | 🍲 soup | 🥗 salad | 🍱 bento | 🍚 rice | 🍛 curry | 🍜 noodles
     🍤 shrimp tempura | 🍩 donut | 🎂 birthday cake | 🍰 cake | 🍫 chocolate | 🍯 honey | 🥛 milk
-    ☕ coffee | 🍵 tea | 🍷 wine | 🍸 cocktail | 🍺 beer | 🥤 soda | 🧃 juice box | 🍨 bowl of ice cream
-    🍦 ice cream | 🍧 shaved ice | 🌭 hot dog | 🍔 burger | 🥂 champagne glasses | 🍾 champagne
+    ☕ coffee | 🍵 tea | 🍷 wine | 🍸 cocktail | 🍺 beer | 🥤 soda | 🧃 juice box
+    🍦 ice cream cone | 🍧 shaved ice | 🌭 hot dog | 🍔 burger | 🥂 champagne glasses | 🍾 champagne
     🥃 whiskey | 🔪 knife | 🍽 plate | 🏺 vase | 🥫 can | 🫙 jar | 🥡 takeout box | 🍶 sake bottle
     🥣 bowl | 💀 skull | 💩 poop | 🤡 clown | 👾 space invader | 🎅 santa | 🧙 wizard | 🧜 mermaid
     👮 policeman | 💂 guard | 🏃 runner | 🤺 fencer | 🏄 surfer | 🚶 walker | 💃 dancer | 👷 builder

@@ -213,7 +213,14 @@ def test_a_car_is_called_by_its_name_its_character_and_its_synonyms():
 
 
 @pytest.mark.parametrize(
-    "noun, many", [("mouse", "mice"), ("glasses", "glasses"), ("glass of milk", "glasses of milk")]
+    "noun, many",
+    [
+        ("mouse", "mice"),
+        ("glasses", "glasses"),
+        ("glass of milk", "glasses of milk"),
+        ("octopus", "octopuses"),
+        ("fish", "fish"),
+    ],
 )
 def test_plurals(noun, many):
     assert plural(noun) == many
@@ -222,6 +229,7 @@ def test_plurals(noun, many):
 def test_articles():
     assert with_article("orange hat", "hat") == "an orange hat"
     assert with_article("blue glasses", "glasses") == "blue glasses"
+    assert with_article("fish", "fish") == "a fish"
 
 
 def test_the_tokenizer_knows_each_character_and_folds_case():
@@ -282,7 +290,6 @@ def test_a_scene_of_a_number_is_the_same_each_time():
 def test_a_denoiser_starts_from_a_bundle_with_that_bundle_s_answers():
     folder = ROOT / "models/emoji-64"
     start = train.start_of(folder)
-    text_encoder = emoji_64.DenoiserTask.new_model
     model = emoji_64_model(len(start.tokenizer))
     train.load_start(model, start)
     ids = start.tokenizer(["red apple"])
