@@ -52,7 +52,7 @@ def write_part(scenes_: Scenes, autoencoder, number: int, path: Path, device: to
         for scene, _, chosen in drawn:
             drawing, colour = chosen[0]
             told.append([scenes.as_json(scene), drawing.character if colour is None else None])
-    tensors = {"mean": torch.cat(means), "std": torch.cat(stds)}
+    tensors = {"mean": torch.cat(means).contiguous(), "std": torch.cat(stds).contiguous()}
     partial = path.with_suffix(".part")
     save_file(tensors, partial, metadata={"scenes": json.dumps(told, ensure_ascii=False)})
     partial.rename(path)

@@ -335,7 +335,8 @@ def test_the_stages_lead_from_scenes_to_a_pipeline_that_draws(tmp_path, monkeypa
     train.encode_scenes(stage(tmp_path, first=0, parts=2))
     mean, std, told = dataset.read_parts(tmp_path / "scenes")
     assert mean.shape == std.shape == (128, 12, 8, 8) and len(told) == 128
-    assert [scene for scene, _ in told] == [train.scenes_of(stage(tmp_path))[i][0] for i in range(128)]
+    source = train.scenes_of(stage(tmp_path))
+    assert [scene for scene, _ in told] == [source[i][0] for i in range(128)]
     train.train_tiny(stage(tmp_path, batch=2, rate=1e-3, squares=1.0))
     denoiser = {"batch": 4, "rate": 1e-3, "start": None, "save_minutes": 5}
     train.train_denoiser(stage(tmp_path, **denoiser))
