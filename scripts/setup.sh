@@ -48,12 +48,16 @@ chromium               command chromium
 slurm-wlm              command sbatch
 munge                  command munge
 parallel               command parallel
+fonts-noto-color-emoji file /usr/share/fonts/truetype/noto/NotoColorEmoji.ttf
+unicode-cldr-core      file /usr/share/unicode/cldr/common/annotations/en.xml
+wordnet-base           file /usr/share/wordnet/data.noun
 END_OF_TABLE
   fi
 }
 
 preprocesses() { "${CXX:-c++}" -std=c++20 -E -x c++ - >/dev/null 2>&1; }
 
+has_file() { [[ -e $1 ]]; }
 has_command() { command -v "$1" >/dev/null; }
 has_library() { pkg-config --exists "$1" 2>/dev/null; }
 has_header() { printf '#if !__has_include(<%s>)\n#error\n#endif\n' "$1" | preprocesses; }

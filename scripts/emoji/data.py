@@ -79,15 +79,20 @@ def draw(character: str, font: ImageFont.FreeTypeFont) -> Image.Image:
     return square.resize((IMAGE_SIDE, IMAGE_SIDE), Image.Resampling.LANCZOS)
 
 
-def load_taught(font_path: Path = FONT, annotations_path: Path = ANNOTATIONS) -> list[Emoji]:
-    """Every emoji of TAUGHT, in that order, with its names and its drawing."""
+def read_annotations(path: Path = ANNOTATIONS) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
+    """CLDR's name of each character, and its keywords."""
     names, keywords = {}, {}
-    for entry in ElementTree.parse(annotations_path).getroot().iter("annotation"):
+    for entry in ElementTree.parse(path).getroot().iter("annotation"):
         if entry.get("type") == "tts":
             names[entry.get("cp")] = entry.text.strip()
         else:
             keywords[entry.get("cp")] = tuple(word.strip() for word in entry.text.split("|"))
+    return names, keywords
 
+
+def load_taught(font_path: Path = FONT, annotations_path: Path = ANNOTATIONS) -> list[Emoji]:
+    """Every emoji of TAUGHT, in that order, with its names and its drawing."""
+    names, keywords = read_annotations(annotations_path)
     font = ImageFont.truetype(str(font_path), BITMAP_SIZE)
     taught = []
     for category, characters in TAUGHT.items():

@@ -33,7 +33,7 @@ from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from emoji import data
-from emoji.training_loop import say, train
+from emoji.training_loop import autocast, say, train
 from steplapse_export.sources.pipeline import Pipeline, SentencePieceTokenizer
 
 IMAGE_SIDE = data.IMAGE_SIDE
@@ -77,7 +77,7 @@ class AutoencoderTask:
 
     def loss(self, model, indices, generator):
         wanted = self.images[indices]
-        with torch.autocast(wanted.device.type, torch.bfloat16):
+        with autocast(wanted.device):
             posterior = model.encode(wanted).latent_dist
             noise = torch.randn(posterior.mean.shape, generator=generator).to(wanted.device)
             answer = model.decode(posterior.mean + posterior.std * noise).sample
@@ -184,7 +184,7 @@ class DecoderTask:
         wanted = self.images[indices]
         noise = torch.randn((len(indices), *self.mean.shape[1:]), generator=generator).to(wanted.device)
         level = self.NOISE * torch.rand((len(indices), 1, 1, 1), generator=generator).to(wanted.device)
-        with torch.autocast(wanted.device.type, torch.bfloat16):
+        with autocast(wanted.device):
             answer = model(self.mean[indices] + level * noise)
         error = answer.float() - wanted
         squares = error.square().mean((1, 2, 3))
@@ -312,7 +312,7 @@ class DenoiserTask:
         timesteps = torch.randint(1000, (len(indices),), generator=generator).to(device)
         noisy = self.scheduler.add_noise(latents, noise, timesteps)
         wanted = self.scheduler.get_velocity(latents, noise, timesteps)
-        with torch.autocast(device.type, torch.bfloat16):
+        with autocast(device):
             answer = model(noisy, timesteps, self.tokenizer(captions).to(device))
         error = (answer.float() - wanted).square().mean((1, 2, 3))
         high = timesteps >= 500

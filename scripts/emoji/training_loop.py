@@ -32,6 +32,12 @@ def keep_freed_memory() -> None:
         pass  # another C library: slower, not wrong
 
 
+def autocast(device: torch.device) -> torch.autocast:
+    """bfloat16 where the hardware computes in it: elsewhere it takes ten times longer than float32."""
+    enabled = device.type != "cpu" or torch.cpu.get_capabilities().get("avx512_bf16", False)
+    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
+
+
 def say(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
 
