@@ -14,6 +14,15 @@
 namespace steplapse {
 namespace {
 
+/// The library's reason begins with a place in its source: "./src/x.cc(232) [condition] reason".
+std::string reason_of(const sentencepiece::util::Status& status) {
+  const std::string text = status.message();
+  const size_t place = text.find(".cc("), end = text.rfind("] ");
+  if (place == std::string::npos) return escaped(text, 200);
+  return end == std::string::npos || end + 2 == text.size() ? "its parts are not those of one"
+                                                            : escaped(text.substr(end + 2), 200);
+}
+
 class SentencePiece {
  public:
   SentencePiece(const Manifest::Tokenizer& spec, const std::vector<std::string>& files)
@@ -25,14 +34,14 @@ class SentencePiece {
     }
     const auto status = processor_->LoadFromSerializedProto({files.at(0).data(), files.at(0).size()});
     if (!status.ok()) {
-      throw BundleError(spec.files.at(0) + ": not a sentencepiece model: " + escaped(status.message(), 200));
+      throw BundleError(spec.files.at(0) + ": not a sentencepiece model: " + reason_of(status));
     }
   }
 
   std::vector<Piece> pieces(std::string_view text) const {
     sentencepiece::ImmutableSentencePieceText found;
     const auto status = processor_->Encode({text.data(), text.size()}, found.mutable_proto());
-    if (!status.ok()) throw std::runtime_error("the tokenizer failed: " + status.ToString());
+    if (!status.ok()) throw std::runtime_error("the tokenizer failed: " + reason_of(status));
 
     std::vector<Piece> pieces;
     for (const auto& piece : found.pieces()) {

@@ -325,8 +325,8 @@ TEST(Bundle, RefusesPicturesThatChangeTheirSize) {
   auto& code = maker.programs["decoder_full"]["code/__torch__.py"];
   code.replace(code.find("[16, 16]"), 8, "[16, int(torch.mean(x))]");
   const Bundle bundle = load_bundle(maker.write());
-  EXPECT_EQ(bundle.decode("full", at::full({1, 4, 4, 4}, 16)).size(3), 16);
-  EXPECT_THAT([&] { bundle.decode("full", at::full({1, 4, 4, 4}, 20)); },
+  EXPECT_EQ(bundle.decode("full", at::full({1, 4, 4, 4}, 16.0f)).size(3), 16);
+  EXPECT_THAT([&] { bundle.decode("full", at::full({1, 4, 4, 4}, 20.0f)); },
               ThrowsMessage<Error>(StrEq("decoder 'full': answered [1, 3, 16, 20], expected [1, 3, 16, 16]; export the "
                                          "bundle again")));
 }
