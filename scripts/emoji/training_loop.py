@@ -171,8 +171,10 @@ def train(
         )
 
     interrupted = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda received, frame: interrupted.append(received))
+    before = {
+        number: signal.signal(number, lambda received, frame: interrupted.append(received))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
 
     recent, said, saved_at = [], time.monotonic(), time.monotonic()
     while not progress.done() and not interrupted:
@@ -205,6 +207,8 @@ def train(
                 watch(averaged_model(), progress)
             saved_at = time.monotonic()
     save()
+    for number, handler in before.items():
+        signal.signal(number, handler)
     if others:
         stop.value = 1
         meeting.wait()
