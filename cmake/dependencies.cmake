@@ -2,7 +2,7 @@
 include_guard(DIRECTORY)
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
-foreach(library sqlite3 libdeflate libcrypto icu-uc cairo pangocairo libpng libwebp libwebpmux)
+foreach(library sqlite3 libdeflate libseccomp libcrypto icu-uc cairo pangocairo libpng libwebp libwebpmux)
   pkg_check_modules(${library} REQUIRED IMPORTED_TARGET ${library})
 endforeach()
 

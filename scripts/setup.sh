@@ -27,6 +27,7 @@ libstb-dev             header stb/stb_image_write.h
 libsentencepiece-dev   header sentencepiece_processor.h
 libsqlite3-dev         library sqlite3
 libdeflate-dev         library libdeflate
+libseccomp-dev         library libseccomp
 libssl-dev             library libcrypto
 libicu-dev             library icu-uc
 libcairo2-dev          library cairo

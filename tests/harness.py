@@ -87,7 +87,13 @@ class Ended:
 
 def environment(model: Path, **more: str) -> dict[str, str]:
     """The tiny bundle is the model where none is named. One thread: more only wait for each other here."""
-    return {**os.environ, "STEPLAPSE_MODEL": str(model), "OMP_NUM_THREADS": "1", **more}
+    return {
+        **os.environ,
+        "STEPLAPSE_MODEL": str(model),
+        "OMP_NUM_THREADS": "1",
+        "XDG_CACHE_HOME": str(BUNDLES.parent / "cache"),
+        **more,
+    }
 
 
 def sweep_rows(sweep: Path) -> list[dict]:

@@ -49,6 +49,14 @@ std::optional<std::filesystem::path> program_on_path(std::string_view name) {
   return std::nullopt;
 }
 
+void close_all_but(int file) noexcept {
+  const int nothing = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  for (const int standard : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(nothing, standard);
+  const auto first = static_cast<unsigned>(STDERR_FILENO) + 1, kept = static_cast<unsigned>(file);
+  if (kept > first) ::close_range(first, kept - 1, 0);
+  ::close_range(kept + 1, ~0U, 0);
+}
+
 ChildProcess::ChildProcess(const std::filesystem::path& program, const std::vector<std::string>& arguments)
     : errors_(::memfd_create("errors", MFD_CLOEXEC)), input_(-1) {
   int ends[2];  // of a socket: writing to one can be told to raise no SIGPIPE

@@ -15,6 +15,10 @@ namespace steplapse {
 /// The program of this name in the folders that PATH lists. None where it is in no folder.
 std::optional<std::filesystem::path> program_on_path(std::string_view name);
 
+/// For a child that was forked: closes the files of its parent but this one. Standard input is then empty, and what is
+/// written to standard output and error is dropped.
+void close_all_but(int file) noexcept;
+
 /// Another program, started without a shell. This one writes to its standard input; its standard output is dropped.
 /// Ctrl-C in a terminal does not reach it. It is killed with the object.
 class ChildProcess {

@@ -8,6 +8,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/confinement.h"
 #include "steplapse/error.h"
 
 namespace steplapse {
@@ -55,14 +56,18 @@ bool Descriptor::close() {
   return number_ < 0 || ::close(std::exchange(number_, -1)) == 0 || errno == EINTR;  // Linux has closed it even then
 }
 
-PartFile::PartFile(const std::filesystem::path& path) : path_(path), part_(path.string() + ".part"), file_(create()) {
+PartFile::PartFile(const std::filesystem::path& path)
+    : path_(path), part_(path.string() + ".part"), is_confined_(confined_part(path).has_value()), file_(create()) {
   if (!file_.is_open()) fail();
 }
 
-PartFile::~PartFile() { ::unlink(part_.c_str()); }  // does nothing after the rename
+PartFile::~PartFile() {
+  if (!is_confined_) ::unlink(part_.c_str());  // does nothing after the rename
+}
 
 int PartFile::create() {
   refuse_other_than_file(path_);
+  if (is_confined_) return ::open(part_.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC);
   ::unlink(part_.c_str());  // a killed run may have left one
   return uninterrupted([&] { return ::open(part_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666); });
 }
@@ -76,8 +81,14 @@ void PartFile::write(std::string_view bytes) {
 }
 
 void PartFile::finish() {
-  const bool flushed = uninterrupted([&] { return ::fsync(file_.number()); }) == 0 && file_.close();
-  if (!flushed || std::rename(part_.c_str(), path_.c_str()) != 0) fail();
+  bool is_whole = uninterrupted([&] { return ::fsync(file_.number()); }) == 0 && file_.close();
+  if (is_whole && is_confined_) {
+    errno = finish_confined(path_);
+    is_whole = errno == 0;
+  } else if (is_whole) {
+    is_whole = std::rename(part_.c_str(), path_.c_str()) == 0;
+  }
+  if (!is_whole) fail();
 }
 
 void PartFile::fail() const { throw OutputError(path_.string() + ": cannot write: " + reason()); }
@@ -94,6 +105,7 @@ void check_writable(const std::filesystem::path& path, bool overwrite) {
     throw OutputError(path.string() + ": is there already; name another file, or `overwrite` to replace it");
   }
   PartFile begun(path);
+  if (is_confinement_planned() && !is_confined()) confinement_writes_file(path);
 }
 
 namespace {

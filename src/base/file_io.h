@@ -41,6 +41,7 @@ class PartFile {
   [[noreturn]] void fail() const;
 
   std::filesystem::path path_, part_;
+  bool is_confined_;  // a sandbox stands, in which the part is there already
   Descriptor file_;
 };
 
@@ -51,7 +52,8 @@ class PartFile {
 ///                      Also where PATH is a device, a pipe or a symbolic link, which a rename would replace.
 void write_whole(const std::filesystem::path& path, std::string_view bytes);
 
-/// Checks that write_whole could begin, before work that takes long. Leaves no file.
+/// Checks that write_whole could begin, before work that takes long. Leaves no file. Where a sandbox is planned
+/// (base/confinement.h), the file can be written from within.
 /// @throws OutputError  as write_whole does; also where the file exists and `overwrite` is false
 void check_writable(const std::filesystem::path& path, bool overwrite);
 

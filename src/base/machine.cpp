@@ -14,6 +14,8 @@
 #include <string>
 #include <thread>
 
+#include "base/confinement.h"
+
 namespace steplapse {
 namespace {
 
@@ -98,11 +100,13 @@ int physical_cores(const std::filesystem::path& cpus) {
 }
 
 void set_threads(int count) {
-  if (count > 0) {
-    at::set_num_threads(count);
-  } else if (!std::getenv("OMP_NUM_THREADS")) {
-    at::set_num_threads(physical_cores());
-  }
+  after_confinement([count] {  // libtorch starts threads here
+    if (count > 0) {
+      at::set_num_threads(count);
+    } else if (!std::getenv("OMP_NUM_THREADS")) {
+      at::set_num_threads(physical_cores());
+    }
+  });
 }
 
 int64_t available_memory(const std::filesystem::path& root) {

@@ -13,6 +13,8 @@
 #include <thread>
 #include <utility>
 
+#include "base/confinement.h"
+
 namespace steplapse {
 namespace {
 
@@ -58,10 +60,16 @@ void leave_at_second_signal(const sigset_t& signals, const siginfo_t& first, Clo
   }
 }
 
+const int kPause = SIGRTMIN;  // tells the thread below to end
+
+/// @param signals  without kPause
 void take_signals(const sigset_t& signals) {
+  sigset_t with_pause = signals;
+  sigaddset(&with_pause, kPause);
   siginfo_t first;
-  while (sigwaitinfo(&signals, &first) < 0) {  // interrupted
+  while (sigwaitinfo(&with_pause, &first) < 0) {  // interrupted
   }
+  if (first.si_signo == kPause) return;
   const auto came = Clock::now();
   const int signal = first.si_signo;
   noted = signal;
@@ -74,24 +82,53 @@ void take_signals(const sigset_t& signals) {
   std::thread([signal] {
     work().mutex.lock();
     if (work().leave) work().leave(signal);
+    end_confinement();
     _exit(exit_code_of_signal(signal));
   }).detach();
   leave_at_second_signal(signals, first, came, Clock::now() + std::chrono::duration_cast<Clock::duration>(kToLeave));
   _exit(exit_code_of_signal(signal));
 }
 
+/// Of watch_signals.
+struct Watching {
+  sigset_t signals{};
+  std::thread thread;
+};
+
+Watching& watching() {
+  static Watching& never_deleted = *new Watching;  // its thread lives to the end
+  return never_deleted;
+}
+
 }  // namespace
 
 void watch_signals() {
-  sigset_t signals;
+  sigset_t& signals = watching().signals;
   sigemptyset(&signals);
   for (const auto& [signal, name] : kWatched) {
     struct sigaction action{};
     sigaction(signal, nullptr, &action);
     if (action.sa_handler != SIG_IGN) sigaddset(&signals, signal);
   }
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // threads inherit it, so that only the one below gets them
-  std::thread([signals] { take_signals(signals); }).detach();
+  sigset_t blocked = signals;
+  sigaddset(&blocked, kPause);
+  pthread_sigmask(SIG_BLOCK, &blocked, nullptr);  // threads inherit it, so that only the one below gets them
+  watching().thread = std::thread([signals] { take_signals(signals); });
+}
+
+void without_signal_thread(const std::function<void()>& work) {
+  std::thread& thread = watching().thread;
+  if (!thread.joinable()) return work();
+  pthread_kill(thread.native_handle(), kPause);
+  thread.join();  // for ever where a signal has come: then the process is being ended
+  const auto watch_again = [&] { thread = std::thread([signals = watching().signals] { take_signals(signals); }); };
+  try {
+    work();
+  } catch (...) {
+    watch_again();
+    throw;
+  }
+  watch_again();
 }
 
 int noted_signal() { return noted; }

@@ -14,6 +14,10 @@ namespace steplapse {
 /// so.)
 void watch_signals();
 
+/// Does the work while the thread of watch_signals is ended; signals that arrive meanwhile wait. For what has to be done
+/// while no other thread exists.
+void without_signal_thread(const std::function<void()>& work);
+
 /// The first signal that arrived, or 0. Thread-safe.
 int noted_signal();
 

@@ -5,15 +5,15 @@
 #include <cstring>
 #include <string>
 
+#include "base/confinement.h"
 #include "steplapse/error.h"
 
 namespace steplapse {
 
 TemporaryFolder::TemporaryFolder() {
-  std::error_code error;
-  std::string name = (std::filesystem::temp_directory_path(error) / "steplapse-XXXXXX").string();
-  if (error || ::mkdtemp(name.data()) == nullptr)
-    throw OutputError(name + ": cannot make a temporary folder: " + (error ? error.message() : std::strerror(errno)));
+  std::string name = (folder_for_temporary_files() / "steplapse-XXXXXX").string();
+  if (::mkdtemp(name.data()) == nullptr)
+    throw OutputError(name + ": cannot make a temporary folder: " + std::strerror(errno));
   path_ = name;
 }
 

@@ -10,6 +10,7 @@
 #include <sstream>
 #include <tuple>
 
+#include "base/confinement.h"
 #include "base/file_io.h"
 #include "base/strict_json.h"
 #include "base/terminal.h"
@@ -441,10 +442,28 @@ void add_device_flags(Binder& bind, RunningOptions& running) {
 
 }  // namespace
 
+void add_no_sandbox(CLI::App& command, const std::string& group) {
+  const std::string help = "Let the bundle's programs run with all of your rights";
+  command.add_flag("--no-sandbox", help)->group(group);
+}
+
+void plan_sandbox(const CLI::App& command) {
+  const CLI::Option* const off = command.get_option_no_throw("--no-sandbox");
+  if (!off || off->count() > 0) return;
+  plan_confinement(warn);
+  for (const CLI::Option* option : command.get_options()) {
+    for (const std::string& text : option->results()) {
+      std::error_code unreadable;
+      if (fs::exists(text, unreadable)) confinement_reads(text);
+    }
+  }
+}
+
 void add_model_flags(CLI::App& command, const std::string& group, RunningOptions& running, Readers& readers) {
   Binder bind(command, group, readers);
   bind("--model", "DIR", "The bundle's folder (the one that the run was made with)", running.model, as_it_is);
   add_device_flags(bind, running);
+  add_no_sandbox(command, group);
 }
 
 namespace {
@@ -475,6 +494,7 @@ void add_running_flags(CLI::App& command, const std::string& group, RunningOptio
        running.max_batch, integer(1, kMostPictures));
   bind("--grace", "SECONDS", "What a step has to end after Ctrl-C or SIGTERM; then the run ends where it is (10)",
        running.grace, number(0, INFINITY));
+  add_no_sandbox(command, group);
   bind("--progress", "HOW", "auto, bar, lines, json or none", running.progress, progress_of)->default_str("auto");
   if (usual == UsualModel::asked) ask_for_default(model, running, readers);
 }

@@ -55,6 +55,10 @@ auto json_errors(const CLI::App& command, Make make) {
   return json_errors(command.count("--progress") > 0 && command["--progress"]->as<std::string>() == "json", make);
 }
 
+/// Plans the sandbox of a command that has --no-sandbox and was not given it: what the command line names can be read from
+/// within.
+void plan_sandbox(const CLI::App& command);
+
 /// Completes a command whose flags are kept in a struct.
 /// @param add_flags  adds them to a parser, with its description
 /// @param act        does what was asked; @return the exit code
@@ -68,7 +72,9 @@ Command with_flags(Command command, void (*add_flags)(CLI::App&, Flags&), int (*
     const std::string footer = app.get_footer();
     app.footer("Exit codes: " + exit_codes_text(codes) + (footer.empty() ? "" : "\n\n" + footer));
     const bool is_parsed = json_errors(asks_for_json(arguments), [&] { return parse(app, arguments, common); });
-    return is_parsed ? act(app, flags) : 0;
+    if (!is_parsed) return 0;
+    plan_sandbox(app);
+    return act(app, flags);
   };
   command.show_flags = [=](const std::function<void(const CLI::App&)>& visit) {
     CLI::App app("", title);
@@ -133,6 +139,9 @@ void add_stop_flags(CLI::App& command, const std::string& group, std::optional<i
 
 /// The model that default_model() names; empty where there is none.
 std::filesystem::path usual_model();
+
+/// --no-sandbox, for commands that load programs of a bundle. Where it is not given, they run in a sandbox.
+void add_no_sandbox(CLI::App& command, const std::string& group);
 
 /// --model, --device and --threads, for commands on runs that name their model themselves.
 void add_model_flags(CLI::App& command, const std::string& group, RunningOptions& running, Readers& readers);

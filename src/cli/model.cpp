@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "base/confinement.h"
 #include "base/terminal.h"
 #include "base/text.h"
 #include "cli/commands.h"
@@ -51,11 +52,13 @@ struct VerifyFlags {
 void add_flags(CLI::App& command, VerifyFlags& flags) {
   command.description("Checks a bundle and runs each of its modules");
   command.add_option("DIR", flags.folder, "The bundle's folder (the model that comes with us)")->type_name("");
-  command.add_flag("--json", flags.json, "As JSON: what passed, what is refused, warnings");
+  command.add_flag("--json", flags.json, "As JSON: what passed, what is refused, warnings, the sandbox");
+  add_no_sandbox(command, "OPTIONS");
 }
 
 int verify(const CLI::App&, VerifyFlags& flags) {
   const fs::path folder = folder_or_default(flags.folder);
+  confine(folder);
   std::vector<std::string> passed, warnings;
   const auto refused = verify_bundle(folder, [&](const std::string& check) {
     passed.push_back(check);
@@ -64,10 +67,14 @@ int verify(const CLI::App&, VerifyFlags& flags) {
   if (!passed.empty())
     warnings = warnings_about(read_manifest(folder));  // that model.json can be read is the first check
   if (flags.json) {
-    const nlohmann::json verdict = {
-        {"bundle", folder.string()}, {"passed", passed}, {"refused", refused}, {"warnings", warnings}};
+    const nlohmann::json verdict = {{"bundle", folder.string()},
+                                    {"passed", passed},
+                                    {"refused", refused},
+                                    {"warnings", warnings},
+                                    {"sandbox", confinement_text()}};
     std::cout << verdict.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
   } else {
+    std::cout << "     sandbox: " << confinement_text() << '\n';
     for (const auto& line : warnings) std::cout << "WARN " << line << '\n';
     for (const auto& line : refused) std::cout << "BAD  " << line << '\n';
   }

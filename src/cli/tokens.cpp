@@ -139,6 +139,7 @@ void add_flags(CLI::App& command, TokensFlags& flags) {
   command.add_option("--embeddings", flags.embeddings, "Write what the text encoder makes of it, as safetensors")
       ->type_name("FILE");
   command.add_flag("--overwrite", flags.overwrite, "Replace the file that is there");
+  add_no_sandbox(command, "OPTIONS");
 }
 
 /// With `--embeddings` the text encoder runs. Else only the manifest, the tokenizers and the taught prompts are read.

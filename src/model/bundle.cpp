@@ -2,14 +2,18 @@
 
 #include <torch/version.h>
 
+#include <optional>
 #include <set>
 
+#include "base/confinement.h"
 #include "base/shape_text.h"
 #include "base/stopwatch.h"
 #include "base/text.h"
 #include "model/bundle_folder.h"
 #include "model/device.h"
 #include "model/libtorch_errors.h"
+#include "model/program.h"
+#include "model/program_check.h"
 #include "model/torchscript.h"
 #include "steplapse/error.h"
 
@@ -100,41 +104,59 @@ class BundleLoader {
   BundleLoader(BundleFolder folder, const std::string& device, const std::vector<std::string>& decoders)
       : loaded_(std::make_unique<Bundle::Loaded>(Bundle::Loaded{.folder = std::move(folder)})), decoders_(decoders) {
     check_decoders(manifest(), {decoders.begin(), decoders.end()});
+    confine(loaded_->folder.path(), cache_of(manifest()));
     loaded_->device = device_named(device);
   }
 
   Bundle whole() {
     return with_libtorch_errors(loaded_->folder.path().string(), [&] {
+      decoders_.push_back("full");
+      check({manifest().text_encoder.program, manifest().denoiser.program});
       loaded_->text_encoder =
           load("text_encoder", manifest().text_encoder, "text encoder", "conditioning", AnswerShape::tuple);
       loaded_->denoiser = load("denoiser", manifest().denoiser, "denoiser", "prediction");
-      decoders_.push_back("full");
-      return decoders();
+      return loaded_decoders();
     });
   }
 
   Bundle decoders() {
     return with_libtorch_errors(loaded_->folder.path().string(), [&] {
-      for (const std::string& name : std::set(decoders_.begin(), decoders_.end())) {
-        loaded_->decoders[name] = load("decoders", manifest().decoders.at(name), "decoder '" + name + "'", "image");
-      }
-      return Bundle(std::move(loaded_));
+      check({});
+      return loaded_decoders();
     });
   }
 
  private:
+  Bundle loaded_decoders() {
+    for (const std::string& name : std::set(decoders_.begin(), decoders_.end())) {
+      loaded_->decoders[name] = load("decoders", manifest().decoders.at(name), "decoder '" + name + "'", "image");
+    }
+    check_.reset();
+    return Bundle(std::move(loaded_));
+  }
+
+  /// Has these programs checked, and then those of the decoders, in the order in which they are loaded.
+  void check(std::vector<std::string> programs) {
+    for (const std::string& name : std::set(decoders_.begin(), decoders_.end()))
+      programs.push_back(manifest().decoders.at(name).program);
+    check_.emplace(loaded_->folder, programs, ProgramCheck::Limits{},
+                   [](const std::string& path, const std::string& program) { read_program(path, program); });
+  }
+
   const Manifest& manifest() const { return loaded_->folder.manifest(); }
 
   std::unique_ptr<Network> load(const std::string& timed, const Manifest::Module& module, const std::string& title,
                                 const std::string& output, AnswerShape shape = AnswerShape::tensor) {
     const Stopwatch watch;
-    auto network = load_torchscript(loaded_->folder, module, loaded_->device, title, output, shape);
+    auto network = load_torchscript(loaded_->folder, module, loaded_->device, title, output, shape,
+                                    [&] { check_->wait_for(module.program); });
     loaded_->load_seconds[timed] += watch.seconds();
     return network;
   }
 
   std::unique_ptr<Bundle::Loaded> loaded_;
   std::vector<std::string> decoders_;
+  std::optional<ProgramCheck> check_;
 };
 
 Bundle load_bundle(BundleFolder folder, const std::string& device, const std::vector<std::string>& decoders) {

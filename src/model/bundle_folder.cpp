@@ -1,5 +1,8 @@
 #include "model/bundle_folder.h"
 
+#include "base/confinement.h"
+#include "model/program_check.h"
+
 namespace steplapse {
 
 BundleFolder::BundleFolder(std::filesystem::path path) : path_(std::move(path)), manifest_(read_manifest(path_)) {}
@@ -13,6 +16,7 @@ std::string BundleFolder::read(const std::string& name) const {
 }
 
 Tokenizer BundleFolder::read_tokenizer(const Manifest::Tokenizer& spec) const {
+  confine(path_, cache_of(manifest_));
   Manifest::Tokenizer placed = spec;  // with the paths of its files, for errors
   std::vector<std::string> files;
   for (std::string& name : placed.files) {

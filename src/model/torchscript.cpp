@@ -54,10 +54,12 @@ void check_files_are_whole() {
     throw BundleError(*path + ": was cut short while it was in use; fetch or export the bundle again");
 }
 
-jit::Module load_module(const BundleFolder& folder, const Manifest::Module& spec, at::Device device) {
+jit::Module load_module(const BundleFolder& folder, const Manifest::Module& spec, at::Device device,
+                        const std::function<void()>& check) {
   const std::string program_path = (folder.path() / spec.program).string();
   const std::string program = folder.read(spec.program);
   auto weights = std::async(std::launch::async, [&] { return map_weights(folder, spec); });  // meanwhile
+  check();
   jit::Module module = read_program(program_path, program, device);
   NamedTensors tensors = weights.get();
   const NamedTensors mapped = tensors;  // until it is known that no file was cut short
@@ -146,9 +148,10 @@ class TorchScriptNetwork : public Network {
 }  // namespace
 
 std::unique_ptr<Network> load_torchscript(const BundleFolder& folder, const Manifest::Module& module, at::Device device,
-                                          const std::string& title, const std::string& output, AnswerShape shape) {
+                                          const std::string& title, const std::string& output, AnswerShape shape,
+                                          const std::function<void()>& check) {
   settle_executor();
-  return std::make_unique<TorchScriptNetwork>(load_module(folder, module, device), device, title, output, shape);
+  return std::make_unique<TorchScriptNetwork>(load_module(folder, module, device, check), device, title, output, shape);
 }
 
 }  // namespace steplapse

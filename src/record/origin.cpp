@@ -111,6 +111,7 @@ ordered_json origin_json(const Origin& origin) {
                {"picture", origin.picture ? ordered_json(origin.picture->string()) : ordered_json()},
                {"runs", std::to_string(origin.runs)},
                {"max_batch", origin.max_batch ? std::to_string(*origin.max_batch) : "auto"},
+               {"sandbox", origin.sandbox},
                {"started", origin.started}});
   return keys;
 }
@@ -131,6 +132,7 @@ Origin origin_of(const json& logged) {
   origin.runs = logged.contains("runs") ? number_of(logged.at("runs")) : 1;
   const std::string max_batch = logged.value("max_batch", "auto");
   if (max_batch != "auto") origin.max_batch = whole_number<int64_t>(max_batch);
+  origin.sandbox = logged.value("sandbox", "");
   origin.started = logged.value("started", "");
   return origin;
 }

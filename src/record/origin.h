@@ -52,6 +52,7 @@ struct Origin {
   std::optional<std::filesystem::path> picture = {};  ///< where the final picture goes besides, absolute
   int64_t runs = 1;                                   ///< that the command made
   std::optional<int64_t> max_batch = {};              ///< runs in one denoiser call; none: as many as fit into memory
+  std::string sandbox = {};                           ///< base/confinement.h; empty in a log before it was written
   std::string started = {};                           ///< date and time
 };
 

@@ -14,6 +14,7 @@
 #include <string>
 #include <utility>
 
+#include "base/confinement.h"
 #include "base/file_io.h"
 #include "base/png_reader.h"
 #include "base/text.h"
@@ -220,11 +221,15 @@ fs::path DefaultFolder::for_batch(size_t runs, bool dry) { return named(std::to_
 fs::path DefaultFolder::named(const std::string& name, bool dry) {
   const fs::path path = fs::path("runs") / (local_time("%Y%m%d-%H%M%S") + "-" + name);
   if (!dry) made_parent_ = make_folders(path.parent_path());
+  if (made_parent_) confinement_made(path.parent_path());
   for (int number = 1;; ++number) {
     const fs::path numbered = path.string() + (number > 1 ? "-" + std::to_string(number) : "");
     std::error_code error;
     if (dry && !fs::exists(numbered, error)) return numbered;
-    if (!dry && ::mkdir(numbered.c_str(), 0777) == 0) return path_ = numbered;
+    if (!dry && ::mkdir(numbered.c_str(), 0777) == 0) {
+      confinement_made(numbered);
+      return path_ = numbered;
+    }
     if (!dry && errno != EEXIST)
       throw OutputError(numbered.string() + ": cannot make the folder: " + std::strerror(errno));
   }

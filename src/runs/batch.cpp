@@ -9,6 +9,7 @@
 #include <mutex>
 #include <optional>
 
+#include "base/confinement.h"
 #include "base/file_io.h"
 #include "base/machine.h"
 #include "base/signals.h"
@@ -324,6 +325,8 @@ std::vector<Task> plan_requests(const Manifest& manifest, Options& options, Defa
                     .would_stop = options.would_stop,
                     .overwrite = options.overwrite});
   }
+  if (!options.dry_run) confinement_writes(options.out);
+  if (!options.dry_run && !options.picture.empty()) confinement_writes_file(options.picture);
   if (several && !options.dry_run) progress.batch_started(static_cast<int64_t>(runs.size()), steps, options.out);
   return runs;
 }

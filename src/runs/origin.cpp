@@ -4,6 +4,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "base/confinement.h"
 #include "model/bundle_folder.h"
 #include "prompt/conditioning.h"
 #include "record/run_folder.h"
@@ -44,7 +45,8 @@ Origin origin_here(const Bundle& bundle, int64_t runs, const std::optional<int64
           .model_sha256 = bundle.manifest().sha256,
           .model_path = fs::absolute(bundle.folder().path()).lexically_normal(),
           .runs = runs,
-          .max_batch = max_batch};
+          .max_batch = max_batch,
+          .sandbox = confinement_text()};
 }
 
 Origin origin_of(const Task& task, Origin origin) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/aten.h"
+#include "base/confinement.h"
 #include "base/file_io.h"
 #include "base/machine.h"
 #include "base/stopwatch.h"
@@ -190,6 +191,7 @@ Rendered render(const RenderOptions& options, const std::function<void(const std
   std::vector<std::string> names;
   if (rendered.final) names.push_back("full");
   if (requests.size() > names.size()) names.push_back(rendered.decoder);
+  confinement_writes(rendered.folder);
   set_threads(options.running.threads > 0 ? options.running.threads : std::stoi(logged.value("threads", "0")));
   const Decoders decoders = load(options, made_with(options.run, log.facts_json()), facts, names, warn);
   rendered.model = decoders.bundle.manifest().name;

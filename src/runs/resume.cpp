@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/confinement.h"
 #include "base/text.h"
 #include "record/run_folder.h"
 #include "record/run_state.h"
@@ -237,6 +238,8 @@ class Resuming {
     for (const Task& task : tasks_) {
       decoders.insert(task.decoder);
       steps += task.plan.made_steps.value_or(task.plan.steps()) - task.logged->refed_steps;
+      confinement_writes(task.folder);
+      if (!task.picture.empty()) confinement_writes_file(task.picture);
       say_what_is_done(++number, task);
     }
     if (options_.dry_run) return 0;

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <system_error>
 
+#include "base/confinement.h"
 #include "base/text.h"
 #include "steplapse/error.h"
 
@@ -14,6 +15,12 @@ MadeWith made_with(const std::filesystem::path& run, const std::string& facts_js
     return facts.contains(key) && facts.at(key).is_string() ? facts.at(key).get<std::string>() : std::string();
   };
   return {run.string(), text("model"), text("model_sha256"), text("model_path")};
+}
+
+void expect_bundle(const MadeWith& made_with) {
+  std::error_code unreadable;
+  if (!made_with.bundle.empty() && std::filesystem::exists(made_with.bundle / "model.json", unreadable))
+    confinement_reads(made_with.bundle);
 }
 
 BundleFolder bundle_of(const MadeWith& made_with, const std::filesystem::path& named,

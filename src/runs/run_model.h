@@ -17,6 +17,10 @@ struct MadeWith {
 /// What a run's log says of its model. @param facts_json  of RunLog
 MadeWith made_with(const std::filesystem::path& run, const std::string& facts_json);
 
+/// Keeps the bundle readable from within the sandbox (base/confinement.h), for who looks at runs of several bundles: the
+/// first that is loaded closes it.
+void expect_bundle(const MadeWith& made_with);
+
 /// The bundle to ask again.
 /// @param named  the user's own choice, whatever its hash; empty: none
 /// @param usual  the one that is asked where nobody names one

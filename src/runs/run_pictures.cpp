@@ -30,6 +30,7 @@ RunPictures::RunPictures(const std::filesystem::path& run, PictureOptions option
     : folder_(existing_run(run)), options_(std::move(options)), state_(state_of(folder_)) {
   const RunLog log = RunLog::open(log_in(folder_));
   facts_json_ = log.facts_json();
+  expect_bundle(made_with(folder_, facts_json_));
   state_.facts = log.facts();
   history_ = history_of(log);
   rows_ = log.steps();

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/confinement.h"
 #include "base/file_io.h"
 #include "base/text.h"
 #include "record/history.h"
@@ -249,6 +250,7 @@ class Branching {
         progress_.planned(number, task.plan, manifest, task.folder, frames_in(task.frames, task.plan.recipe, in_all));
       steps += in_all;
     }
+    confinement_writes(out_);
     if (several && !options_.dry_run) progress_.batch_started(number, steps, out_);
   }
 

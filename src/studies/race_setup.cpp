@@ -5,6 +5,7 @@
 #include <limits>
 #include <stdexcept>
 
+#include "base/confinement.h"
 #include "base/file_io.h"
 #include "base/machine.h"
 #include "base/signals.h"
@@ -157,7 +158,10 @@ int race_reporting(const RaceOptions& options, RaceProgress& progress) {
   RaceBuilder builder(manifest, asked);
   Race race = builder.race();
   const std::vector<Plan> plans = plan_lanes(manifest, asked, race.reference);
-  if (!options.out.empty()) check_out(options, kept_runs(race, plans.size()));
+  if (!options.out.empty()) {
+    check_out(options, kept_runs(race, plans.size()));
+    confinement_writes(options.out);
+  }
   if (!options.strip.empty()) check_strip(race, plans);
   // All is known to be right only now: where something is wrong, one line says so, without warnings before it.
   Warnings warnings([&](const std::string& text) { progress.warning(text); });

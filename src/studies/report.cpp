@@ -2,9 +2,13 @@
 
 #include <set>
 
+#include "base/confinement.h"
 #include "base/file_io.h"
 #include "base/text.h"
+#include "record/run_folder.h"
+#include "runs/run_model.h"
 #include "steplapse/error.h"
+#include "steplapse/run_log.h"
 #include "studies/report_pictures.h"
 #include "studies/report_runs.h"
 #include "views/report/page.h"
@@ -57,10 +61,20 @@ void name_runs(std::vector<RunReport>& runs) {
   for (RunReport& run : runs) run.name = fs::path(run.name).filename().string();
 }
 
+void expect_bundles(const std::vector<NamedRun>& runs) {
+  for (const NamedRun& run : runs) {
+    try {
+      expect_bundle(made_with(run.folder, RunLog::open(log_in(run.folder)).facts_json()));
+    } catch (const std::exception&) {  // said when it is to be shown
+    }
+  }
+}
+
 /// One run after the other, so that one decoder is in memory at a time.
 void add_runs(const std::vector<NamedRun>& named, const ReportOptions& options, Report& report,
               ReportPictures& pictures) {
   const FrameChoice choice = frames_with_room(named, report.has_folder);
+  expect_bundles(named);
   for (const NamedRun& each : named) {
     std::optional<RunPictures> run = readable_run(each, options);
     if (!run) continue;
@@ -86,6 +100,7 @@ Reported report(const ReportOptions& options) {
   const std::vector<NamedRun> named = report_runs(options.paths);
   for (const fs::path& file : {page, csv}) check_writable(file, options.overwrite);
   check_folder(options);
+  if (!options.folder.empty()) confinement_writes(options.folder);
   Report report{.runs = {}, .shows_all = options.paths.size() > 1, .has_folder = !options.folder.empty()};
   ReportPictures pictures;
   add_runs(named, options, report, pictures);

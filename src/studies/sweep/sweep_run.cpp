@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "base/confinement.h"
 #include "base/file_io.h"
 #include "base/machine.h"
 #include "base/signals.h"
@@ -89,6 +90,8 @@ class SweepRun {
     std::error_code unreadable;
     if (!fs::exists(plan_file(options_.out), unreadable))
       check_room(options_.out, survey_.bytes, free_bytes_at(options_.out));
+    confinement_writes(options_.out);
+    if (!options_.scratch.empty()) confinement_writes(options_.scratch);
     put_plan(options_);
     claims_.emplace(options_.out, options_.plan.cells());
     look_at_locks();

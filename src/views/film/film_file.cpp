@@ -1,10 +1,12 @@
 #include "views/film/film_file.h"
 
 #include <algorithm>
+#include <optional>
 #include <string_view>
 #include <vector>
 
 #include "base/child_process.h"
+#include "base/confinement.h"
 #include "base/file_io.h"
 #include "base/text.h"
 #include "steplapse/error.h"
@@ -111,7 +113,9 @@ void check_film(const FilmFile& file) {
   check_codec(file, format);
   if (file.quality && format.ending != ".webp")
     throw UsageError("`quality`: is for .webp alone, where lossless is the other choice; leave it out");
-  if (!format.muxer.empty() && !program_on_path("ffmpeg"))
+  const auto ffmpeg = format.muxer.empty() ? std::nullopt : program_on_path("ffmpeg");
+  if (ffmpeg) confinement_starts(*ffmpeg);
+  if (!format.muxer.empty() && !ffmpeg)
     throw OutputError(in_quotes(file.path.string()) +
                       ": is made by ffmpeg, which is not on the PATH; install it, or name a " +
                       ".webp or .png, which are made without");
