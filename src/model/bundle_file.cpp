@@ -21,12 +21,18 @@ constexpr int64_t kLargestInMemory = 256 << 20;  // of files that are read whole
 /// Where an open file is. The kernel knows it of the descriptor, so swapping a link in meanwhile does not help.
 fs::path real_path(int descriptor) { return fs::read_symlink("/proc/self/fd/" + std::to_string(descriptor)); }
 
-void check_inside(const std::string& path, const fs::path& folder, int descriptor) {
-  const fs::path inside = real_path(descriptor).lexically_relative(fs::canonical(folder));
-  if (inside.empty() || *inside.begin() == "..") {
-    throw BundleError(path + ": leads out of the bundle, to " + real_path(descriptor).string() +
-                      "; copy the file into the folder");
-  }
+void check_inside(const std::string& path, const fs::path& folder, const fs::path& real) {
+  const fs::path inside = real.lexically_relative(fs::canonical(folder));
+  if (inside.empty() || *inside.begin() == "..")
+    throw BundleError(path + ": leads out of the bundle, to " + real.string() + "; copy the file into the folder");
+}
+
+/// What leads out cannot even be opened in the sandbox.
+[[noreturn]] void refuse_unopened(const std::string& path, const fs::path& folder, int why) {
+  std::error_code unreadable;
+  const fs::path real = fs::canonical(path, unreadable);
+  if (!unreadable) check_inside(path, folder, real);
+  throw BundleError(path + ": can't be opened (" + std::strerror(why) + "), though model.json names it");
 }
 
 void check_size(const std::string& path, int descriptor, int64_t expected) {
@@ -46,10 +52,8 @@ void check_hash(const std::string& path, const std::string& found, const std::st
 /// Does not wait, as opening a FIFO without a writer would.
 Descriptor open_inside(const std::string& path, const fs::path& folder, int64_t expected_size) {
   Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!file.is_open()) {
-    throw BundleError(path + ": can't be opened (" + std::strerror(errno) + "), though model.json names it");
-  }
-  check_inside(path, folder, file.number());
+  if (!file.is_open()) refuse_unopened(path, folder, errno);
+  check_inside(path, folder, real_path(file.number()));
   check_size(path, file.number(), expected_size);
   return file;
 }
