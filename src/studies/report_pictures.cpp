@@ -79,7 +79,10 @@ std::string address_of(const fs::path& path) {
 }
 
 std::vector<std::string> write_pictures(const PagePictures& pictures, const fs::path& folder, const fs::path& page) {
-  const fs::path from_page = fs::weakly_canonical(folder).lexically_relative(fs::weakly_canonical(page).parent_path());
+  // Of a relative path nothing of which is there, weakly_canonical makes a relative one.
+  const fs::path real_folder = fs::weakly_canonical(fs::absolute(folder)),
+                 real_page = fs::weakly_canonical(fs::absolute(page)),
+                 from_page = real_folder.lexically_relative(real_page.parent_path());
   std::vector<std::string> sources;
   for (size_t i = 0; i < pictures.size(); ++i) {
     const fs::path file = folder / pictures.file(i);
