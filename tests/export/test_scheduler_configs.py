@@ -218,7 +218,7 @@ def test_verify_warns_of_latents_that_are_clipped_and_ends_well(run, changed_bun
 
     bundle = changed_bundle(change)
     ended = run("model", "verify", bundle)
-    warned = [line for line in ended.out.splitlines() if not line.startswith("ok   ")]
+    warned = [line for line in ended.out.splitlines() if not line.startswith(("ok   ", "     sandbox: "))]
     assert (ended.code, ended.err) == (0, "")
     assert warned == [
         "WARN training_noise.clip_sample_range is 1, so ddim and ddpm cut off x0, whose root mean square is 1 "
@@ -234,9 +234,10 @@ def test_verify_says_in_json_what_it_says_in_lines(run, tiny_bundle, changed_bun
     assert ended.code == 0
     assert json.loads(ended.out) == {
         "bundle": str(tiny_bundle),
-        "passed": [line.removeprefix("ok   ") for line in lines],
+        "passed": [line.removeprefix("ok   ") for line in lines if line.startswith("ok   ")],
         "refused": [],
         "warnings": [],
+        "sandbox": lines[-1].removeprefix("     sandbox: "),
     }
     bundle = changed_bundle(lambda manifest: manifest["files"]["denoiser.pt"].update(size=3))
     ended, verdict = run("model", "verify", bundle), json.loads(run("model", "verify", bundle, "--json").out)
