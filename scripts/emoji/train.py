@@ -33,7 +33,7 @@ from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from emoji import data
-from emoji.training_loop import autocast, say, train
+from emoji.training_loop import add_training_stage, autocast, say, train
 from steplapse_export.sources.pipeline import Pipeline, SentencePieceTokenizer
 
 IMAGE_SIDE = data.IMAGE_SIDE
@@ -438,31 +438,14 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     stages = parser.add_subparsers(dest="stage", required=True)
 
-    def training_stage(name, run, batch, rate, average):
-        stage = stages.add_parser(name)
-        stage.set_defaults(run=run)
-        length = stage.add_mutually_exclusive_group(required=True)
-        length.add_argument("--steps", type=int)
-        length.add_argument("--minutes", type=float)
-        stage.add_argument("--batch", type=int, default=batch)
-        stage.add_argument("--rate", type=float, default=rate)
-        stage.add_argument("--average", type=float, default=average, help="decay of the averaged weights")
-        stage.add_argument(
-            "--workers",
-            type=int,
-            default=1 if torch.cuda.is_available() else torch.get_num_threads(),
-            help="processes that share a batch (CPU only)",
-        )
-        return stage
-
-    stage = training_stage("autoencoder", train_autoencoder, batch=16, rate=1.5e-3, average=0.99)
+    stage = add_training_stage(stages, "autoencoder", train_autoencoder, batch=16, rate=1.5e-3, average=0.99)
     stage.add_argument("--kl", type=float, default=1e-4, help="weight of the KL divergence, a mean over latents")
     stage.add_argument("--squares", type=float, default=1.0, help="weight of the squared error beside the absolute one")
 
-    stage = training_stage("decoder", train_decoder, batch=16, rate=1e-3, average=0.995)
+    stage = add_training_stage(stages, "decoder", train_decoder, batch=16, rate=1e-3, average=0.995)
     stage.add_argument("--squares", type=float, default=3.0, help="weight of the squared error beside the absolute one")
 
-    stage = training_stage("denoiser", train_denoiser, batch=64, rate=1e-3, average=0.999)
+    stage = add_training_stage(stages, "denoiser", train_denoiser, batch=64, rate=1e-3, average=0.999)
     stage.add_argument("--save-minutes", type=float, default=5)
     stage.add_argument("--watch", type=int, default=100, help="names to draw at each checkpoint")
 

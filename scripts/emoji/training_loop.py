@@ -87,6 +87,25 @@ class Progress:
         return peak * min(1, (self.step + 1) / warm_up) * max(1e-3, falling)
 
 
+def add_training_stage(stages, name: str, run, batch: int, rate: float, average: float):
+    """A subcommand with the flags that train() reads; returns its parser, for more of them."""
+    stage = stages.add_parser(name)
+    stage.set_defaults(run=run)
+    length = stage.add_mutually_exclusive_group(required=True)
+    length.add_argument("--steps", type=int)
+    length.add_argument("--minutes", type=float)
+    stage.add_argument("--batch", type=int, default=batch)
+    stage.add_argument("--rate", type=float, default=rate)
+    stage.add_argument("--average", type=float, default=average, help="decay of the averaged weights")
+    stage.add_argument(
+        "--workers",
+        type=int,
+        default=1 if torch.cuda.is_available() else torch.get_num_threads(),
+        help="processes that share a batch (CPU only)",
+    )
+    return stage
+
+
 def _work(task, model, gradients, step, stop, meeting, args, worker) -> None:
     """A worker other than the first: the gradient of its part, once a step, until told to stop."""
     torch.set_num_threads(1)

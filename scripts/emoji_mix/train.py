@@ -30,7 +30,7 @@ from safetensors.torch import load_file, save_file
 
 from emoji import train as emoji_64
 from emoji.train import decode_all, encode_all, load_autoencoder, peak_signal_to_noise
-from emoji.training_loop import autocast, say, train
+from emoji.training_loop import add_training_stage, autocast, say, train
 from emoji_mix import judge, networks, scenes
 from emoji_mix.captions import Captions
 from emoji_mix.dataset import PART, SCENES, UNSEEN, Scenes, read_parts, write_part
@@ -351,41 +351,24 @@ def parse_arguments() -> argparse.Namespace:
     stages = parser.add_subparsers(dest="stage", required=True)
     stages.add_parser("held-out").set_defaults(run=hold_out)
 
-    def training_stage(name, run, batch, rate, average):
-        stage = stages.add_parser(name)
-        stage.set_defaults(run=run)
-        length = stage.add_mutually_exclusive_group(required=True)
-        length.add_argument("--steps", type=int)
-        length.add_argument("--minutes", type=float)
-        stage.add_argument("--batch", type=int, default=batch)
-        stage.add_argument("--rate", type=float, default=rate)
-        stage.add_argument("--average", type=float, default=average, help="decay of the averaged weights")
-        stage.add_argument(
-            "--workers",
-            type=int,
-            default=1 if torch.cuda.is_available() else torch.get_num_threads(),
-            help="processes that share a batch (CPU only)",
-        )
-        return stage
-
     def squares(stage, weight):
         stage.add_argument("--squares", type=float, default=weight, help="weight of squared beside absolute errors")
 
-    stage = training_stage("autoencoder", train_autoencoder, batch=16, rate=1.5e-3, average=0.99)
+    stage = add_training_stage(stages, "autoencoder", train_autoencoder, batch=16, rate=1.5e-3, average=0.99)
     stage.add_argument("--kl", type=float, default=1e-4, help="weight of the KL divergence, a mean over latents")
     squares(stage, 1.0)
-    squares(training_stage("decoder", train_decoder, batch=16, rate=1e-3, average=0.995), 3.0)
-    squares(training_stage("tiny", train_tiny, batch=16, rate=2e-3, average=0.995), 3.0)
+    squares(add_training_stage(stages, "decoder", train_decoder, batch=16, rate=1e-3, average=0.995), 3.0)
+    squares(add_training_stage(stages, "tiny", train_tiny, batch=16, rate=2e-3, average=0.995), 3.0)
 
     stage = stages.add_parser("scenes")
     stage.set_defaults(run=encode_scenes)
     stage.add_argument("--parts", type=int, default=16, help=f"files of {PART} scenes each")
     stage.add_argument("--first", type=int, default=0, help="number of the first file")
 
-    stage = training_stage("denoiser", train_denoiser, batch=64, rate=1e-3, average=0.999)
+    stage = add_training_stage(stages, "denoiser", train_denoiser, batch=64, rate=1e-3, average=0.999)
     stage.add_argument("--save-minutes", type=float, default=10)
     stage.add_argument("--from", dest="start", type=Path, help="pipeline or bundle whose weights are the start")
-    training_stage("judge", train_judge, batch=32, rate=1e-3, average=0.995)
+    add_training_stage(stages, "judge", train_judge, batch=32, rate=1e-3, average=0.995)
     return parser.parse_args()
 
 
